@@ -1,0 +1,1 @@
+"""Periscope: exact, live, lossless threat triage on Valkey or Redis."""

@@ -1,0 +1,165 @@
+"""The one table of settings: names, types, defaults, help; read from arguments and environment.
+
+Nothing here is read at import. `Settings.load()` takes `PERISCOPE_<NAME>` variables, then explicit
+arguments over them; an unknown `PERISCOPE_` variable is an error, because a misspelt one that is
+silently ignored is found at 3 a.m.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self, get_args, get_origin, get_type_hints
+from urllib.parse import urlsplit, urlunsplit
+
+import msgspec
+
+from periscope.errors import SettingInvalid
+
+ENV_PREFIX = "PERISCOPE_"
+
+Durability = Literal["durable", "fast"]
+
+
+def default_data_dir() -> Path:
+    """`$XDG_DATA_HOME/periscope`, or `~/.local/share/periscope`."""
+    base = os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share"
+    return Path(base) / "periscope"
+
+
+def _help(text: str, *, secret: bool = False, **rules: Any) -> msgspec.Meta:
+    return msgspec.Meta(description=text, extra={"secret": secret}, **rules)
+
+
+class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Every setting, with its default; each is also a variable `PERISCOPE_<NAME>`."""
+
+    url: Annotated[
+        str | None,
+        _help(
+            "Server to use: redis://, rediss://, valkey://, valkeys:// or unix://. "
+            "Without it, the embedded server.",
+            secret=True,
+        ),
+    ] = None
+    data_dir: Annotated[
+        str | None,
+        _help("Directory of the embedded server's data (default: XDG data home, /periscope)."),
+    ] = None
+    namespace: Annotated[
+        str,
+        _help("Prefix of every key; keeps several Periscopes on one server apart.", pattern=r"^[a-z0-9][a-z0-9._-]{0,31}\Z"),
+    ] = "periscope"
+    durability: Annotated[
+        Durability,
+        _help(
+            "What 'acknowledged' means on the embedded server: durable (fsynced) or fast "
+            "(up to about 2 s can be lost on a kill)."
+        ),
+    ] = "durable"
+    partitions: Annotated[
+        int | None,
+        _help("Number of partitions of a new database (default 1); fixed once stored.", ge=1, le=1024),
+    ] = None
+    connections: Annotated[
+        int, _help("Connections to the server at most; callers beyond them wait.", ge=1, le=1000)
+    ] = 8
+    connect_timeout_s: Annotated[
+        float, _help("Seconds to wait for a connection.", gt=0, le=600)
+    ] = 5.0
+    call_timeout_s: Annotated[
+        float, _help("Seconds to wait for the answer to one call.", gt=0, le=600)
+    ] = 30.0
+    retry_s: Annotated[
+        float,
+        _help("Seconds for which a batch repeats unanswered chunks after a lost connection.", ge=0, le=600),
+    ] = 10.0
+    in_flight: Annotated[
+        int, _help("Chunks of one batch that are under way at once.", ge=1, le=64)
+    ] = 8
+    min_free_mb: Annotated[
+        int,
+        _help("Free disk space (MiB) below which the embedded server refuses new reports.", ge=0),
+    ] = 512
+
+    @classmethod
+    def load(cls, environ: Mapping[str, str] | None = None, /, **given: Any) -> Self:
+        """Settings from the environment, overridden by `given` (None means not given).
+
+        Raises:
+            SettingInvalid: an unknown name, or a value that does not fit; names the setting.
+        """
+        values = _from_environment(os.environ if environ is None else environ)
+        values.update({name: value for name, value in given.items() if value is not None})
+        unknown = [name for name in values if name not in cls.__struct_fields__]
+        if unknown:
+            raise SettingInvalid(f"unknown setting {unknown[0]!r}{_suggest(unknown[0])}")
+        return cls(**{name: _fit(name, value) for name, value in values.items()})
+
+    def shown(self) -> dict[str, Any]:
+        """Effective values for logs and `stats`, secrets hidden."""
+        hidden = {"url": hide_password(self.url) if self.url else None}
+        return {**msgspec.structs.asdict(self), **hidden}
+
+    @property
+    def data_path(self) -> Path:
+        """The embedded server's data directory."""
+        return Path(self.data_dir).expanduser() if self.data_dir else default_data_dir()
+
+
+def hide_password(url: str) -> str:
+    """Return the URL with any user information and query replaced, fit for a log line."""
+    parts = urlsplit(url)
+    host = parts.netloc.rpartition("@")[2]
+    netloc = f"***@{host}" if "@" in parts.netloc else host
+    return urlunsplit((parts.scheme, netloc, parts.path, "", ""))
+
+
+def _from_environment(environ: Mapping[str, str]) -> dict[str, Any]:
+    values: dict[str, Any] = {}
+    for variable, value in environ.items():
+        if not variable.startswith(ENV_PREFIX):
+            continue
+        name = variable.removeprefix(ENV_PREFIX).lower()
+        if name not in Settings.__struct_fields__:
+            raise SettingInvalid(f"unknown environment variable {variable}{_suggest(name, ENV_PREFIX)}")
+        if value:
+            values[name] = value
+    return values
+
+
+def _suggest(name: str, prefix: str = "") -> str:
+    from difflib import get_close_matches
+
+    near = get_close_matches(name, Settings.__struct_fields__, n=1)
+    known = f"{prefix}{near[0].upper() if prefix else near[0]}" if near else ""
+    return f"; did you mean {known}?" if known else ""
+
+
+def _fit(name: str, value: Any) -> Any:
+    kind = get_type_hints(Settings, include_extras=True)[name]
+    if isinstance(value, Path):
+        value = str(value)
+    try:
+        return msgspec.convert(value, kind, strict=not isinstance(value, str))
+    except msgspec.ValidationError as exc:
+        raise SettingInvalid(f"setting {name}: {exc}") from None
+
+
+def describe() -> list[tuple[str, str, Any, str, bool]]:
+    """Rows of the settings table: name, type, default, help, secret."""
+    rows = []
+    hints = get_type_hints(Settings, include_extras=True)
+    for field in msgspec.structs.fields(Settings):
+        inner, meta = get_args(hints[field.name])[:2]
+        rows.append(
+            (field.name, _type_name(inner), field.default, meta.description, meta.extra["secret"])
+        )
+    return rows
+
+
+def _type_name(kind: Any) -> str:
+    if get_origin(kind) is Literal:
+        return " or ".join(get_args(kind))
+    return str(getattr(kind, "__name__", kind)).replace(" | None", "")
