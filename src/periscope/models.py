@@ -82,7 +82,7 @@ class Report(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     threat_id: str
     content: str
     severity: Severity
-    metadata: dict[str, Any] = {}
+    metadata: dict[str, Any] | None = None
     source: str = ""
     observed_at: int | Annotated[datetime, msgspec.Meta(tz=True)] | None = None
 

@@ -11,6 +11,7 @@ from periscope.errors import SettingInvalid
 
 INTERACTIONS_CAP = 10
 ESCALATIONS_CAP = 3
+BUCKETS = 4 * (ESCALATIONS_CAP + 1) * (INTERACTIONS_CAP + 1)
 
 
 class Policy(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

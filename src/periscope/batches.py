@@ -1,0 +1,109 @@
+"""From any iterable to lists of at most `size` items, in bounded memory and without waiting long."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterable, AsyncIterator, Iterable, Iterator
+from contextlib import suppress
+from itertools import islice
+from typing import TypeVar
+
+T = TypeVar("T")
+
+LINGER_S = 0.05
+
+
+class SourceFailed(Exception):
+    """The caller's own iterable raised; what it gave before is in the lists before."""
+
+    def __init__(self, cause: Exception) -> None:
+        super().__init__(f"the source of the reports failed: {type(cause).__name__}: {cause}")
+
+
+async def batches(source: Iterable[T] | AsyncIterable[T], size: int) -> AsyncIterator[list[T]]:
+    """Yield the items in order; an async source that pauses is not waited for longer than 50 ms.
+
+    Raises:
+        SourceFailed: after everything that the source gave has been yielded.
+    """
+    if isinstance(source, AsyncIterable):
+        async for batch in _async_batches(source, size):
+            yield batch
+    else:
+        for batch in _sync_batches(source, size):
+            yield batch
+            await asyncio.sleep(0)
+
+
+def _sync_batches(source: Iterable[T], size: int) -> Iterator[list[T]]:
+    items = iter(source)
+    while True:
+        batch: list[T] = []
+        try:
+            for item in islice(items, size):
+                batch.append(item)  # noqa: PERF402 - what came before an error must survive it
+        except Exception as exc:
+            if batch:
+                yield batch
+            raise SourceFailed(exc) from exc
+        if not batch:
+            return
+        yield batch
+
+
+async def _async_batches(source: AsyncIterable[T], size: int) -> AsyncIterator[list[T]]:
+    queue: asyncio.Queue[T] = asyncio.Queue(maxsize=2 * size)
+    pump = asyncio.create_task(_pump(source, queue))
+    try:
+        while batch := await _gather(queue, pump, size):
+            yield batch
+        if (exc := pump.exception()) is not None:
+            if isinstance(exc, Exception):
+                raise SourceFailed(exc) from exc
+            raise exc
+    finally:
+        pump.cancel()
+        with suppress(asyncio.CancelledError, Exception):
+            await pump
+
+
+async def _pump(source: AsyncIterable[T], queue: asyncio.Queue[T]) -> None:
+    async for item in source:
+        if queue.full():
+            await queue.put(item)
+        else:
+            queue.put_nowait(item)
+
+
+async def _gather(queue: asyncio.Queue[T], pump: asyncio.Task[None], size: int) -> list[T]:
+    """The next list: whole when the source is fast, short when it lingers, empty at its end."""
+    batch: list[T] = []
+    deadline = None
+    loop = asyncio.get_running_loop()
+    while len(batch) < size:
+        while len(batch) < size and not queue.empty():
+            batch.append(queue.get_nowait())
+        if len(batch) == size or (pump.done() and queue.empty()):
+            break
+        if batch and deadline is None:
+            deadline = loop.time() + LINGER_S
+        if not await _wait_for_item(queue, pump, deadline, batch):
+            break
+    return batch
+
+
+async def _wait_for_item(
+    queue: asyncio.Queue[T], pump: asyncio.Task[None], deadline: float | None, batch: list[T]
+) -> bool:
+    """Wait until there is an item or the source ended; False when the deadline passed first."""
+    getter = asyncio.create_task(queue.get())
+    timeout = None if deadline is None else max(0, deadline - asyncio.get_running_loop().time())
+    try:
+        await asyncio.wait({getter, pump}, timeout=timeout, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        # A getter that has its item must not be cancelled: the item would be lost with it.
+        if getter.done():
+            batch.append(getter.result())
+        else:
+            getter.cancel()
+    return getter.done() and not getter.cancelled() or pump.done()

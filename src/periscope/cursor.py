@@ -1,0 +1,90 @@
+"""Page cursors: opaque, versioned, bounded, and of no use to anyone who alters one.
+
+A cursor carries evaluation time, position, query and policy revision, so the ranking that it walks
+stands still. Its tag is keyed with the database's secret: a cursor that was altered, cut, or comes
+from another database is told from ours before anything in it is believed.
+"""
+
+from __future__ import annotations
+
+from base64 import urlsafe_b64decode, urlsafe_b64encode
+from binascii import Error as Base64Error
+from hashlib import blake2b
+from hmac import compare_digest
+
+import msgspec
+
+from periscope.errors import CursorInvalid, CursorStale
+from periscope.functions import Position, RankQuery
+
+VERSION = 1
+MAX_CURSOR_CHARACTERS = 1024
+_TAG_BYTES = 12
+
+
+class Cursor(msgspec.Struct, frozen=True, array_like=True):
+    """Where a walk stands."""
+
+    version: int
+    policy_revision: int
+    partitions: int
+    as_of_ms: int
+    query: tuple[int, int, float | None, float | None]
+    place: int
+    threat_id: bytes
+
+    @property
+    def position(self) -> Position:
+        """The last threat of the page before."""
+        return Position(self.place, self.threat_id)
+
+
+def query_of(query: RankQuery) -> tuple[int, int, float | None, float | None]:
+    """A query as a cursor holds it."""
+    return (query.status, query.severity, query.lowest, query.highest)
+
+
+def encode(cursor: Cursor, secret: bytes) -> str:
+    """Return the cursor as text that goes into a URL unquoted."""
+    body = msgspec.msgpack.encode(cursor)
+    return urlsafe_b64encode(_tag(body, secret) + body).decode().rstrip("=")
+
+
+def decode(
+    text: str, secret: bytes, *, query: RankQuery, policy_revision: int, partitions: int
+) -> Cursor:
+    """Return the cursor, checked against the query it is used for.
+
+    Raises:
+        CursorInvalid: not one of ours, or of another query.
+        CursorStale: the policy or the partitions are no longer those of its walk.
+    """
+    cursor = _verified(text, secret)
+    if cursor.query != query_of(query):
+        raise CursorInvalid("this cursor belongs to another query; use it with its own")
+    if cursor.policy_revision != policy_revision or cursor.partitions != partitions:
+        raise CursorStale("the ranking of this cursor no longer stands; start again without it")
+    return cursor
+
+
+def _verified(text: str, secret: bytes) -> Cursor:
+    if not isinstance(text, str) or not 0 < len(text) <= MAX_CURSOR_CHARACTERS:
+        raise CursorInvalid(_NOT_OURS)
+    try:
+        raw = urlsafe_b64decode(text.encode("ascii") + b"=" * (-len(text) % 4))
+    except (Base64Error, ValueError):
+        raise CursorInvalid(_NOT_OURS) from None
+    tag, body = raw[:_TAG_BYTES], raw[_TAG_BYTES:]
+    if not compare_digest(tag, _tag(body, secret)):
+        raise CursorInvalid(_NOT_OURS)
+    try:
+        return msgspec.msgpack.decode(body, type=Cursor)
+    except msgspec.DecodeError:
+        raise CursorStale("this cursor is from another version; start again without it") from None
+
+
+_NOT_OURS = "this is not a cursor of this database; pass next_cursor of the page before, unchanged"
+
+
+def _tag(body: bytes, secret: bytes) -> bytes:
+    return blake2b(bytes((VERSION,)) + body, key=secret, digest_size=_TAG_BYTES).digest()

@@ -1,0 +1,147 @@
+"""The record on the server: a packed header of 96 bytes, then the report as JSON.
+
+The same layout stands in `lua/00_prelude.lua`; a test packs with one and unpacks with the other.
+Numbers are little-endian and unsigned; times are milliseconds in 6 bytes (to the year 10889).
+"""
+
+from __future__ import annotations
+
+from struct import Struct
+from typing import Any, NamedTuple
+
+import msgspec
+
+from periscope.errors import StoreDamaged
+from periscope.models import SEVERITIES, STATUSES, Level, Threat
+from periscope.policy import Policy
+
+FORMAT = 1
+HEADER_BYTES = 96
+REPORT_BYTES = 23
+NO_SOURCE = bytes(8)
+
+_MOMENTS = 6
+_LAYOUT = Struct("<7B6I2H" + "IH" * (_MOMENTS - 1) + "dB" + "IH" + "8s8s")
+_REPORT = Struct("<BIH8s8s")
+
+
+class Header(NamedTuple):
+    """The fields of a header, in the order in which they are packed."""
+
+    format: int
+    level: int
+    home: int
+    status: int
+    status_severity: int
+    flags: int
+    outcome: int
+    revision: int
+    interactions: int
+    escalations: int
+    dismissals: int
+    views: int
+    sightings: int
+    analysts: int
+    consolidations: int
+    first_seen: int
+    last_activity: int
+    status_until: int
+    entered: int
+    consolidated: int
+    confidence: float
+    severity: int
+    observed_at: int
+    fingerprint: bytes
+    source: bytes
+
+
+class Body(msgspec.Struct, frozen=True):
+    """The report as stored behind the header; `threat_id` is in the key."""
+
+    content: str
+    severity: str
+    metadata: dict[str, Any] = {}
+    source: str = ""
+    observed_at_ms: int | None = None
+
+
+_decode_body = msgspec.json.Decoder(Body).decode
+
+
+def pack_report(severity: int, observed_at_ms: int, fingerprint: bytes, source: bytes) -> bytes:
+    """The part of a header that the client knows; the server puts its own part before it."""
+    return _REPORT.pack(
+        severity, observed_at_ms & 0xFFFFFFFF, observed_at_ms >> 32, fingerprint, source
+    )
+
+
+def pack_header(header: Header) -> bytes:
+    """All 96 bytes of a header."""
+    values: list[Any] = []
+    for name, value in zip(Header._fields, header, strict=True):
+        if name in _TIMES:
+            values += (value & 0xFFFFFFFF, value >> 32)
+        else:
+            values.append(value)
+    return _LAYOUT.pack(*values)
+
+
+def unpack_header(record: bytes) -> Header:
+    """The header of a record.
+
+    Raises:
+        StoreDamaged: the record is too short, or of a format that this program does not know.
+    """
+    if len(record) < HEADER_BYTES:
+        raise StoreDamaged("a record is shorter than its header; see `periscope ledger --deep`")
+    v = _LAYOUT.unpack_from(record)
+    if v[0] != FORMAT:
+        raise StoreDamaged(
+            f"a record has format {v[0]}, this program reads {FORMAT}; use a newer one"
+        )
+    times = [v[i] | v[i + 1] << 32 for i in range(15, 25, 2)]
+    observed_at = v[27] | v[28] << 32
+    return Header(*v[:15], *times, v[25], v[26], observed_at, *v[29:])
+
+
+def read_threat(threat_id: str, record: bytes, as_of_ms: int, policy: Policy) -> Threat:
+    """A record as a Threat.
+
+    Raises:
+        StoreDamaged: header or body cannot be read.
+    """
+    h = unpack_header(record)
+    try:
+        body = _decode_body(record[HEADER_BYTES:])
+    except msgspec.DecodeError as exc:
+        raise StoreDamaged(f"the body of threat {threat_id!r} cannot be read: {exc}") from None
+    return Threat(
+        threat_id=threat_id,
+        severity=SEVERITIES[h.severity],
+        level=Level(h.level),
+        status=STATUSES[h.status],
+        home=Level(h.home) if h.home else None,
+        interactions=h.interactions,
+        escalations=h.escalations,
+        dismissals=h.dismissals,
+        views=h.views,
+        analysts=h.analysts,
+        sightings=h.sightings,
+        consolidations=h.consolidations,
+        confidence=h.confidence,
+        revision=h.revision,
+        first_seen_ms=h.first_seen,
+        last_activity_ms=h.last_activity,
+        as_of_ms=as_of_ms,
+        content=body.content,
+        metadata=body.metadata,
+        source=body.source,
+        observed_at_ms=body.observed_at_ms,
+        policy=policy,
+    )
+
+
+_TIMES = frozenset(
+    ("first_seen", "last_activity", "status_until", "entered", "consolidated", "observed_at")
+)
+assert _LAYOUT.size == HEADER_BYTES  # noqa: S101

@@ -1,0 +1,171 @@
+"""A lane: one connection with several chunks under way, answered in the order sent.
+
+Order is the point: a threat that is reported in two chunks must end as the later one says, so the
+chunks of a batch share one connection. When it is lost, every unanswered chunk is sent again in the
+same order over a new one; each has an id whose reply the server remembers, so none counts twice.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from secrets import token_bytes
+
+from hiredis import pack_command
+from redis.asyncio.connection import AbstractConnection
+from redis.exceptions import ResponseError
+
+from periscope.connection import LOST
+from periscope.functions import Functions, PolicyMoved, is_missing_function, parse_runs
+from periscope.intake import Packed
+from periscope.keys import PartitionKeys
+from periscope.models import Outcome
+
+RECONNECT_PAUSE_S = 0.05
+HEALS = 3
+
+
+@dataclass(slots=True)
+class Chunk:
+    """Reports of one partition that travel, and are stored, together."""
+
+    keys: PartitionKeys
+    reports: Sequence[Packed]
+    rejected: int = 0
+    chunk_id: bytes = field(default_factory=lambda: token_bytes(12))
+    heals: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What became of a chunk: runs of outcomes, or the error with which the server refused it."""
+
+    chunk: Chunk
+    runs: list[tuple[int, Outcome]]
+    refusal: Exception | None = None
+
+
+class Lane:
+    """Sends chunks over a connection of its own, at most `in_flight` unanswered at a time."""
+
+    def __init__(
+        self, functions: Functions, connection: AbstractConnection, in_flight: int, retry_s: float
+    ) -> None:
+        self._functions = functions
+        self._connection = connection
+        self._in_flight = in_flight
+        self._retry_s = retry_s
+        self._unanswered: deque[Chunk] = deque()
+        self._answers: list[Answer] = []
+
+    @property
+    def unanswered(self) -> int:
+        """Reports that were sent and have no answer: their outcome is unknown."""
+        return sum(len(chunk.reports) for chunk in self._unanswered)
+
+    async def submit(self, chunk: Chunk) -> None:
+        """Send a chunk, first waiting for room. Answers that come meanwhile are kept for `answers`.
+
+        Raises:
+            StoreUnavailable: the server stayed away for longer than `retry_s`.
+        """
+        while len(self._unanswered) >= self._in_flight:
+            await self._receive()
+        self._unanswered.append(chunk)
+        try:
+            await self._send(chunk)
+        except LOST as exc:
+            await self._reconnect(exc)
+
+    async def drain(self) -> None:
+        """Wait for every answer that is still out."""
+        while self._unanswered:
+            await self._receive()
+
+    def answers(self) -> list[Answer]:
+        """Answers received since the last time this was asked, in the order of sending."""
+        answers, self._answers = self._answers, []
+        return answers
+
+    async def abandon(self) -> None:
+        """Drop the connection if answers are still out, so that nobody else receives them."""
+        if self._unanswered:
+            await self._connection.disconnect(nowait=True)
+
+    async def _receive(self) -> None:
+        """Take one answer off the wire; or mend, reconnect, and leave it to the next call."""
+        try:
+            reply = await self._connection.read_response()
+        except ResponseError as exc:
+            if not await self._heal(exc):
+                refused = self._unanswered.popleft()
+                self._answers.append(Answer(refused, [], self._functions.explain(exc)))
+        except LOST as exc:
+            await self._reconnect(exc)
+        else:
+            chunk = self._unanswered.popleft()
+            self._answers.append(Answer(chunk, parse_runs(reply[1], len(chunk.reports))))
+
+    async def _send(self, chunk: Chunk) -> None:
+        command = self._functions.ingest_command(
+            chunk.keys,
+            chunk.chunk_id,
+            chunk.rejected,
+            [(report.threat_id, report.payload) for report in chunk.reports],
+        )
+        await self._connection.send_packed_command(pack_command(command))
+
+    async def _heal(self, exc: ResponseError) -> bool:
+        """Mend what can be mended (library flushed, policy moved); then send everything again.
+
+        The chunks behind the refused one were refused for the same reason, or are answered from
+        memory when they come again: sending all of them in order keeps the order.
+        """
+        first = self._unanswered[0]
+        error = self._functions.explain(exc)
+        missing = is_missing_function(exc)
+        if not (missing or isinstance(error, PolicyMoved)) or first.heals >= HEALS:
+            return False
+        first.heals += 1
+        await self._read_away(len(self._unanswered) - 1)
+        if missing:
+            await self._functions.load()
+        elif self._functions.refresh is not None:
+            await self._functions.refresh()
+        await self._send_again()
+        return True
+
+    async def _read_away(self, count: int) -> None:
+        for _ in range(count):
+            try:
+                await self._connection.read_response()
+            except ResponseError:
+                continue
+            except LOST:
+                return
+
+    async def _send_again(self) -> None:
+        try:
+            for chunk in self._unanswered:
+                await self._send(chunk)
+        except LOST as exc:
+            await self._reconnect(exc)
+
+    async def _reconnect(self, cause: BaseException) -> None:
+        """Connect anew and send every unanswered chunk again, until `retry_s` have passed."""
+        deadline = asyncio.get_running_loop().time() + self._retry_s
+        while True:
+            await self._connection.disconnect(nowait=True)
+            if asyncio.get_running_loop().time() >= deadline:
+                raise self._functions.explain(cause) from cause
+            try:
+                await self._connection.connect()
+                for chunk in self._unanswered:
+                    await self._send(chunk)
+            except (*LOST, ResponseError) as exc:
+                cause = exc
+                await asyncio.sleep(RECONNECT_PAUSE_S)
+            else:
+                return

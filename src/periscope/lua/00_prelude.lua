@@ -1,0 +1,124 @@
+#!lua name=periscope
+-- Periscope's function library. The files of this folder are joined in the order of their names;
+-- every file but this one is wrapped in do ... end, so only what stands here is shared.
+--
+-- Rules of the house: check everything, then write. A function has one line `-- first write`;
+-- after it nothing can fail. Every function touches one partition and declares what it writes.
+-- Ids and times arrive as text; fingerprints are bytes and never numbers. Order text with
+-- `bytes_before`, never with `<`: the server compares text by its locale.
+
+local VERSION = 1            -- of this library; raise it with every change to these files
+local FORMAT = 1             -- of the records; a newer one on the server is refused
+
+local HEADER = '<BBBBBBBI4I4I4I4I4I4I2I2I6I6I6I6I6dBI6c8c8'
+local HEADER_BYTES = 96
+local SERVER_BYTES = 73      -- what this library fills in; the rest of the header comes packed
+local REPORT_BYTES = 23      -- severity 1, observed_at 6, fingerprint 8, source 8
+
+local LEVEL_WORKING = 1
+local OPEN = 0               -- statuses: open 0, dismissed 1, snoozed 2, closed 3
+local CLOSED = 3
+local FLAG_SOURCES = 8       -- more than one source has reported it: see the sources key
+local BUCKETS = 176          -- severity (4) x escalations capped at 3 (4) x interactions capped at 10 (11)
+local BUCKETS_OF_SEVERITY = 44
+local SPAN = 2 ^ 42          -- milliseconds that a bucket has room for: to the year 2109
+local REPLY_BYTES = 1048576  -- a reply is cut after this many bytes of records
+local SAFE_INTEGER = 2 ^ 53
+
+local Sighting, Score = {}, {}  -- what 10_sighting and 30_score lend to the files after them
+
+local FIELDS = {
+  'format', 'level', 'home', 'status', 'status_severity', 'flags', 'outcome',
+  'revision', 'interactions', 'escalations', 'dismissals', 'views', 'sightings',
+  'analysts', 'consolidations',
+  'first_seen', 'last_activity', 'status_until', 'entered', 'consolidated', 'confidence',
+  'severity', 'observed_at', 'fingerprint', 'source',
+}
+
+-- Fail a function before its first write. `code` is one of the words of functions.py; `text` must
+-- hold no threat content.
+local function refuse(code, text)
+  error({err = code .. ' ' .. text})
+end
+
+-- Decimal text of an integral double, exact up to 2^53 (`..` would write 1.5e+15).
+local function integer(value)
+  return string.format('%.0f', value)
+end
+
+-- Milliseconds of the server's clock, or the argument that a test gave.
+local function clock(given)
+  if given ~= '' then
+    return tonumber(given)
+  end
+  local time = redis.call('TIME')
+  return tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)
+end
+
+-- The key prefix of records, from the partition's meta key.
+local function record_prefix(meta)
+  return string.sub(meta, 1, -5) .. 't:'
+end
+
+-- Check that the partition is prepared and its records are of our format; return the policy revision.
+local function partition_revision(meta)
+  local state = redis.call('HMGET', meta, 'format', 'policy_revision')
+  if not state[1] then
+    refuse('UNPREPARED', 'this partition has no meta key')
+  end
+  if tonumber(state[1]) > FORMAT then
+    refuse('NEWER_FORMAT', 'records of format ' .. integer(tonumber(state[1])))
+  end
+  return tonumber(state[2])
+end
+
+-- Refuse a caller that ranks by another policy than the partition does.
+local function same_policy(meta, revision)
+  local here = partition_revision(meta)
+  if revision < here then
+    refuse('STALE_POLICY', 'revision ' .. integer(revision) .. ' is older than ' .. integer(here))
+  elseif revision > here then
+    refuse('OLD_PARTITION', 'revision ' .. integer(here) .. ' is older than ' .. integer(revision))
+  end
+end
+
+-- A record's header as a table of FIELDS.
+local function unpack_header(record)
+  if #record < HEADER_BYTES then
+    refuse('DAMAGED', 'a record is shorter than its header')
+  end
+  local values, header = {struct.unpack(HEADER, record)}, {}
+  if values[1] ~= FORMAT then
+    refuse('NEWER_FORMAT', 'a record of format ' .. integer(values[1]))
+  end
+  for position, name in ipairs(FIELDS) do
+    header[name] = values[position]
+  end
+  return header
+end
+
+local function pack_header(header)
+  local values = {}
+  for position, name in ipairs(FIELDS) do
+    values[position] = header[name]
+  end
+  return struct.pack(HEADER, unpack(values))
+end
+
+-- A threat's place on the board: 10 bits of status and bucket, 42 bits of last activity.
+local function board_score(header)
+  local bucket = header.severity * BUCKETS_OF_SEVERITY
+    + math.min(header.escalations, 3) * 11 + math.min(header.interactions, 10)
+  return integer((header.status * BUCKETS + bucket) * SPAN + header.last_activity)
+end
+
+-- Does `a` sort before `b` as bytes?
+local function bytes_before(a, b)
+  for position = 1, math.min(#a, #b) do
+    local left, right = string.byte(a, position), string.byte(b, position)
+    if left ~= right then
+      return left < right
+    end
+  end
+  return #a < #b
+end

@@ -1,0 +1,199 @@
+-- Ingest in three steps: look (which reports are known?), decide (in tables), write (all at once).
+
+local REPLY_KEPT_MS = '600000'
+local ADDED, SIGHTING, DUPLICATE = 'a', 's', 'd'
+local COUNTERS = {'received', 'added', 'sightings', 'duplicates', 'rejected'}
+
+-- The part of a header that is the same for every threat that arrives at `now`.
+local function arrival(now)
+  return string.sub(struct.pack(HEADER, FORMAT, LEVEL_WORKING, 0, OPEN, 0, 0, 0, 1,
+    0, 0, 0, 0, 0, 0, 0, now, now, 0, now, 0, 0, 0, 0, '\0\0\0\0\0\0\0\0', '\0\0\0\0\0\0\0\0'),
+    1, SERVER_BYTES)
+end
+
+-- Board scores of threats that arrive at `now`, by severity.
+local function arrival_scores(now)
+  local scores = {}
+  for severity = 0, 3 do
+    scores[severity] = integer(severity * BUCKETS_OF_SEVERITY * SPAN + now)
+  end
+  return scores
+end
+
+-- 'aaadd' as '3a2d': the reply of a chunk in which all went the same way is a few bytes.
+local function run_lengths(codes)
+  local runs, start = {}, 1
+  for position = 1, #codes do
+    if codes[position + 1] ~= codes[position] then
+      runs[#runs + 1] = integer(position - start + 1) .. codes[position]
+      start = position + 1
+    end
+  end
+  return table.concat(runs)
+end
+
+-- Everything that the writes below rely on; a store that somebody damaged is refused whole.
+local function check_store(keys)
+  redis.call('ZCARD', keys[3])
+  redis.call('HLEN', keys[4])
+  local counts = redis.call('HMGET', keys[2], unpack(COUNTERS))
+  for _, count in ipairs(counts) do
+    if count and not (tonumber(count) and tonumber(count) < SAFE_INTEGER) then
+      refuse('DAMAGED', 'a counter of the ledger is not a number')
+    end
+  end
+end
+
+-- Are all reports of threats that nobody has heard of, each of another one?
+local function all_new(keys)
+  local records, seen = {}, {}
+  for position = 6, #keys do
+    local key = keys[position]
+    if seen[key] then
+      return false
+    end
+    seen[key] = true
+    records[position - 5] = key
+  end
+  return redis.call('EXISTS', unpack(records)) == 0
+end
+
+local function arrive(id, report, packed, now)
+  local header = unpack_header(arrival(now) .. string.sub(packed, 1, REPORT_BYTES))
+  return {header = header, id = id, words = {report}, changed = true,
+    body = string.sub(packed, REPORT_BYTES + 1)}
+end
+
+-- Apply one report to what is known; return the code of what it was.
+local function apply(states, key, id, packed, sources, now)
+  local state = states[key]
+  if state == nil then
+    state = Sighting.load(key, id, sources)
+    states[key] = state
+  end
+  local report = Sighting.last_words(string.sub(packed, 1, REPORT_BYTES))[1]
+  if state == nil then
+    states[key] = arrive(id, report, packed, now)
+    return ADDED
+  end
+  for position, word in ipairs(state.words) do
+    if word.source == report.source then
+      if not Sighting.says_new(report, word) then
+        return DUPLICATE
+      end
+      Sighting.sight(state, report, position, string.sub(packed, REPORT_BYTES + 1), now)
+      return SIGHTING
+    end
+  end
+  Sighting.sight(state, report, nil, string.sub(packed, REPORT_BYTES + 1), now)
+  return SIGHTING
+end
+
+-- Decide on every report in the order given; return the new states by key, and the codes.
+local function decide(keys, args, prefix_length, now)
+  local states, codes = {}, {}
+  for position = 6, #keys do
+    local key, packed = keys[position], args[position - 2]
+    codes[position - 5] = apply(states, key, string.sub(key, prefix_length + 1), packed,
+      keys[4], now)
+  end
+  return states, codes
+end
+
+-- The arguments of one MSET and one ZADD for a chunk of new threats: the common case, kept short.
+local function new_writes(keys, args, prefix_length, now)
+  local head, scores = arrival(now), arrival_scores(now)
+  local records, places = {}, {}
+  for position = 6, #keys do
+    local key, packed, slot = keys[position], args[position - 2], 2 * (position - 5)
+    records[slot - 1], records[slot] = key, head .. packed
+    places[slot - 1], places[slot] = scores[string.byte(packed)], string.sub(key, prefix_length + 1)
+  end
+  return records, places, {}
+end
+
+local function changed_writes(states)
+  local records, places, sources = {}, {}, {}
+  for key, state in pairs(states) do
+    if state.changed then
+      records[#records + 1], records[#records + 2] = key, pack_header(state.header) .. state.body
+      places[#places + 1], places[#places + 2] = board_score(state.header), state.id
+      if #state.words > 1 then
+        sources[#sources + 1], sources[#sources + 2] = state.id, Sighting.pack_words(state.words)
+      end
+    end
+  end
+  return records, places, sources
+end
+
+local function tally(codes)
+  local counts = {[ADDED] = 0, [SIGHTING] = 0, [DUPLICATE] = 0}
+  for _, code in ipairs(codes) do
+    counts[code] = counts[code] + 1
+  end
+  return counts
+end
+
+local function count(ledger, counts, rejected)
+  local added, sightings, duplicates = counts[ADDED], counts[SIGHTING], counts[DUPLICATE]
+  local amounts = {received = added + sightings + duplicates + rejected, added = added,
+    sightings = sightings, duplicates = duplicates, rejected = rejected}
+  for _, name in ipairs(COUNTERS) do
+    if amounts[name] > 0 then
+      redis.call('HINCRBY', ledger, name, integer(amounts[name]))
+    end
+  end
+end
+
+-- Everything the decisions ask for, in one step: nothing here can fail.
+local function write(keys, records, places, sources)
+  if #records > 0 then
+    redis.call('MSET', unpack(records))
+    redis.call('ZADD', keys[3], unpack(places))
+  end
+  if #sources > 0 then
+    redis.call('HSET', keys[4], unpack(sources))
+  end
+end
+
+-- periscope_ingest: take in one chunk of reports, all of one partition, in the order given.
+-- Why: records, board and ledger change together or not at all, and a chunk counts once.
+-- KEYS: meta, ledger, board, sources, reply, record...
+-- ARGV: policy_revision, now_ms, rejected, report...
+-- Returns: {now_ms, runs}; runs is a code for each report, run-length encoded: a added, s sighting,
+--   d duplicate ('498a2d'). The same chunk again (same reply key) answers the first reply.
+local function ingest(keys, args)
+  local earlier = redis.call('GET', keys[5])
+  if earlier then
+    local now, runs = string.match(earlier, '^(%d+) (%w*)$')
+    return {tonumber(now), runs}
+  end
+  local revision, here = tonumber(args[1]), partition_revision(keys[1])
+  if revision < here then
+    refuse('STALE_POLICY', 'revision ' .. integer(revision) .. ' is older than ' .. integer(here))
+  end
+  check_store(keys)
+  local now, rejected = clock(args[2]), tonumber(args[3])
+  local prefix_length, total = #record_prefix(keys[1]), #keys - 5
+  local records, places, sources, counts, runs
+  if total == 0 then
+    records, places, sources, counts, runs = {}, {}, {}, tally({}), ''
+  elseif all_new(keys) then
+    records, places, sources = new_writes(keys, args, prefix_length, now)
+    counts, runs = {[ADDED] = total, [SIGHTING] = 0, [DUPLICATE] = 0}, integer(total) .. ADDED
+  else
+    local states, codes = decide(keys, args, prefix_length, now)
+    records, places, sources = changed_writes(states)
+    counts, runs = tally(codes), run_lengths(codes)
+  end
+  -- first write
+  write(keys, records, places, sources)
+  count(keys[2], counts, rejected)
+  if revision > here then
+    redis.call('HSET', keys[1], 'policy_revision', args[1])
+  end
+  redis.call('SET', keys[5], integer(now) .. ' ' .. runs, 'PX', REPLY_KEPT_MS)
+  return {now, runs}
+end
+
+redis.register_function('periscope_ingest', ingest)

@@ -1,0 +1,330 @@
+"""Every read. Nothing here can write; scores are of one moment, the page's `as_of`."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Iterable, Sequence
+from dataclasses import dataclass, replace
+from heapq import merge
+from itertools import islice
+from typing import NamedTuple
+
+from periscope import cursor as cursors
+from periscope.errors import UsageError
+from periscope.functions import Functions, Position, Ranked, RankQuery
+from periscope.header import read_threat
+from periscope.keys import Keyspace, PartitionKeys
+from periscope.ledger import Ledger, Stats, add_up
+from periscope.models import Page, Severity, Threat
+from periscope.scoring import score_of_bucket
+
+MAX_PAGE = 1000
+DEEP_BATCH = 500
+_SPAN = 2**42
+
+
+class _Entry(NamedTuple):
+    """One threat of a ranking; tuples of these compare as the ranking does."""
+
+    score: float
+    last_activity_ms: int
+    threat_id: bytes
+    place: int
+    record: bytes | None
+
+
+@dataclass(frozen=True, slots=True)
+class _Stretch:
+    """A stretch of the whole ranking, merged over the partitions."""
+
+    entries: list[_Entry]
+    more: bool
+    as_of_ms: int
+    total: int
+
+
+class Queries:
+    """Reads of one database."""
+
+    def __init__(self, functions: Functions, keyspace: Keyspace, secret: bytes) -> None:
+        self._functions = functions
+        self._keyspace = keyspace
+        self._secret = secret
+
+    async def threats(self, ids: Iterable[str]) -> list[Threat]:
+        """The known ones among `ids`, in the order given, each as often as asked for."""
+        wanted = list(ids)
+        keyed = {threat_id: _encoded(threat_id) for threat_id in wanted}
+        found: dict[bytes, Threat] = {}
+        as_of_ms: int | None = None
+        for keys, members in self._by_partition(keyed.values()).items():
+            as_of_ms = await self._fetch(keys, members, as_of_ms, found)
+        return [found[keyed[one]] for one in wanted if keyed[one] in found]
+
+    async def exists(self, threat_id: str) -> bool:
+        """Is there a record of it, whatever its level?"""
+        key_bytes = _encoded(threat_id)
+        if not key_bytes:
+            return False
+        key = self._keyspace.partition_of(key_bytes).record(key_bytes)
+        connections = self._functions.connections
+        return bool(await connections.guarded(connections.client.exists(key)))
+
+    async def page(self, query: RankQuery, cursor: str | None, count: int) -> Page:
+        """A page of the live ranking; see `Periscope.get_active_paginated`."""
+        _check_count(count, MAX_PAGE)
+        after, as_of_ms = self._resume(query, cursor)
+        stretch = await self._stretch(query, count, as_of_ms, after)
+        items = await self._read_all(stretch)
+        more = stretch.more and stretch.entries
+        token = self._token(query, stretch) if more else None
+        return Page(items, token, stretch.as_of_ms, stretch.total)
+
+    async def top(self, limit: int) -> list[Threat]:
+        """The first `limit` of the queue; up to 1,000 are of one instant, more are walked."""
+        _check_count(limit, None)
+        items: list[Threat] = []
+        as_of_ms: int | None = None
+        after: Position | None = None
+        while len(items) < limit:
+            count = min(MAX_PAGE, limit - len(items))
+            stretch = await self._stretch(RankQuery(), count, as_of_ms, after)
+            items += await self._read_all(stretch)
+            if not stretch.more:
+                break
+            as_of_ms, after = stretch.as_of_ms, _position(stretch.entries[-1])
+        return items
+
+    async def walk(self, query: RankQuery, count: int = 500) -> AsyncIterator[Threat]:
+        """Every match in rank order, page by page."""
+        cursor: str | None = None
+        while True:
+            page = await self.page(query, cursor, count)
+            for threat in page.items:
+                yield threat
+            if (cursor := page.next_cursor) is None:
+                return
+
+    async def stats(self) -> Stats:
+        """Counts over all partitions."""
+        parts = [await self._functions.stats(keys) for keys in self._keyspace.partitions]
+        return add_up(parts)
+
+    async def ledger(self, *, deep: bool = False) -> Ledger:
+        """The conservation law; deep recounts every record against its board."""
+        stats = await self.stats()
+        if not deep:
+            return stats.ledger
+        faults: dict[str, int] = {}
+        records = 0
+        for keys in self._keyspace.partitions:
+            records += await self._recount(keys, faults)
+        return replace(stats.ledger, records=records, faults=faults)
+
+    async def _fetch(
+        self,
+        keys: PartitionKeys,
+        ids: Sequence[bytes],
+        as_of_ms: int | None,
+        found: dict[bytes, Threat],
+    ) -> int | None:
+        policy = self._functions.rules.policy
+        done = 0
+        while done < len(ids):
+            asked = ids[done : done + MAX_PAGE]
+            now_ms, records = await self._functions.threats(keys, asked, as_of_ms)
+            as_of_ms = now_ms if as_of_ms is None else as_of_ms
+            for threat_id, record in zip(asked, records, strict=False):
+                if record:
+                    found[threat_id] = read_threat(threat_id.decode(), record, as_of_ms, policy)
+            done += len(records)
+        return as_of_ms
+
+    def _by_partition(self, ids: Iterable[bytes]) -> dict[PartitionKeys, list[bytes]]:
+        sorted_out: dict[PartitionKeys, list[bytes]] = {}
+        for threat_id in dict.fromkeys(ids):
+            if threat_id:
+                keys = self._keyspace.partition_of(threat_id)
+                sorted_out.setdefault(keys, []).append(threat_id)
+        return sorted_out
+
+    async def _stretch(
+        self, query: RankQuery, count: int, as_of_ms: int | None, after: Position | None
+    ) -> _Stretch:
+        """The next `count` over all partitions: one call to each, at one moment."""
+        first, *others = self._keyspace.partitions
+        # One more than asked for tells whether there is a next page.
+        head = await self._functions.rank(
+            first, query, count + 1, records=count, as_of_ms=as_of_ms, after=after
+        )
+        rest = await asyncio.gather(
+            *(
+                self._functions.rank(
+                    keys, query, count + 1, records=count, as_of_ms=head.now_ms, after=after
+                )
+                for keys in others
+            )
+        )
+        parts = [head, *rest]
+        ranked = merge(*(self._entries(part) for part in parts), key=_rank_key, reverse=True)
+        entries = list(islice(ranked, count))
+        more = sum(len(part.places) for part in parts) > count
+        return _Stretch(entries, more, head.now_ms, sum(part.total for part in parts))
+
+    def _entries(self, part: Ranked) -> list[_Entry]:
+        policy = self._functions.rules.policy
+        records: list[bytes | None] = [*part.records]
+        records += [None] * (len(part.places) - len(records))
+        entries = []
+        for (threat_id, place), record in zip(part.places, records, strict=True):
+            bucket, last_activity_ms = divmod(place, _SPAN)
+            score = score_of_bucket(policy, bucket, max(0, part.now_ms - last_activity_ms))
+            entries.append(_Entry(score, last_activity_ms, threat_id, place, record))
+        return entries
+
+    async def _read_all(self, stretch: _Stretch) -> list[Threat]:
+        """Threats of the entries; records that the reply was cut before are fetched now."""
+        cut = [entry.threat_id for entry in stretch.entries if entry.record is None]
+        fetched: dict[bytes, Threat] = {}
+        for keys, members in self._by_partition(cut).items():
+            await self._fetch(keys, members, stretch.as_of_ms, fetched)
+        threats = []
+        for entry in stretch.entries:
+            if entry.record is not None:
+                threats.append(
+                    read_threat(
+                        entry.threat_id.decode(),
+                        entry.record,
+                        stretch.as_of_ms,
+                        self._functions.rules.policy,
+                    )
+                )
+            elif entry.threat_id in fetched:
+                threats.append(fetched[entry.threat_id])
+        return threats
+
+    def _resume(self, query: RankQuery, cursor: str | None) -> tuple[Position | None, int | None]:
+        if cursor is None:
+            return None, None
+        walk = cursors.decode(
+            cursor,
+            self._secret,
+            query=query,
+            policy_revision=self._functions.rules.revision,
+            partitions=len(self._keyspace.partitions),
+        )
+        return walk.position, walk.as_of_ms
+
+    def _token(self, query: RankQuery, stretch: _Stretch) -> str:
+        position = _position(stretch.entries[-1])
+        cursor = cursors.Cursor(
+            cursors.VERSION,
+            self._functions.rules.revision,
+            len(self._keyspace.partitions),
+            stretch.as_of_ms,
+            cursors.query_of(query),
+            *position,
+        )
+        return cursors.encode(cursor, self._secret)
+
+    async def _recount(self, keys: PartitionKeys, faults: dict[str, int]) -> int:
+        """Check every record of a partition against its board, and every place against a record."""
+        records = 0
+        async for ids in self._scan_ids(keys):
+            records += len(ids)
+            await self._judge(keys, ids, faults)
+        async for ids in self._scan_board(keys):
+            await self._judge(keys, ids, faults, only=("NO_RECORD",))
+        return records
+
+    async def _judge(
+        self,
+        keys: PartitionKeys,
+        ids: Sequence[bytes],
+        faults: dict[str, int],
+        only: tuple[str, ...] = (),
+    ) -> None:
+        for verdict in await self._functions.verify(keys, ids):
+            if verdict not in ("OK", "GONE") and (not only or verdict in only):
+                faults[verdict] = faults.get(verdict, 0) + 1
+
+    async def _scan_ids(self, keys: PartitionKeys) -> AsyncIterator[list[bytes]]:
+        connections, prefix = self._functions.connections, keys.record_prefix
+        pattern = b"".join(b"\\" + bytes((c,)) if c in b"*?[]\\" else bytes((c,)) for c in prefix)
+        at, seen = 0, set[bytes]()
+        while True:
+            at, names = await connections.guarded(
+                connections.client.scan(at, match=pattern + b"*", count=DEEP_BATCH)
+            )
+            fresh = [name[len(prefix) :] for name in names if name not in seen]
+            seen.update(names)
+            if fresh:
+                yield fresh
+            if not at:
+                return
+
+    async def _scan_board(self, keys: PartitionKeys) -> AsyncIterator[list[bytes]]:
+        connections = self._functions.connections
+        at = 0
+        while True:
+            at, places = await connections.guarded(
+                connections.client.zscan(keys.board, at, count=DEEP_BATCH)
+            )
+            if places:
+                yield [member for member, _ in places]
+            if not at:
+                return
+
+
+def severity_query(severity: Severity | str) -> RankQuery:
+    """The query for one severity.
+
+    Raises:
+        UsageError: no such severity.
+    """
+    try:
+        return RankQuery(severity=Severity(severity).rank)
+    except ValueError:
+        known = ", ".join(Severity)
+        raise UsageError(f"unknown severity {severity!r}; use one of {known}") from None
+
+
+def score_query(lowest: float, highest: float) -> RankQuery:
+    """The query for scores from `lowest` to `highest`, both included.
+
+    Raises:
+        UsageError: not two finite numbers in order.
+    """
+    for bound in (lowest, highest):
+        if isinstance(bound, bool) or not isinstance(bound, int | float):
+            raise UsageError(f"a score bound must be a number, not {bound!r}")
+    if not -1e9 < lowest <= highest < 1e9:
+        raise UsageError(f"no score range: {lowest} to {highest}; give the lower bound first")
+    return RankQuery(lowest=float(lowest), highest=float(highest))
+
+
+def _rank_key(entry: _Entry) -> tuple[float, int, bytes]:
+    return entry[:3]
+
+
+def _position(entry: _Entry) -> Position:
+    return Position(entry.place, entry.threat_id)
+
+
+def _encoded(threat_id: str) -> bytes:
+    """The id as bytes; what cannot be an id is the id of no threat."""
+    if not isinstance(threat_id, str):
+        raise UsageError(f"a threat id must be text, not {type(threat_id).__name__}")
+    try:
+        return threat_id.encode()
+    except UnicodeEncodeError:
+        return b""
+
+
+def _check_count(count: int, most: int | None) -> None:
+    if isinstance(count, bool) or not isinstance(count, int) or count < 1:
+        raise UsageError(f"count must be a whole number from 1 on, not {count!r}")
+    if most is not None and count > most:
+        raise UsageError(f"count must be at most {most:,}, not {count:,}; walk the pages")
+
+
