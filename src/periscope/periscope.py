@@ -169,8 +169,8 @@ class Periscope:
 
     async def get_policy(self) -> Policy:
         """The policy in force."""
-        await self._refresh()
-        return self._functions.rules.policy
+        await self.refresh()
+        return self.functions.rules.policy
 
     async def set_policy(self, policy: Policy) -> Policy:
         """Put a policy in force for all processes; the next read anywhere ranks by it.
@@ -178,9 +178,9 @@ class Periscope:
         Raises:
             UsageError: somebody else changed it at the same moment; look, and try again.
         """
-        revision = self._functions.rules.revision
-        done, _ = await self._functions.set_policy(self.settings.namespace, revision, policy)
-        await self._refresh()
+        revision = self.functions.rules.revision
+        done, _ = await self.functions.set_policy(self.settings.namespace, revision, policy)
+        await self.refresh()
         if not done:
             raise UsageError("the policy was changed by somebody else meanwhile; look and try again")
         return policy
@@ -197,16 +197,16 @@ class Periscope:
         connections = Connections(url, self.settings)
         self._stack.push_async_callback(connections.close)
         self._facts = await connections.examine()
-        self._functions = Functions(connections, Rules(Policy(), 0))
-        await self._functions.load()
+        self.functions = Functions(connections, Rules(Policy(), 0))
+        await self.functions.load()
         secret, partitions = await self._read_control()
-        self._keyspace = Keyspace.of(self.settings.namespace, partitions)
-        self._functions.refresh = self._refresh
+        self.keyspace = Keyspace.of(self.settings.namespace, partitions)
+        self.functions.refresh = self.refresh
         await self._prepare()
         self._engine = Engine(
-            self._functions, self._keyspace, Intake(secret), self.settings, self._check_room
+            self.functions, self.keyspace, Intake(secret), self.settings, self._check_room
         )
-        self._queries = Queries(self._functions, self._keyspace, secret)
+        self._queries = Queries(self.functions, self.keyspace, secret)
         log.info("opened %s, settings %s", connections.shown_url, self.settings.shown())
 
     async def _embedded_url(self) -> str:
@@ -218,10 +218,10 @@ class Periscope:
 
     async def _read_control(self) -> tuple[bytes, int]:
         wanted = self.settings.partitions
-        control = await self._functions.control(
+        control = await self.functions.control(
             self.settings.namespace, wanted or 1, token_bytes(16)
         )
-        if wanted not in (None, control.partitions):
+        if wanted not in (0, control.partitions):
             raise SettingInvalid(
                 f"partitions is {wanted}, but this database has {control.partitions}; "
                 "leave the setting out"
@@ -229,17 +229,18 @@ class Periscope:
         self._take_policy(control.policy, control.policy_revision)
         return control.secret, control.partitions
 
-    async def _refresh(self) -> None:
+    async def refresh(self) -> None:
+        """Read the policy in force anew and bring every partition up to it. Safe to repeat."""
         await self._read_control()
         await self._prepare()
 
     async def _prepare(self) -> None:
-        for keys in self._keyspace.partitions:
-            await self._functions.prepare(keys)
+        for keys in self.keyspace.partitions:
+            await self.functions.prepare(keys)
 
     def _take_policy(self, encoded: bytes, revision: int) -> None:
         policy = msgspec.json.decode(encoded, type=Policy)
-        self._functions.rules = Rules(policy, revision)
+        self.functions.rules = Rules(policy, revision)
 
     def _check_room(self) -> None:
         if self._server is None or not self.settings.min_free_mb:

@@ -15,7 +15,7 @@ from periscope.functions import Functions, Position, Ranked, RankQuery
 from periscope.header import read_threat
 from periscope.keys import Keyspace, PartitionKeys
 from periscope.ledger import Ledger, Stats, add_up
-from periscope.models import Page, Severity, Threat
+from periscope.models import SEVERITIES, Page, Severity, Threat
 from periscope.scoring import score_of_bucket
 
 MAX_PAGE = 1000
@@ -285,7 +285,7 @@ def severity_query(severity: Severity | str) -> RankQuery:
     try:
         return RankQuery(severity=Severity(severity).rank)
     except ValueError:
-        known = ", ".join(Severity)
+        known = ", ".join(SEVERITIES)
         raise UsageError(f"unknown severity {severity!r}; use one of {known}") from None
 
 

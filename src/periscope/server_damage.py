@@ -8,7 +8,7 @@ import shutil
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import BinaryIO, NoReturn
+from typing import BinaryIO
 
 from periscope.errors import StoreDamaged, StoreError, StoreFull, StoreUnavailable, StoreUnsuitable
 from periscope.server_home import MIN_FREE_BYTES, Home
@@ -37,14 +37,14 @@ _CAUSES: tuple[tuple[str, type[StoreError], str], ...] = (
 # ---- why it did not start -----------------------------------------------------------------------
 
 
-def raise_cause(home: Home, log_start: int) -> NoReturn:
-    """Say in one line why the server ended during its start, as far as its log tells."""
+def cause(home: Home, log_start: int) -> StoreError:
+    """Return in one line why the server ended during its start, as far as its log tells."""
     lines = log_lines(home, log_start)
     words = last_words(lines)
     for mark, kind, remedy in _CAUSES:
         if any(mark in line for line in lines if _is_warning(line)):
-            raise kind(f"the embedded server in {home.data_dir} did not start ({words}): {remedy}")
-    raise StoreUnavailable(
+            return kind(f"the embedded server in {home.data_dir} did not start ({words}): {remedy}")
+    return StoreUnavailable(
         f"the embedded server in {home.data_dir} ended during its start "
         f"({words}); its log is {home.log_path}"
     )
@@ -79,6 +79,17 @@ def dropped_tail(home: Home, log_start: int) -> str | None:
     return last_words(said).strip("! ") if said else None
 
 
+def had_short_write(home: Home) -> bool:
+    """Whether the disk was full for a write of the server that was started last."""
+    short = False
+    with home.log_path.open("rb") as log:
+        for line in log:
+            if b"Valkey is starting" in line:
+                short = False
+            short = short or b"Short write while writing to the AOF" in line
+    return short
+
+
 def log_lines(home: Home, log_start: int) -> list[str]:
     """Return the lines of the log from `log_start` on, the last 64 KiB of them at most."""
     with home.log_path.open("rb") as log:
@@ -102,6 +113,74 @@ def _is_warning(line: str) -> bool:
     return " # " in line and "Memory overcommit" not in line
 
 
+# ---- holes --------------------------------------------------------------------------------------
+
+
+def close_holes(home: Home) -> int:
+    """Remove runs of zero bytes between the commands of the logs; return how many bytes.
+
+    Valkey 9.1.2 leaves them: when the disk is full and it runs `fast`, it cuts a half-written
+    command off the log again, but goes on writing where that ended. No command begins with a zero
+    byte, so nothing is lost. Whole or not at all for each log; the server must not run.
+
+    Raises:
+        StoreDamaged: the manifest is missing or cannot be read.
+        StoreFull: there is no room for a second copy of the log.
+    """
+    closed = 0
+    for log in _listed_logs(home):
+        holes = _holes(log)
+        if holes:
+            _require_copy_room(home, log.stat().st_size)
+            _write_without(log, holes)
+            closed += sum(end - start for start, end in holes)
+    return closed
+
+
+def _holes(log: Path) -> list[tuple[int, int]]:
+    holes: list[tuple[int, int]] = []
+    position = 0
+    with log.open("rb") as file:
+        while True:
+            for _name, end in _commands(file, log.stat().st_size):
+                position = end
+            file.seek(position)
+            end = position + _zeros(file)
+            if end == position:
+                return holes
+            holes.append((position, end))
+            position = file.seek(end)
+
+
+def _zeros(file: BinaryIO) -> int:
+    count = 0
+    while block := file.read(65_536):
+        rest = len(block.lstrip(b"\0"))
+        count += len(block) - rest
+        if rest:
+            break
+    return count
+
+
+def _write_without(log: Path, holes: list[tuple[int, int]]) -> None:
+    fresh = log.with_name(f"temp-{log.name}")
+    with log.open("rb") as old, fresh.open("wb") as new:
+        for start, end in holes:
+            _copy_bytes(old, new, start - old.tell())
+            old.seek(end)
+        shutil.copyfileobj(old, new)
+        new.flush()
+        os.fsync(new.fileno())
+    fresh.replace(log)
+
+
+def _copy_bytes(old: BinaryIO, new: BinaryIO, count: int) -> None:
+    while count:
+        block = old.read(min(count, 2**20))
+        new.write(block)
+        count -= len(block)
+
+
 # ---- repair -------------------------------------------------------------------------------------
 
 
@@ -119,6 +198,7 @@ def cut_damage(home: Home, known: frozenset[bytes]) -> str:
         StoreDamaged: the manifest is missing or cannot be read.
         StoreFull: there is no room for the copy.
     """
+    close_holes(home)
     logs = _listed_logs(home)
     for position, log in enumerate(logs):
         keep, size = good_prefix(log, known), log.stat().st_size
@@ -169,13 +249,17 @@ def _number(file: BinaryIO, mark: bytes) -> int | None:
 def _listed_logs(home: Home) -> list[Path]:
     """Return the logs of changes in the order in which they are read."""
     try:
-        lines = home.manifest_path.read_text().splitlines()
+        lines = home.manifest_path.read_text(errors="replace").splitlines()
     except OSError as exc:
         raise StoreDamaged(f"cannot read {home.manifest_path}: {exc.strerror}") from exc
     entries = [re.fullmatch(r"file (\S+) seq \d+ type ([bih])( .*)?", line) for line in lines]
     if not entries or not all(entries):
         raise StoreDamaged(f"{home.manifest_path} is damaged: restore it from a backup")
-    return [home.aof_dir / entry[1] for entry in entries if entry and entry[2] == "i"]
+    logs = [home.aof_dir / entry[1] for entry in entries if entry and entry[2] == "i"]
+    for log in logs:
+        if not log.is_file():
+            raise StoreDamaged(f"{log} is missing: restore a backup")
+    return logs
 
 
 def _cut(home: Home, log: Path, keep: int, later: list[Path]) -> str:
@@ -194,10 +278,14 @@ def _cut(home: Home, log: Path, keep: int, later: list[Path]) -> str:
 
 
 def _copy(home: Home) -> Path:
-    needed = sum(file.stat().st_size for file in home.aof_dir.iterdir())
-    if home.free_bytes() < needed + MIN_FREE_BYTES:
-        raise StoreFull(
-            f"the repair of {home.aof_dir} needs {needed // 2**20 + 64} MiB free to keep a copy"
-        )
+    _require_copy_room(home, sum(file.stat().st_size for file in home.aof_dir.iterdir()))
     stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%S.%fZ")
     return Path(shutil.copytree(home.aof_dir, home.data_dir / f"appendonlydir.damaged-{stamp}"))
+
+
+def _require_copy_room(home: Home, size: int) -> None:
+    if home.free_bytes() < size + MIN_FREE_BYTES:
+        raise StoreFull(
+            f"{(size + MIN_FREE_BYTES) // 2**20} MiB must be free for {home.aof_dir}, "
+            f"to keep a copy during its repair"
+        )

@@ -65,6 +65,7 @@ class Home:
     def note_socket_path(self, socket_path: Path) -> None:
         """Write down where the server about to be started listens; whole or not at all."""
         fresh = self._socket_note.with_suffix(".new")
+        fresh.touch(mode=0o600)
         fresh.write_bytes(os.fsencode(socket_path))
         fresh.replace(self._socket_note)
 

@@ -13,8 +13,8 @@ import time
 from collections.abc import Callable, Iterator
 
 from periscope import server_process as process
-from periscope.errors import StoreFull, StoreUnavailable
-from periscope.server_damage import dropped_tail, raise_cause
+from periscope.errors import StoreDamaged, StoreError, StoreFull, StoreUnavailable
+from periscope.server_damage import cause, close_holes, dropped_tail, had_short_write
 from periscope.server_home import Home, saying
 from periscope.server_locks import Locks
 from periscope.settings import Durability
@@ -73,10 +73,18 @@ async def bring_up(
     """
     info = await _started(home, locks, durability, deadline)
     if durability == "durable" and info["appendfsync"] != "always":
-        with saying("cannot make the embedded server durable"):
-            await process.ask(home.socket_path, ("CONFIG", "SET", "appendfsync", "always"))
+        await _make_durable(home, info, deadline)
         info["appendfsync"] = "always"
     return info
+
+
+async def _make_durable(home: Home, info: dict[str, str], deadline: float) -> None:
+    # A durable server that cannot write ends. This one has writes in memory that would go with it.
+    if not _all_written(info):
+        raise _unwritten(home)
+    await _rewrite_after_short_write(home, deadline)
+    with saying("cannot make the embedded server durable"):
+        await process.ask(home.socket_path, ("CONFIG", "SET", "appendfsync", "always"))
 
 
 async def _started(
@@ -91,9 +99,20 @@ async def _started(
             _mention_dropped_tail(home, log_start)
             return info
         if log_start is not None:
-            raise_cause(home, log_start)
-        # One that was there before us has just ended (killed, say, and now the last child of it
-        # is gone): start a new one.
+            await _mend(home, cause(home, log_start))
+        # Either it is mended, or one that was there before us has just ended (killed, say, and
+        # now the last child of it is gone): start a new one.
+
+
+async def _mend(home: Home, error: StoreError) -> None:
+    """Mend what can be mended without loss after a start that failed; else raise the error."""
+    if not isinstance(error, StoreDamaged):
+        raise error
+    with saying(f"cannot repair {home.data_dir}"):
+        closed = await asyncio.to_thread(close_holes, home)
+    if not closed:
+        raise error
+    logger.warning("removed %d zero bytes that a full disk left in the logs", closed)
 
 
 def _mention_dropped_tail(home: Home, log_start: int | None) -> None:
@@ -148,7 +167,7 @@ async def stop(home: Home, locks: Locks, deadline: float, *, force: bool = False
     """
     try:
         if not force:
-            await _check_all_written(home)
+            await _check_all_written(home, deadline)
         await process.request_shutdown(home.socket_path)
     except OSError:
         await send_signal(home, signal.SIGTERM)
@@ -160,14 +179,54 @@ async def stop(home: Home, locks: Locks, deadline: float, *, force: bool = False
     home.socket_path.unlink(missing_ok=True)
 
 
-async def _check_all_written(home: Home) -> None:
+async def _check_all_written(home: Home, deadline: float) -> None:
     """Refuse to drop what a `fast` server on a full disk has in memory only."""
     info = await process.ask_info(home.socket_path)
-    if info is not None and info.get("aof_last_write_status", "ok") != "ok":
-        raise StoreFull(
-            f"the embedded server in {home.data_dir} cannot write its last changes and goes on "
-            f"running to keep them: free some disk space, then stop it again"
-        )
+    if info is None or info["loading"] != "0" or info["appendfsync"] == "always":
+        return
+    if not _all_written(info):
+        raise _unwritten(home)
+    await _rewrite_after_short_write(home, deadline)
+
+
+async def _rewrite_after_short_write(home: Home, deadline: float) -> None:
+    """Have the data of a `fast` server written anew if its disk was full since it started.
+
+    Valkey 9.1.2 takes a half-written command back, but goes on writing where that ended, and loses
+    count of the length of its log: the log has a hole, and the next full disk cuts it too short.
+    The data in memory are right, and a rewrite begins a new log.
+    """
+    if not await asyncio.to_thread(had_short_write, home):
+        return
+    await _rewrite_ended(home, deadline)
+    with saying(f"cannot rewrite the data of {home.data_dir}"):
+        await process.ask(home.socket_path, ("BGREWRITEAOF",))
+    info = await _rewrite_ended(home, deadline)
+    if info is None or info["aof_last_bgrewrite_status"] != "ok":
+        raise _unwritten(home)
+
+
+async def _rewrite_ended(home: Home, deadline: float) -> dict[str, str] | None:
+    """INFO once no rewrite is at work or waiting; None: the deadline passed, or no answer."""
+    for pause in pauses():
+        info = await process.ask_info(home.socket_path)
+        if info is None or time.monotonic() > deadline:
+            return None
+        if info["aof_rewrite_in_progress"] == info["aof_rewrite_scheduled"] == "0":
+            return info
+        await asyncio.sleep(pause)
+    return None
+
+
+def _unwritten(home: Home) -> StoreFull:
+    return StoreFull(
+        f"the disk is full, and the embedded server in {home.data_dir} has changes in memory only; "
+        f"it goes on running to keep them: free some disk space, then try again"
+    )
+
+
+def _all_written(info: dict[str, str]) -> bool:
+    return info.get("aof_last_write_status", "ok") == "ok"
 
 
 async def send_signal(home: Home, which: signal.Signals) -> bool:

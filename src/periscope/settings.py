@@ -59,9 +59,9 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
         ),
     ] = "durable"
     partitions: Annotated[
-        int | None,
-        _help("Number of partitions of a new database (default 1); fixed once stored.", ge=1, le=1024),
-    ] = None
+        int,
+        _help("Number of partitions of a new database; 0: as stored, 1 if new.", ge=0, le=1024),
+    ] = 0
     connections: Annotated[
         int, _help("Connections to the server at most; callers beyond them wait.", ge=1, le=1000)
     ] = 8

@@ -1,0 +1,82 @@
+"""Fixtures that every test may use: a real server, a database in it, and a watch over its keys."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import AsyncIterator, Iterator
+
+import pytest
+from hypothesis import HealthCheck, settings
+
+from periscope import Periscope
+from periscope.keys import KEY_TABLE
+from tests.support.servers import ServerProcess
+
+settings.register_profile(
+    "tests",
+    deadline=None,
+    max_examples=int(os.environ.get("EXAMPLES", "60")),
+    stateful_step_count=25,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
+settings.load_profile("tests")
+
+
+@pytest.fixture(autouse=True)
+def _no_settings_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in [name for name in os.environ if name.startswith("PERISCOPE_")]:
+        monkeypatch.delenv(name)
+
+
+@pytest.fixture(scope="session")
+def server() -> Iterator[ServerProcess]:
+    """One server for all tests of a process; it holds nothing between two of them."""
+    process = ServerProcess().start()
+    yield process
+    process.stop()
+
+
+@pytest.fixture
+def open_here(server: ServerProcess) -> OpenHere:
+    return OpenHere(server.url)
+
+
+class OpenHere:
+    """Opens databases on the session's server: `open_here(partitions=3)`."""
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+
+    def __call__(self, **options: object) -> Periscope:
+        return Periscope.open(self.url, **{"retry_s": 0.0, **options})  # type: ignore[arg-type]
+
+
+@pytest.fixture
+async def periscope(open_here: OpenHere) -> AsyncIterator[Periscope]:
+    """An empty database; afterwards its ledger must balance and its keys be those of the table."""
+    async with open_here() as p:
+        client = p.functions.connections.client
+        await client.flushall()
+        await p.refresh()
+        yield p
+        ledger = await p.get_ledger(deep=True)
+        assert ledger.balanced, ledger
+        await assert_only_known_keys(p)
+        await client.flushall()
+
+
+async def assert_only_known_keys(p: Periscope) -> None:
+    """Every key is of the table, and only those for ever have no time to live."""
+    client = p.functions.connections.client
+    patterns = {kind: _pattern(kind.pattern) for kind in KEY_TABLE}
+    async for key in client.scan_iter(count=1000):
+        kind = next((k for k, pattern in patterns.items() if pattern.fullmatch(key)), None)
+        assert kind is not None, f"{key!r} is not in the key table"
+        if "minutes" in kind.lifetime:
+            assert await client.pttl(key) > 0, f"{key!r} has no time to live"
+
+
+def _pattern(shape: str) -> re.Pattern[bytes]:
+    text = re.escape(shape).replace("ns", "[a-z0-9._-]+").replace(":p\\}", r":[0-9.]+\}")
+    return re.compile(re.sub(r"<\w+>", ".*", text).encode(), re.DOTALL)

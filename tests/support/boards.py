@@ -1,0 +1,67 @@
+"""Boards made to order: threats with any counts, status and times, written as the server would."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from math import exp
+
+import msgspec
+
+from periscope import Periscope
+from periscope.header import FORMAT, NO_SOURCE, Header, pack_header
+from periscope.models import SEVERITIES
+
+SPAN = 2**42
+STATIC = (0.1, 0.4, 0.7, 1.0)
+
+
+@dataclass(frozen=True)
+class Placed:
+    threat_id: str
+    severity: int
+    last_activity: int
+    interactions: int = 0
+    escalations: int = 0
+    status: int = 0
+
+    def score(self, now: int) -> float:
+        age = max(0, now - self.last_activity)
+        return (
+            0.3 * STATIC[self.severity]
+            + 0.2 * min(1, self.interactions / 10)
+            + 0.3 * min(1, self.escalations / 3)
+            + 0.2 * exp(-age / 1_800_000)
+        )
+
+    def rank_key(self, now: int) -> tuple[float, int, bytes]:
+        return (self.score(now), self.last_activity, self.threat_id.encode())
+
+    @property
+    def header(self) -> Header:
+        moments = (self.last_activity, self.last_activity, 0, self.last_activity, 0)
+        counts = (self.interactions, self.escalations, 0, 0, 0, 0, 0)
+        state = (FORMAT, 1, 0, self.status, 0, 0, 0, 1)
+        return Header(*state, *counts, *moments, 0.0, self.severity, 0, bytes(8), NO_SOURCE)
+
+    @property
+    def record(self) -> bytes:
+        report = {"content": self.threat_id, "severity": SEVERITIES[self.severity].value}
+        return pack_header(self.header) + msgspec.json.encode(report)
+
+    @property
+    def place(self) -> int:
+        bucket = self.severity * 44 + min(3, self.escalations) * 11 + min(10, self.interactions)
+        return (self.status * 176 + bucket) * SPAN + self.last_activity
+
+
+async def lay_out(p: Periscope, threats: Iterable[Placed]) -> None:
+    """Write the threats, and count them as added, so that the ledger balances."""
+    pipeline = p.functions.connections.client.pipeline(transaction=False)
+    for threat in threats:
+        keys = p.keyspace.partition_of(threat.threat_id.encode())
+        pipeline.set(keys.record(threat.threat_id.encode()), threat.record)
+        pipeline.zadd(keys.board, {threat.threat_id: threat.place})
+        pipeline.hincrby(keys.ledger, "received", 1)
+        pipeline.hincrby(keys.ledger, "added", 1)
+    await pipeline.execute()
