@@ -21,6 +21,7 @@ from redis.exceptions import (
     AuthenticationError,
     AuthorizationError,
     BusyLoadingError,
+    InvalidResponse,
     OutOfMemoryError,
     ReadOnlyError,
     RedisError,
@@ -45,8 +46,8 @@ OLDEST = {"valkey": (7, 2), "redis": (7, 0)}
 SCHEMES = {"valkey": "redis", "valkeys": "rediss", "redis": "redis", "rediss": "rediss"}
 LOADING_POLL_S = 0.1
 
-# Connection lost or no answer in time: whether the call was carried out is unknown.
-LOST = (RedisConnectionError, RedisTimeoutError, OSError, asyncio.TimeoutError)
+# Connection lost, no answer in time, or no protocol at all: whether a call was carried out is unknown.
+LOST = (RedisConnectionError, RedisTimeoutError, InvalidResponse, OSError, asyncio.TimeoutError)
 
 
 @dataclass(frozen=True, slots=True)

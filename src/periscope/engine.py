@@ -46,11 +46,14 @@ class Engine:
             try:
                 async for items in batches(reports, CHUNK_REPORTS):
                     batch.take(*self._intake.prepare(items, batch.met), len(items))
+                    if len(items) < CHUNK_REPORTS:
+                        batch.close_all()  # the source pauses or has ended: let nothing wait
                     await self._send_ready(lane, batch)
                 await self._finish(lane, batch)
             except (SourceFailed, PeriscopeError) as exc:
                 await self._settle(lane, batch, flush=isinstance(exc, SourceFailed))
-                raise batch.interrupted(exc, lane.unanswered) from (exc.__cause__ or exc)
+                cause = exc.__cause__ if isinstance(exc, SourceFailed) else exc
+                raise batch.interrupted(exc, lane.unanswered) from cause
         return batch.result
 
     async def add_one(self, item: Any) -> Outcome:

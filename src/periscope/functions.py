@@ -306,8 +306,16 @@ def is_missing_function(exc: BaseException) -> bool:
     return isinstance(exc, ResponseError) and "Function not found" in str(exc)
 
 
-def parse_runs(runs: bytes, expected: int) -> list[tuple[int, Outcome]]:
+def parse_ingest(reply: Any, expected: int) -> list[tuple[int, Outcome]]:
     """A chunk's reply as runs of outcomes: b'3a2d' is three added, two duplicates."""
+    match reply:
+        case [int(), bytes(runs)]:
+            return _parse_runs(runs, expected)
+        case _:
+            raise BugError(f"periscope_ingest answered {reply!r:.100}")
+
+
+def _parse_runs(runs: bytes, expected: int) -> list[tuple[int, Outcome]]:
     parsed = []
     for count, code in _RUN.findall(runs.decode()):
         if code not in OUTCOMES:

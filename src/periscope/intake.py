@@ -7,7 +7,7 @@ is taken again item by item, so that the bad one gets its reason and the good on
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 from math import isfinite
 from typing import Any, NamedTuple
@@ -23,6 +23,7 @@ from periscope.models import (
     MAX_METADATA_BYTES,
     MAX_METADATA_DEPTH,
     MAX_SOURCE_BYTES,
+    SEVERITIES,
     Rejection,
     Report,
     Severity,
@@ -32,6 +33,7 @@ from periscope.models import (
 LATEST_MS = 2**42 - 1
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MILLISECOND = timedelta(milliseconds=1)
+_CONTAINERS = (dict, list, tuple, set, frozenset)
 
 
 class Packed(NamedTuple):
@@ -51,7 +53,7 @@ class _Said(msgspec.Struct):
 
 
 _encoder = msgspec.json.Encoder(order="deterministic")
-_ERRORS = (msgspec.ValidationError, TypeError, ValueError, OverflowError, RecursionError)
+_ERRORS = (ReportRejected, TypeError, ValueError, OverflowError, RecursionError)
 
 
 class Intake:
@@ -193,20 +195,19 @@ def _check_size_and_shape(report: Report, said: bytes) -> None:
 
 def _check_values(metadata: dict[str, Any]) -> None:
     """Walk the metadata level by level: its depth, and that every number is finite."""
-    level: list[Any] = [metadata]
-    for _ in range(MAX_METADATA_DEPTH + 1):
-        if not level:
-            return
-        if any(isinstance(value, float) and not isfinite(value) for value in level):
+    containers: list[Any] = [metadata]
+    for _ in range(MAX_METADATA_DEPTH):
+        values = [value for container in containers for value in _inside(container)]
+        if any(isinstance(value, float) and not isfinite(value) for value in values):
             raise ReportRejected("metadata: NaN and infinity are not numbers", field="metadata")
-        level = [inner for value in level for inner in _inside(value)]
+        containers = [value for value in values if isinstance(value, _CONTAINERS)]
+        if not containers:
+            return
     raise ReportRejected(f"metadata: nested deeper than {MAX_METADATA_DEPTH}", field="metadata")
 
 
-def _inside(value: Any) -> Sequence[Any]:
-    if isinstance(value, dict):
-        return list(value.values())
-    return list(value) if isinstance(value, list | tuple | set | frozenset) else ()
+def _inside(container: Any) -> Iterable[Any]:
+    return container.values() if isinstance(container, dict) else container
 
 
 def _observed_ms(moment: int | datetime | None) -> int:
@@ -228,6 +229,7 @@ def _id_of(item: Any) -> str | None:
     return found if isinstance(found, str) else None
 
 
+_SEVERITY = re.compile(r"(?s)Invalid enum value (.*) - at")
 _AT = re.compile(r"(?s)^(.*) - at .*?`\$\.?([A-Za-z_]*).*`$")
 _MISSING = re.compile(r"missing required field `(\w+)`")
 _UNKNOWN = re.compile(r"contains unknown field `(.*)`", re.DOTALL)
@@ -245,9 +247,15 @@ def _explain_at(found: re.Match[str], text: str) -> tuple[str, str]:
     return found[2], f"{found[2]}: {found[1][0].lower()}{found[1][1:]}"
 
 
+def _explain_severity(found: re.Match[str], text: str) -> tuple[str, str]:
+    known = ", ".join(reversed(SEVERITIES))
+    return "severity", f"severity: unknown {found[1][:100]}; use one of {known}"
+
+
 _EXPLAIN: tuple[tuple[re.Pattern[str], Callable[[re.Match[str], str], tuple[str, str]]], ...] = (
     (_MISSING, _explain_missing),
     (_UNKNOWN, _explain_unknown),
+    (_SEVERITY, _explain_severity),
     (_AT, _explain_at),
 )
 
@@ -259,7 +267,11 @@ def _rejected(exc: Exception) -> ReportRejected:
         found = pattern.search(text)
         if found:
             field, reason = explain(found, text)
-            return ReportRejected(reason, field=field)
+            return ReportRejected(_one_line(reason), field=field)
     if isinstance(exc, RecursionError):
         return ReportRejected(f"metadata: nested deeper than {MAX_METADATA_DEPTH}", field="metadata")
-    return ReportRejected(f"not a report: {text[0].lower()}{text[1:]}", field="report")
+    return ReportRejected(_one_line(f"not a report: {text[0].lower()}{text[1:]}"), field="report")
+
+
+def _one_line(reason: str) -> str:
+    return " ".join(reason.split())

@@ -18,7 +18,8 @@ from redis.asyncio.connection import AbstractConnection
 from redis.exceptions import ResponseError
 
 from periscope.connection import LOST
-from periscope.functions import Functions, PolicyMoved, is_missing_function, parse_runs
+from periscope.errors import BugError
+from periscope.functions import Functions, PolicyMoved, is_missing_function, parse_ingest
 from periscope.intake import Packed
 from periscope.keys import PartitionKeys
 from periscope.models import Outcome
@@ -105,8 +106,18 @@ class Lane:
         except LOST as exc:
             await self._reconnect(exc)
         else:
-            chunk = self._unanswered.popleft()
-            self._answers.append(Answer(chunk, parse_runs(reply[1], len(chunk.reports))))
+            await self._take(reply)
+
+    async def _take(self, reply: object) -> None:
+        chunk = self._unanswered[0]
+        try:
+            runs = parse_ingest(reply, len(chunk.reports))
+        except BugError:
+            # Not an answer to a chunk: whatever follows on this wire cannot be trusted either.
+            await self._connection.disconnect(nowait=True)
+            raise
+        self._unanswered.popleft()
+        self._answers.append(Answer(chunk, runs))
 
     async def _send(self, chunk: Chunk) -> None:
         command = self._functions.ingest_command(

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Self, TypedDict
 
 from periscope import server_process as process
-from periscope.errors import StoreError, StoreUnsuitable
+from periscope.errors import StoreError, StoreUnavailable, StoreUnsuitable
 from periscope.server_damage import cut_damage
 from periscope.server_home import Home, find_home, prepare_home, saying
 from periscope.server_life import (
@@ -53,6 +53,8 @@ class EmbeddedServer:
         self._home = home
         self._locks = locks
         self._left = False
+        # Two tasks of this user share its open files, which do not exclude each other.
+        self._one_at_a_time = asyncio.Lock()
         self._pid: int | None = None
         self.data_dir = home.data_dir
 
@@ -111,16 +113,12 @@ class EmbeddedServer:
 
         Raises:
             StoreError: as `join`; StoreUnsuitable also when the directory was removed meanwhile.
+            StoreUnavailable: this user has left.
         """
-        deadline = time.monotonic() + start_timeout_s
-        if not await until(self._locks.start.try_exclusive, deadline):
-            raise busy(self._home)
-        try:
-            if not self._locks.start.is_current():
-                raise StoreUnsuitable(f"the data directory {self.data_dir} was removed or replaced")
-            await self._bring_up(self.durability, deadline)
-        finally:
-            self._locks.start.unlock()
+        async with self._one_at_a_time:
+            if self._left:
+                raise StoreUnavailable(f"already left the embedded server in {self.data_dir}")
+            await self._revive(time.monotonic() + start_timeout_s)
 
     async def leave(self, *, timeout_s: float = STOP_TIMEOUT_S) -> None:
         """End this use; the last user stops the server and waits until it is gone. Repeatable.
@@ -131,13 +129,24 @@ class EmbeddedServer:
             StoreUnavailable: the server did not stop in time; it is left to itself.
             StoreFull: writes wait for room on the disk; the server is left running to keep them.
         """
-        if self._left:
-            return
-        self._left = True
+        async with self._one_at_a_time:
+            if self._left:
+                return
+            self._left = True
+            try:
+                await self._leave(time.monotonic() + timeout_s)
+            finally:
+                self._locks.close()
+
+    async def _revive(self, deadline: float) -> None:
+        if not await until(self._locks.start.try_exclusive, deadline):
+            raise busy(self._home)
         try:
-            await self._leave(time.monotonic() + timeout_s)
+            if not self._locks.start.is_current():
+                raise StoreUnsuitable(f"the data directory {self.data_dir} was removed or replaced")
+            await self._bring_up(self.durability, deadline)
         finally:
-            self._locks.close()
+            self._locks.start.unlock()
 
     async def _bring_up(self, durability: Durability, deadline: float) -> None:
         info = await bring_up(self._home, self._locks, durability, deadline)

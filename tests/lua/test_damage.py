@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from periscope import BatchInterrupted, Periscope, PeriscopeError, StoreDamaged, StoreUnsuitable
+from periscope import BatchInterrupted, BugError, Periscope, StoreDamaged, StoreUnsuitable
+from periscope.functions import parse_ingest
 from periscope.header import FORMAT, HEADER_BYTES
 from tests.conftest import OpenHere
 
@@ -142,8 +143,6 @@ async def test_a_flushed_store_is_prepared_again(periscope: Periscope) -> None:
 
 
 async def test_unknown_replies_are_bugs() -> None:
-    from periscope.functions import parse_runs
-
-    for runs, expected in ((b"3x", 3), (b"3a", 4), (b"", 1)):
-        with pytest.raises(PeriscopeError, match="periscope_ingest answered"):
-            parse_runs(runs, expected)
+    for reply, expected in (([1, b"3x"], 3), ([1, b"3a"], 4), ([1, b""], 1), (b"OK", 1), (7, 1)):
+        with pytest.raises(BugError, match="periscope_ingest answered"):
+            parse_ingest(reply, expected)

@@ -56,7 +56,7 @@ class ServerProcess:
                 with socket.socket(socket.AF_UNIX) as client:
                     client.connect(str(self.socket))
                     client.sendall(b"PING\r\n")
-                    if client.recv(64).startswith(b"+PONG"):
+                    if client.recv(64).startswith((b"+PONG", b"-NOAUTH")):
                         return
             except OSError:
                 time.sleep(0.005)

@@ -1,0 +1,253 @@
+"""Ingest under faults: what was acknowledged is there, nothing is there twice, all is accounted for."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import signal
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Iterator
+from typing import Any
+
+import pytest
+
+from periscope import BatchInterrupted, Periscope, StoreFull, StoreUnavailable
+from tests.conftest import OpenHere
+from tests.support.proxy import CuttingProxy
+from tests.support.servers import ServerProcess
+
+Reports = list[dict[str, Any]]
+
+
+def reports(count: int, prefix: str = "t", content: str = "x") -> Reports:
+    return [
+        {"threat_id": f"{prefix}{i}", "content": content, "severity": "HIGH"} for i in range(count)
+    ]
+
+
+@pytest.fixture
+def durable() -> Iterator[ServerProcess]:
+    process = ServerProcess("--appendonly", "yes", "--appendfsync", "always").start()
+    yield process
+    process.stop()
+
+
+@pytest.mark.parametrize("garbage", [b"", b"+OK\r\n$-7\r\nnonsense"], ids=["cut", "garbage"])
+@pytest.mark.parametrize("after", [0, 1, 40, 200])
+async def test_a_chunk_repeated_after_a_lost_reply_counts_once(
+    server: ServerProcess, periscope: Periscope, after: int, garbage: bytes
+) -> None:
+    async with (
+        CuttingProxy(server.socket, cuts=5, cut_after_bytes=after, garbage=garbage) as proxy,
+        Periscope.open(proxy.url, retry_s=10) as p,
+    ):
+        proxy.armed = True
+        result = await p.add_threats_batch(reports(12_000))
+        proxy.armed = False
+        assert (result.added, result.received, proxy.done) == (12_000, 12_000, 5)
+    ledger = await periscope.get_ledger()
+    assert (ledger.received, ledger.level_1) == (12_000, 12_000)
+
+
+async def test_a_chunk_repeated_does_not_overwrite_a_newer_report(
+    periscope: Periscope, server: ServerProcess
+) -> None:
+    """Two chunks in flight change the same threats; the replies to both are lost."""
+    async with (
+        CuttingProxy(server.socket, cuts=1, cut_after_bytes=0) as proxy,
+        Periscope.open(proxy.url, retry_s=10) as p,
+    ):
+        proxy.armed = True
+        result = await p.add_threats_batch([*reports(500), *reports(500, content="newer")])
+        proxy.armed = False
+    assert (result.added, result.sightings) == (500, 500)
+    assert all([t.content == "newer" async for t in periscope.get_all_active()])
+
+
+async def test_a_store_that_stays_away_ends_the_batch_with_an_account(
+    durable: ServerProcess,
+) -> None:
+    async with Periscope.open(durable.url, retry_s=0.2) as p:
+        met = 0
+
+        def source() -> Iterator[dict[str, Any]]:
+            nonlocal met
+            for report in reports(50_000):
+                met += 1
+                if met == 20_000:
+                    durable.kill()
+                yield report
+
+        with pytest.raises(BatchInterrupted) as caught:
+            await p.add_threats_batch(source())
+    exc = caught.value
+    assert isinstance(exc.__cause__, StoreUnavailable)
+    assert exc.result.committed + exc.refused + exc.unknown == met
+    assert 0 < exc.unknown <= 9 * 500
+    durable.start()
+    async with Periscope.open(durable.url) as p:
+        ledger = await p.get_ledger(deep=True)
+        assert ledger.balanced
+        assert exc.result.committed <= ledger.level_1 <= exc.result.committed + exc.unknown
+        again = await p.add_threats_batch(reports(50_000))
+        assert again.added == 50_000 - ledger.level_1
+        assert again.duplicates == ledger.level_1
+
+
+async def test_a_restarted_store_is_found_again_within_a_batch(durable: ServerProcess) -> None:
+    async with Periscope.open(durable.url, retry_s=30) as p:
+
+        def source() -> Iterator[dict[str, Any]]:
+            for number, report in enumerate(reports(20_000)):
+                if number in (5_000, 12_345):
+                    durable.kill()
+                    durable.start()
+                yield report
+
+        result = await p.add_threats_batch(source())
+        assert (result.added, result.duplicates) == (20_000, 0)
+        ledger = await p.get_ledger(deep=True)
+        assert ledger.balanced
+        assert ledger.received == 20_000
+
+
+WRITER = """
+import asyncio, sys
+from periscope import Periscope
+async def main():
+    async with Periscope.open(sys.argv[1]) as p:
+        reports = ({"threat_id": f"t{i}", "content": "x", "severity": "LOW"} for i in range(10**7))
+        await p.add_threats_batch(reports)
+asyncio.run(main())
+"""
+
+
+async def test_a_killed_client_leaves_whole_chunks_only(durable: ServerProcess) -> None:
+    async with Periscope.open(durable.url) as p:
+        writer = await asyncio.create_subprocess_exec(sys.executable, "-c", WRITER, durable.url)
+        while (await p.get_stats()).queue < 5_000:
+            await asyncio.sleep(0)
+        writer.send_signal(signal.SIGKILL)
+        await writer.wait()
+        ledger = await p.get_ledger(deep=True)
+        assert ledger.balanced
+        assert ledger.level_1 % 500 == 0
+        again = await p.add_threats_batch(
+            {"threat_id": f"t{i}", "content": "x", "severity": "LOW"} for i in range(40_000)
+        )
+        assert (await p.get_ledger(deep=True)).balanced
+        assert again.duplicates == min(ledger.level_1, 40_000)
+
+
+async def test_a_source_that_fails_keeps_what_it_gave(periscope: Periscope) -> None:
+    def source() -> Iterator[dict[str, Any]]:
+        yield from reports(777)
+        raise ZeroDivisionError("oops")
+
+    with pytest.raises(BatchInterrupted, match="ZeroDivisionError: oops") as caught:
+        await periscope.add_threats_batch(source())
+    assert caught.value.result.added == 777
+    assert isinstance(caught.value.__cause__, ZeroDivisionError)
+    assert (caught.value.refused, caught.value.unknown) == (0, 0)
+
+
+async def test_an_async_source_that_fails_keeps_what_it_gave(periscope: Periscope) -> None:
+    async def source() -> AsyncIterator[dict[str, Any]]:
+        for report in reports(777):
+            yield report
+        raise ZeroDivisionError("oops")
+
+    with pytest.raises(BatchInterrupted) as caught:
+        await periscope.add_threats_batch(source())
+    assert caught.value.result.added == 777
+
+
+async def test_a_slow_async_source_is_not_waited_for(periscope: Periscope) -> None:
+    arrived = asyncio.Event()
+
+    async def source() -> AsyncIterator[dict[str, Any]]:
+        yield reports(1)[0]
+        await arrived.wait()
+
+    batch = asyncio.create_task(periscope.add_threats_batch(source()))
+    async with asyncio.timeout(10):
+        while not await periscope.threat_exists("t0"):
+            await asyncio.sleep(0)
+    arrived.set()
+    assert (await batch).added == 1
+
+
+async def test_a_full_server_refuses_whole_chunks_and_recovers() -> None:
+    process = ServerProcess("--maxmemory", "6mb", "--maxmemory-policy", "noeviction").start()
+    try:
+        async with Periscope.open(process.url) as p:
+            with pytest.raises(BatchInterrupted, match="out of memory") as caught:
+                await p.add_threats_batch(reports(100_000, content="x" * 200))
+            exc = caught.value
+            assert isinstance(exc.__cause__, StoreFull)
+            assert exc.unknown == 0
+            ledger = await p.get_ledger()
+            assert ledger.balanced
+            assert ledger.level_1 == exc.result.committed
+            assert len(await p.get_top_threats(5)) == 5
+            await p.functions.connections.client.config_set("maxmemory", "64mb")
+            assert (await p.add_threats_batch(reports(10, "later"))).added == 10
+    finally:
+        process.stop()
+
+
+async def test_cancelling_batches_harms_no_other(open_here: OpenHere, periscope: Periscope) -> None:
+    chance = random.Random(7)  # noqa: S311
+    async with open_here(connections=3) as p:
+        batches = [
+            asyncio.create_task(p.add_threats_batch(reports(3_000, f"b{n}-"))) for n in range(12)
+        ]
+        victims = set(chance.sample(range(12), 6))
+        for victim in victims:
+            await asyncio.sleep(chance.random() / 200)
+            batches[victim].cancel()
+        results = await asyncio.gather(*batches, return_exceptions=True)
+        for number, result in enumerate(results):
+            if isinstance(result, BaseException):
+                assert isinstance(result, asyncio.CancelledError)
+                assert number in victims
+            else:
+                assert result.added == 3_000
+        assert len({t.threat_id for t in await p.get_top_threats(5)}) == 5
+
+
+async def test_two_thousand_singles_on_two_connections_are_all_stored(
+    open_here: OpenHere, periscope: Periscope
+) -> None:
+    async with open_here(connections=2) as p:
+        outcomes = await asyncio.gather(*(p.add_threat(f"t{i}", "x", "LOW") for i in range(2_000)))
+    assert set(outcomes) == {"added"}
+    assert (await periscope.get_stats()).queue == 2_000
+
+
+async def test_cancelled_reads_leave_no_reply_for_others(
+    open_here: OpenHere, periscope: Periscope
+) -> None:
+    await periscope.add_threats_batch(reports(100))
+    async with open_here(connections=2) as p:
+        tasks = [asyncio.create_task(p.get_threat(f"t{i % 100}")) for i in range(1_000)]
+        await asyncio.sleep(0)
+        for task in tasks[::3]:
+            task.cancel()
+        for number, found in enumerate(await asyncio.gather(*tasks, return_exceptions=True)):
+            if not isinstance(found, BaseException):
+                assert found is not None
+                assert found.threat_id == f"t{number % 100}"
+
+
+async def test_killed_connections_are_replaced(periscope: Periscope) -> None:
+    client = periscope.functions.connections.client
+    for _ in range(5):
+        await client.execute_command("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")
+        assert (await periscope.add_threats_batch(reports(1_000))).received == 1_000
+
+
+def test_the_suites_python_runs_the_product_from_its_own_tree() -> None:
+    done = subprocess.run([sys.executable, "-c", "import periscope"], check=False)
+    assert done.returncode == 0

@@ -1,0 +1,59 @@
+"""A TCP proxy on loopback that cuts connections at chosen moments, replies undelivered."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import suppress
+from pathlib import Path
+
+
+class CuttingProxy:
+    """Forwards to a UNIX socket. `cut_after_bytes` of a connection's replies, it is cut; with
+    `garbage`, bytes that are no reply come first. `cuts` says how often."""
+
+    def __init__(self, target: Path, *, cuts: int, cut_after_bytes: int, garbage: bytes = b"") -> None:
+        self.target = target
+        self.cuts = cuts
+        self.cut_after_bytes = cut_after_bytes
+        self.garbage = garbage
+        self.armed = False
+        self.done = 0
+
+    async def __aenter__(self) -> CuttingProxy:
+        self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
+        return self
+
+    async def __aexit__(self, *exc: object) -> None:
+        self._server.close()
+
+    @property
+    def url(self) -> str:
+        return f"redis://127.0.0.1:{self._server.sockets[0].getsockname()[1]}"
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        up_reader, up_writer = await asyncio.open_unix_connection(self.target)
+        forward = asyncio.create_task(self._pump(reader, up_writer))
+        with suppress(OSError):
+            await self._replies(up_reader, writer)
+        forward.cancel()
+        for end in (up_writer, writer):
+            end.close()
+
+    async def _pump(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with suppress(OSError):
+            while data := await reader.read(65536):
+                writer.write(data)
+                await writer.drain()
+            writer.write_eof()
+
+    async def _replies(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        passed = 0
+        while data := await reader.read(65536):
+            if self.armed and self.done < self.cuts and passed + len(data) > self.cut_after_bytes:
+                self.done += 1
+                writer.write(self.garbage)
+                await writer.drain()
+                return
+            passed += len(data) if self.armed else 0
+            writer.write(data)
+            await writer.drain()
