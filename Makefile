@@ -1,0 +1,71 @@
+# Everything that people and CI run. `make` or `make help` lists it.
+
+PYTHON ?= $(firstword $(foreach p,python3.11 python3.12 python3.13 python3,$(shell $(p) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $(p))))
+VENV := .venv
+BIN := $(VENV)/bin
+DEMO := .demo
+PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet
+
+.DEFAULT_GOAL := help
+.PHONY: help demo setup test soak check format lint types docs serve-docs bench lock clean
+
+help: ## List what there is
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+demo: $(VENV)/runtime ## Ingest a small real feed into an embedded server and show the ranked queue
+	@$(BIN)/periscope --version
+	$(BIN)/periscope ingest --data-dir $(DEMO) samples/kev-sample.json samples/stix-sample.json
+	$(BIN)/periscope top --data-dir $(DEMO) --limit 15
+	$(BIN)/periscope ledger --data-dir $(DEMO)
+	@echo
+	@echo "Next: $(BIN)/periscope show --data-dir $(DEMO) CVE-2025-53770   (or: periscope --help)"
+
+setup: $(VENV)/dev ## Make the private environment for development in .venv
+
+test: $(VENV)/dev ## Run the tests, on real servers
+	$(BIN)/python -m pytest -n 2 --dist worksteal
+
+soak: $(VENV)/dev ## Run the property tests with many more examples
+	EXAMPLES=2000 $(BIN)/python -m pytest tests/engine tests/lua tests/feeds --timeout 3600
+
+check: format lint types docs test ## All that CI runs
+
+format: $(VENV)/dev ## Check the formatting (ruff format rewrites it)
+	$(BIN)/ruff format --check .
+
+lint: $(VENV)/dev ## Lint
+	$(BIN)/ruff check .
+
+types: $(VENV)/dev ## Check the types, strictly
+	$(BIN)/mypy
+
+docs: $(VENV)/dev ## Build the documentation; a broken link fails
+	$(BIN)/mkdocs build --strict --quiet
+
+serve-docs: $(VENV)/dev ## Serve the documentation on loopback while writing it
+	$(BIN)/mkdocs serve
+
+bench: $(VENV)/runtime ## Measure this machine (a server of its own; minutes)
+	$(BIN)/periscope bench --scale 100k
+
+lock: $(VENV)/dev ## Renew the lock files from pyproject.toml
+	$(PIP) uv
+	$(BIN)/uv pip compile --quiet pyproject.toml --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header -o requirements.lock
+	$(BIN)/uv pip compile --quiet pyproject.toml --group dev --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header -o requirements-dev.lock
+
+clean: ## Remove what the targets above made
+	rm -rf $(VENV) $(DEMO) site .mypy_cache .ruff_cache .pytest_cache .hypothesis
+
+$(VENV)/python:
+	@test -n "$(PYTHON)" || { echo "Periscope needs Python 3.11 or newer; none was found on the PATH" >&2; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	@touch $@
+
+$(VENV)/runtime: $(VENV)/python requirements.lock pyproject.toml
+	$(PIP) --require-hashes -r requirements.lock
+	$(PIP) --no-deps --editable .
+	@touch $@
+
+$(VENV)/dev: $(VENV)/runtime requirements-dev.lock
+	$(PIP) --require-hashes -r requirements-dev.lock
+	@touch $@

@@ -1,0 +1,96 @@
+"""Tables that the documentation takes from the code, so that they cannot drift.
+
+`{{ settings }}` and its like stand alone on a line of a page.
+"""
+
+from __future__ import annotations
+
+import inspect
+import re
+from typing import Any
+
+from periscope import errors
+from periscope.functions import SPECS
+from periscope.keys import KEY_TABLE
+from periscope.library import read_library
+from periscope.settings import ENV_PREFIX, describe
+
+
+def settings() -> str:
+    """Every setting."""
+    rows = [
+        (
+            f"`{name}`",
+            f"`{ENV_PREFIX}{name.upper()}`",
+            kind,
+            f"`{default}`",
+            text + (" *Secret.*" if secret else ""),
+        )
+        for name, kind, default, text, secret in describe()
+    ]
+    return table(("setting", "variable", "type", "default", "meaning"), rows)
+
+
+def error_table() -> str:
+    """Every error, with its exit code and HTTP status."""
+    kinds = [
+        kind
+        for _, kind in inspect.getmembers(errors, inspect.isclass)
+        if issubclass(kind, errors.PeriscopeError)
+    ]
+    rows = [
+        (f"`{kind.__name__}`", kind.exit_code, kind.http_status, first_line(kind.__doc__))
+        for kind in sorted(kinds, key=lambda kind: [c.__name__ for c in reversed(kind.__mro__)])
+    ]
+    return table(("error", "exit code", "HTTP status", "when"), rows)
+
+
+def error_tree() -> str:
+    """The tree on top of errors.py."""
+    tree = re.search(r"\n\n(    PeriscopeError.*?)\n\n", errors.__doc__ or "", re.DOTALL)
+    return f"```text\n{inspect.cleandoc(tree[1]) if tree else ''}\n```"
+
+
+def keys() -> str:
+    """Every key."""
+    rows = [(k.name, f"`{k.pattern}`", k.type, k.holds, k.lifetime, k.owner) for k in KEY_TABLE]
+    return table(("key", "pattern", "type", "holds", "lifetime", "owner"), rows)
+
+
+def functions() -> str:
+    """Every function of the library, from its header."""
+    code = read_library().code.decode()
+    parts = []
+    for name, spec in SPECS.items():
+        header = re.search(rf"-- {name}: .*?(?=\nlocal function)", code, re.DOTALL)
+        text = header[0] if header else name
+        lines = [line.removeprefix("-- ") for line in text.splitlines()]
+        kind = "writes" if spec.writes else "reads only"
+        parts.append(f"### {name} ({kind})\n\n```text\n" + "\n".join(lines) + "\n```\n")
+    return "\n".join(parts)
+
+
+TABLES = {
+    "settings": settings,
+    "errors": error_table,
+    "error_tree": error_tree,
+    "keys": keys,
+    "functions": functions,
+}
+
+
+def on_page_markdown(markdown: str, **_: Any) -> str:
+    """Put the tables in; an unknown name fails the build."""
+    return re.sub(r"(?m)^\{\{ (\w+) \}\}$", lambda found: TABLES[found[1]](), markdown)
+
+
+def table(heads: tuple[str, ...], rows: list[tuple[Any, ...]]) -> str:
+    """A Markdown table."""
+    lines = [heads, tuple("---" for _ in heads), *rows]
+    cells = [[str(cell).replace("|", "\\|") for cell in line] for line in lines]
+    return "\n".join("| " + " | ".join(line) + " |" for line in cells)
+
+
+def first_line(text: str | None) -> str:
+    """The first paragraph of a docstring."""
+    return inspect.cleandoc(text or "").split("\n\n")[0].replace("\n", " ")
