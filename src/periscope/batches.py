@@ -1,4 +1,4 @@
-"""From any iterable to lists of at most `size` items, in bounded memory and without waiting long."""
+"""From any iterable to lists of at most `size` items, in bounded memory, without waiting long."""
 
 from __future__ import annotations
 
@@ -106,4 +106,4 @@ async def _wait_for_item(
             batch.append(getter.result())
         else:
             getter.cancel()
-    return getter.done() and not getter.cancelled() or pump.done()
+    return (getter.done() and not getter.cancelled()) or pump.done()

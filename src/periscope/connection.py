@@ -7,9 +7,10 @@ never an error. redis-py's own retries are off: what may be repeated is decided 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -46,7 +47,7 @@ OLDEST = {"valkey": (7, 2), "redis": (7, 0)}
 SCHEMES = {"valkey": "redis", "valkeys": "rediss", "redis": "redis", "rediss": "rediss"}
 LOADING_POLL_S = 0.1
 
-# Connection lost, no answer in time, or no protocol at all: whether a call was carried out is unknown.
+# Connection lost, no answer in time, or no protocol: whether a call was carried out is unknown.
 LOST = (RedisConnectionError, RedisTimeoutError, InvalidResponse, OSError, asyncio.TimeoutError)
 
 
@@ -78,6 +79,18 @@ class Connections:
             **({} if url.startswith("unix:") else {"socket_keepalive": True}),
         )
         self.client = redis_asyncio.Redis(connection_pool=self.pool)
+        self.revive: Callable[[], Awaitable[Path]] | None = None
+
+    async def mend(self) -> bool:
+        """Start an embedded server that died; False where the server is somebody else's.
+
+        Raises:
+            StoreError: it does not start; says why.
+        """
+        if self.revive is None:
+            return False
+        self.pool.connection_kwargs["path"] = str(await self.revive())
+        return True
 
     async def close(self) -> None:
         """Close every connection; idempotent."""
@@ -122,9 +135,9 @@ class Connections:
             return "unverified"
         if config.get("appendonly") != "yes":
             return "memory"
-        return {"always": "durable", "everysec": "fast"}.get(config["appendfsync"], "memory")
+        return {"always": "durable", "everysec": "fast"}.get(str(config["appendfsync"]), "memory")
 
-    async def guarded(self, call: Coroutine[Any, Any, Any]) -> Any:
+    async def guarded(self, call: Awaitable[Any]) -> Any:
         """Await a redis-py call; its errors become ours, each with one line."""
         try:
             return await call
@@ -181,9 +194,7 @@ _REPLY_EXPLANATIONS: dict[str, Callable[[str, str], StoreError]] = {
     "NOAUTH": lambda text, url: StoreUnsuitable(
         f"the server at {url} needs a password; give it as redis://user:password@host"
     ),
-    "NOPERM": lambda text, url: StoreUnsuitable(
-        f"the user of {url} lacks a permission: {text}"
-    ),
+    "NOPERM": lambda text, url: StoreUnsuitable(f"the user of {url} lacks a permission: {text}"),
     "MISCONF": lambda text, url: StoreFull(
         f"the server at {url} cannot write to its disk: {text}; free some space there"
     ),

@@ -114,7 +114,7 @@ class Engine:
 
 
 class _Batch:
-    """The book-keeping of one batch: chunks being filled, ready ones, and what became of those sent."""
+    """The books of one batch: chunks being filled, ready ones, and what became of those sent."""
 
     def __init__(self, keyspace: Keyspace) -> None:
         self.result = BatchResult()

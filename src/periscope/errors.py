@@ -106,7 +106,9 @@ class BatchInterrupted(PeriscopeError):
 
     http_status = 503
 
-    def __init__(self, result: BatchResult, *, refused: int, unknown: int, cause: Exception) -> None:
+    def __init__(
+        self, result: BatchResult, *, refused: int, unknown: int, cause: Exception
+    ) -> None:
         super().__init__(
             f"{cause} ({result.committed:,} committed, {result.rejected_count:,} rejected, "
             f"{refused:,} refused, {unknown:,} unknown; sending the same reports again is safe)"

@@ -181,11 +181,17 @@ class Functions:
 
     async def prepare(self, keys: PartitionKeys) -> int:
         """Make a partition ready and raise its policy revision to ours. Safe to repeat."""
-        return int(await self._call("periscope_prepare", [keys.meta], (FORMAT, self.rules.revision)))
+        return int(
+            await self._call("periscope_prepare", [keys.meta], (FORMAT, self.rules.revision))
+        )
 
     def ingest_command(
-        self, keys: PartitionKeys, chunk_id: bytes, rejected: int, entries: Sequence[tuple[bytes, bytes]]
-    ) -> tuple[Arg, ...]:
+        self,
+        keys: PartitionKeys,
+        chunk_id: bytes,
+        rejected: int,
+        entries: Sequence[tuple[bytes, bytes]],
+    ) -> tuple[Any, ...]:
         """The command for a chunk; `entries` are (id, packed report). Repeat with the same id."""
         prefix = keys.record_prefix
         names = (keys.meta, keys.ledger, keys.board, keys.sources, keys.reply(chunk_id))
@@ -206,7 +212,7 @@ class Functions:
         as_of_ms: int | None = None,
         after: Position | None = None,
     ) -> Ranked:
-        """The next `count` of the ranking at `as_of_ms` (None: now) after `after` (None: the top)."""
+        """The next `count` of the ranking at `as_of_ms` (None: now) after `after` (None: top)."""
         position = after or ("", b"")
         bounds = ["" if bound is None else repr(bound) for bound in (query.lowest, query.highest)]
         args = (self._now() if as_of_ms is None else as_of_ms, query.status, query.severity)
@@ -261,20 +267,30 @@ class Functions:
         raise AssertionError("unreachable")
 
     async def _call(self, name: str, keys: Sequence[bytes], args: Sequence[Arg]) -> Any:
-        """One FCALL; a library that is not there (any more) is loaded once."""
+        """One FCALL, once more if what stood in its way could be mended.
+
+        All but `periscope_set_policy` are safe to repeat, and that one checks a revision.
+        """
         verb = "FCALL" if SPECS[name].writes else "FCALL_RO"
         client = self.connections.client
-        for attempt in range(2):
-            try:
-                return await client.execute_command(verb, name, len(keys), *keys, *args)
-            except ResponseError as exc:
-                if attempt == 0 and is_missing_function(exc):
-                    await self.load()
-                    continue
+        try:
+            return await client.execute_command(verb, name, len(keys), *keys, *args)
+        except (RedisError, *LOST) as exc:
+            if not await self._mend(exc):
                 raise self.explain(exc) from exc
-            except (RedisError, *LOST) as exc:
-                raise self.explain(exc) from exc
-        raise LibraryMismatch(f"the server has no function {name} although the library is loaded")
+        try:
+            return await client.execute_command(verb, name, len(keys), *keys, *args)
+        except (RedisError, *LOST) as exc:
+            if is_missing_function(exc):
+                raise LibraryMismatch(f"the server has no function {name}: {exc}") from exc
+            raise self.explain(exc) from exc
+
+    async def _mend(self, exc: Exception) -> bool:
+        """Load a library that was flushed; start an embedded server that died."""
+        if is_missing_function(exc):
+            await self.load()
+            return True
+        return isinstance(exc, LOST) and await self.connections.mend()
 
     async def load(self) -> None:
         """Load the library where it is missing or older."""

@@ -78,7 +78,7 @@ def pack_report(severity: int, observed_at_ms: int, fingerprint: bytes, source: 
 def pack_header(header: Header) -> bytes:
     """All 96 bytes of a header."""
     values: list[Any] = []
-    for name, value in zip(Header._fields, header, strict=True):
+    for name, value in header._asdict().items():
         if name in _TIMES:
             values += (value & 0xFFFFFFFF, value >> 32)
         else:
@@ -101,7 +101,7 @@ def unpack_header(record: bytes) -> Header:
         )
     times = [v[i] | v[i + 1] << 32 for i in range(15, 25, 2)]
     observed_at = v[27] | v[28] << 32
-    return Header(*v[:15], *times, v[25], v[26], observed_at, *v[29:])
+    return Header._make((*v[:15], *times, v[25], v[26], observed_at, *v[29:]))
 
 
 def read_threat(threat_id: str, record: bytes, as_of_ms: int, policy: Policy) -> Threat:

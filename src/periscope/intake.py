@@ -37,9 +37,9 @@ _CONTAINERS = (dict, list, tuple, set, frozenset)
 
 
 class Packed(NamedTuple):
-    """A report ready to be sent: its index in the batch, its id, and header part plus body."""
+    """A report ready to be sent: its place in the batch, its id, and header part plus body."""
 
-    index: int
+    number: int
     threat_id: bytes
     payload: bytes
 
@@ -99,13 +99,13 @@ class Intake:
         packed, rejected = [], []
         for index, item in enumerate(items, first):
             try:
-                packed.append(self.one(item)._replace(index=index))
+                packed.append(self.one(item)._replace(number=index))
             except ReportRejected as exc:
                 rejected.append(Rejection(index, _id_of(item), str(exc)))
         return packed, rejected
 
     def _pack_all(self, reports: list[Report], first: int) -> list[Packed]:
-        """Pack valid reports; any that the quick checks cannot clear sends the list to the slow way."""
+        """Pack valid reports; one that the quick checks cannot clear sends all to the slow way."""
         blob = _encoder.encode_lines(
             [_Said(r.content, r.severity.value, r.metadata or {}) for r in reports]
         )
@@ -113,7 +113,9 @@ class Intake:
         if b"null" in blob:
             raise ValueError
         packed = []
-        for index, (report, said) in enumerate(zip(reports, blob.split(b"\n"), strict=False), first):
+        for index, (report, said) in enumerate(
+            zip(reports, blob.split(b"\n"), strict=False), first
+        ):
             threat_id = report.threat_id.encode()
             if (
                 not 0 < len(threat_id) <= MAX_ID_BYTES
@@ -240,7 +242,9 @@ def _explain_missing(found: re.Match[str], text: str) -> tuple[str, str]:
 
 
 def _explain_unknown(found: re.Match[str], text: str) -> tuple[str, str]:
-    return found[1], f"{found[1][:100]}: unknown field; what is not of the report goes into metadata"
+    return found[
+        1
+    ], f"{found[1][:100]}: unknown field; what is not of the report goes into metadata"
 
 
 def _explain_at(found: re.Match[str], text: str) -> tuple[str, str]:
@@ -269,7 +273,9 @@ def _rejected(exc: Exception) -> ReportRejected:
             field, reason = explain(found, text)
             return ReportRejected(_one_line(reason), field=field)
     if isinstance(exc, RecursionError):
-        return ReportRejected(f"metadata: nested deeper than {MAX_METADATA_DEPTH}", field="metadata")
+        return ReportRejected(
+            f"metadata: nested deeper than {MAX_METADATA_DEPTH}", field="metadata"
+        )
     return ReportRejected(_one_line(f"not a report: {text[0].lower()}{text[1:]}"), field="report")
 
 

@@ -164,6 +164,12 @@ class Lane:
         except LOST as exc:
             await self._reconnect(exc)
 
+    async def _mend_server(self) -> None:
+        if await self._functions.connections.mend():
+            # The server may have a new socket, and this connection was made for the old one.
+            path = self._functions.connections.pool.connection_kwargs["path"]
+            self._connection.path = path  # type: ignore[attr-defined]
+
     async def _reconnect(self, cause: BaseException) -> None:
         """Connect anew and send every unanswered chunk again, until `retry_s` have passed."""
         deadline = asyncio.get_running_loop().time() + self._retry_s
@@ -172,6 +178,7 @@ class Lane:
             if asyncio.get_running_loop().time() >= deadline:
                 raise self._functions.explain(cause) from cause
             try:
+                await self._mend_server()
                 await self._connection.connect()
                 for chunk in self._unanswered:
                     await self._send(chunk)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from periscope.functions import PartitionStats
 from periscope.models import SEVERITIES, STATUSES
@@ -82,7 +83,9 @@ def add_up(parts: Sequence[PartitionStats]) -> Stats:
         severity.value: sum(part.unseen[0][severity.rank] for part in parts)
         for severity in SEVERITIES
     }
-    totals = {name: sum(part.ledger[name] for part in parts) for name in parts[0].ledger}
+    totals: dict[str, Any] = {
+        name: sum(part.ledger[name] for part in parts) for name in parts[0].ledger
+    }
     ledger = Ledger(
         **totals,
         level_1=sum(sum(map(sum, part.counts)) for part in parts),

@@ -36,7 +36,7 @@ class LibraryState(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Library:
-    """The joined text, its version, and for each file the line of the whole that it starts after."""
+    """The joined text, its version, and for each file the line that it starts after."""
 
     code: bytes
     version: int

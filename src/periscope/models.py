@@ -97,7 +97,7 @@ class Unreadable(NamedTuple):
 class Rejection(NamedTuple):
     """A report that was not stored: its index in the batch, its id if it had one, and why."""
 
-    index: int
+    index: int  # type: ignore[assignment]  # the field hides tuple.index
     threat_id: str | None
     reason: str
 

@@ -6,6 +6,7 @@ import asyncio
 import logging
 from collections.abc import AsyncIterable, AsyncIterator, Iterable
 from contextlib import AsyncExitStack
+from pathlib import Path
 from secrets import token_bytes
 from types import TracebackType
 from typing import Any, Self
@@ -67,7 +68,7 @@ class Periscope:
         return self
 
     async def close(self) -> None:
-        """Give everything back; the last process to leave an embedded server stops it. Idempotent."""
+        """Give everything back; the last to leave an embedded server stops it. Idempotent."""
         # Shielded: a cancelled close would leave the embedded server with a user that is gone.
         await asyncio.shield(self._stack.aclose())
 
@@ -182,7 +183,9 @@ class Periscope:
         done, _ = await self.functions.set_policy(self.settings.namespace, revision, policy)
         await self.refresh()
         if not done:
-            raise UsageError("the policy was changed by somebody else meanwhile; look and try again")
+            raise UsageError(
+                "the policy was changed by somebody else meanwhile; look and try again"
+            )
         return policy
 
     @property
@@ -196,6 +199,8 @@ class Periscope:
         url = self.settings.url or await self._embedded_url()
         connections = Connections(url, self.settings)
         self._stack.push_async_callback(connections.close)
+        if self._server is not None:
+            connections.revive = self._revive
         self._facts = await connections.examine()
         self.functions = Functions(connections, Rules(Policy(), 0))
         await self.functions.load()
@@ -215,6 +220,11 @@ class Periscope:
         )
         self._stack.push_async_callback(self._server.leave)
         return self._server.url
+
+    async def _revive(self) -> Path:
+        assert self._server is not None  # noqa: S101 - set before this is handed out
+        await self._server.revive()
+        return self._server.socket_path
 
     async def _read_control(self) -> tuple[bytes, int]:
         wanted = self.settings.partitions

@@ -326,5 +326,3 @@ def _check_count(count: int, most: int | None) -> None:
         raise UsageError(f"count must be a whole number from 1 on, not {count!r}")
     if most is not None and count > most:
         raise UsageError(f"count must be at most {most:,}, not {count:,}; walk the pages")
-
-

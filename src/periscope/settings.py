@@ -49,7 +49,10 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     ] = None
     namespace: Annotated[
         str,
-        _help("Prefix of every key; keeps several Periscopes on one server apart.", pattern=r"^[a-z0-9][a-z0-9._-]{0,31}\Z"),
+        _help(
+            "Prefix of every key; keeps several Periscopes on one server apart.",
+            pattern=r"^[a-z0-9][a-z0-9._-]{0,31}\Z",
+        ),
     ] = "periscope"
     durability: Annotated[
         Durability,
@@ -73,7 +76,11 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     ] = 30.0
     retry_s: Annotated[
         float,
-        _help("Seconds for which a batch repeats unanswered chunks after a lost connection.", ge=0, le=600),
+        _help(
+            "Seconds for which a batch repeats unanswered chunks after a lost connection.",
+            ge=0,
+            le=600,
+        ),
     ] = 10.0
     in_flight: Annotated[
         int, _help("Chunks of one batch that are under way at once.", ge=1, le=64)
@@ -123,7 +130,9 @@ def _from_environment(environ: Mapping[str, str]) -> dict[str, Any]:
             continue
         name = variable.removeprefix(ENV_PREFIX).lower()
         if name not in Settings.__struct_fields__:
-            raise SettingInvalid(f"unknown environment variable {variable}{_suggest(name, ENV_PREFIX)}")
+            raise SettingInvalid(
+                f"unknown environment variable {variable}{_suggest(name, ENV_PREFIX)}"
+            )
         if value:
             values[name] = value
     return values

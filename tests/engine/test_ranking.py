@@ -156,7 +156,9 @@ async def test_unchanged_threats_come_once_while_others_come_and_go(periscope: P
         periscope.functions.now_ms = NOW + step * 1000
         moved = [t.threat_id for t in restless[step * 10 : step * 10 + 10]]
         changed = [{"threat_id": i, "content": f"again {step}", "severity": "LOW"} for i in moved]
-        fresh = [{"threat_id": f"new-{step}-{i}", "content": "", "severity": "HIGH"} for i in range(9)]
+        fresh = [
+            {"threat_id": f"new-{step}-{i}", "content": "", "severity": "HIGH"} for i in range(9)
+        ]
         await periscope.add_threats_batch([*changed, *fresh])
         step += 1
         if (cursor := page.next_cursor) is None:
@@ -172,7 +174,7 @@ async def test_records_beyond_a_reply_are_fetched(periscope: Periscope) -> None:
     page = await periscope.get_active_paginated(count=50)
     assert len(page) == 50
     assert all(len(threat.content) == 60_000 for threat in page)
-    assert len(await periscope.get_threats(r["threat_id"] for r in reports)) == 50  # type: ignore[misc]
+    assert len(await periscope.get_threats(r["threat_id"] for r in reports)) == 50
 
 
 async def test_limits_beyond_a_page_are_walked(periscope: Periscope) -> None:
@@ -202,7 +204,8 @@ async def test_altered_cursors_are_refused(periscope: Periscope) -> None:
 
 
 @pytest.mark.parametrize(
-    "cursor", ["", "x", "ü", "A" * 2000, "....", "AAAAAAAAAAAAAAAAAAAAAAAAAAAA", "a b", "\0", "=" * 8]
+    "cursor",
+    ["", "x", "ü", "A" * 2000, "....", "AAAAAAAAAAAAAAAAAAAAAAAAAAAA", "a b", "\0", "=" * 8],
 )
 async def test_garbage_cursors_are_refused(periscope: Periscope, cursor: str) -> None:
     with pytest.raises(CursorInvalid, match="not a cursor of this database"):

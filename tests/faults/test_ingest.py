@@ -1,4 +1,4 @@
-"""Ingest under faults: what was acknowledged is there, nothing is there twice, all is accounted for."""
+"""Ingest under faults: what was acknowledged is there, nothing twice, and all accounted for."""
 
 from __future__ import annotations
 
@@ -198,7 +198,7 @@ async def test_a_full_server_refuses_whole_chunks_and_recovers() -> None:
 
 
 async def test_cancelling_batches_harms_no_other(open_here: OpenHere, periscope: Periscope) -> None:
-    chance = random.Random(7)  # noqa: S311
+    chance = random.Random(7)
     async with open_here(connections=3) as p:
         batches = [
             asyncio.create_task(p.add_threats_batch(reports(3_000, f"b{n}-"))) for n in range(12)

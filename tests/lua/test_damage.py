@@ -70,9 +70,7 @@ DAMAGES = [
 
 
 @pytest.mark.parametrize("reports", [CHANGED, FRESH], ids=["changed", "fresh"])
-@pytest.mark.parametrize(
-    ("name", "damage"), DAMAGES, ids=[f"{n}-{d.__name__}" for n, d in DAMAGES]
-)
+@pytest.mark.parametrize(("name", "damage"), DAMAGES, ids=[f"{n}-{d.__name__}" for n, d in DAMAGES])
 async def test_a_damaged_key_refuses_the_chunk_whole(
     open_here: OpenHere, name: str, damage: Any, reports: list[dict[str, Any]]
 ) -> None:

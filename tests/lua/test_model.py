@@ -93,7 +93,7 @@ class Engine(RuleBasedStateMachine):
             setattr(threat, name, value)
         self.run(self._arrange(threat_id, fields, place_of(threat)))
 
-    async def _arrange(self, threat_id: str, fields: dict[str, int], place: int) -> None:
+    async def _arrange(self, threat_id: str, fields: dict[str, Any], place: int) -> None:
         keys = self.periscope.keyspace.partition_of(threat_id.encode())
         key = keys.record(threat_id.encode())
         header = unpack_header(await self.client.get(key))._replace(**fields)
@@ -155,4 +155,4 @@ def place_of(threat: ModelThreat) -> int:
 @pytest.mark.parametrize("partitions", [1, 3])
 def test_the_engine_equals_the_model(server: ServerProcess, partitions: int) -> None:
     machine = type("Engine", (Engine,), {"url": server.url, "partitions": partitions})
-    run_state_machine_as_test(machine, settings=settings(max_examples=25))  # type: ignore[no-untyped-call]
+    run_state_machine_as_test(machine, settings=settings(max_examples=25))

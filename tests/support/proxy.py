@@ -11,7 +11,9 @@ class CuttingProxy:
     """Forwards to a UNIX socket. `cut_after_bytes` of a connection's replies, it is cut; with
     `garbage`, bytes that are no reply come first. `cuts` says how often."""
 
-    def __init__(self, target: Path, *, cuts: int, cut_after_bytes: int, garbage: bytes = b"") -> None:
+    def __init__(
+        self, target: Path, *, cuts: int, cut_after_bytes: int, garbage: bytes = b""
+    ) -> None:
         self.target = target
         self.cuts = cuts
         self.cut_after_bytes = cut_after_bytes

@@ -12,11 +12,11 @@ import signal
 import time
 from collections.abc import Callable, Iterator
 
-from periscope import server_process as process
 from periscope.errors import StoreDamaged, StoreError, StoreFull, StoreUnavailable
-from periscope.server_damage import cause, close_holes, dropped_tail, had_short_write
-from periscope.server_home import Home, saying
-from periscope.server_locks import Locks
+from periscope.server import process
+from periscope.server.damage import cause, close_holes, dropped_tail, had_short_write
+from periscope.server.home import Home, saying
+from periscope.server.locks import Locks
 from periscope.settings import Durability
 
 logger = logging.getLogger("periscope.server")

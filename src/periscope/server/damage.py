@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from periscope.errors import StoreDamaged, StoreError, StoreFull, StoreUnavailable, StoreUnsuitable
-from periscope.server_home import MIN_FREE_BYTES, Home
+from periscope.server.home import MIN_FREE_BYTES, Home
 
 LOG_TAIL_BYTES = 64 * 2**10
 WORDS_MAX = 200

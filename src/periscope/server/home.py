@@ -1,6 +1,6 @@
 """The data directory of the embedded server, and what is where in it.
 
-start.lock, users.lock, server.lock    see `server_locks`
+start.lock, users.lock, server.lock    see `locks`
 server.socket                          the path of the socket, which is elsewhere
 server.pid, server.log                 written by the server
 appendonlydir/                         the data; its manifest lists the files that count

@@ -1,7 +1,7 @@
 """The embedded server: one Valkey process for one data directory, shared by all who use it.
 
 It is started by the first who needs it and stopped by the last who leaves. Nobody keeps count:
-three lock files (`server_locks`) say who is there, and the kernel frees the locks of whoever is
+three lock files (`locks`) say who is there, and the kernel frees the locks of whoever is
 killed. `docs/explanation/embedded-server.md` tells the whole story.
 """
 
@@ -15,11 +15,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Self, TypedDict
 
-from periscope import server_process as process
 from periscope.errors import StoreError, StoreUnavailable, StoreUnsuitable
-from periscope.server_damage import cut_damage
-from periscope.server_home import Home, find_home, prepare_home, saying
-from periscope.server_life import (
+from periscope.server import process
+from periscope.server.damage import cut_damage
+from periscope.server.home import Home, find_home, prepare_home, saying
+from periscope.server.life import (
     bring_up,
     busy,
     open_locks,
@@ -28,7 +28,7 @@ from periscope.server_life import (
     take_start_lock,
     until,
 )
-from periscope.server_locks import Locks
+from periscope.server.locks import Locks
 from periscope.settings import Durability
 
 __all__ = ["EmbeddedServer", "ServerStatus", "repair", "server_status", "stop_server"]

@@ -16,9 +16,9 @@ from typing import Any
 import hiredis
 
 from periscope.errors import StoreUnavailable, StoreUnsuitable
-from periscope.server_damage import last_words, refuse_headless
-from periscope.server_home import Home, choose_socket_path, require_room, saying
-from periscope.server_locks import LockFile, server_lock_path
+from periscope.server.damage import last_words, refuse_headless
+from periscope.server.home import Home, choose_socket_path, require_room, saying
+from periscope.server.locks import LockFile, server_lock_path
 from periscope.settings import Durability
 
 LOG_LIMIT_BYTES = 10 * 2**20
