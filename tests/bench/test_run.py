@@ -1,0 +1,93 @@
+"""A small run of every row: it completes, says what it should, and leaves nothing behind."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from periscope.bench import ROWS, run
+from periscope.bench.figures import Figure
+from periscope.bench.machine import Machine
+from periscope.bench.stand import DIRECTORY_PREFIX, stand
+from periscope.errors import UsageError
+
+SCALE = 2000
+# What docs/how-to/measure.md promises of the document.
+DOCUMENT = {"format", "ran_on", "scales", "runs", "figures"}
+SPREAD = {"median", "lowest", "highest", "p50", "p99", "p999"}
+
+
+async def test_every_row_at_a_small_scale(
+    temporary: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = temporary / "figures.json"
+    code = await run([SCALE], None, file, 1)
+    document = json.loads(file.read_bytes())
+    assert set(document) == DOCUMENT
+    assert set(document["ran_on"]) == set(Machine.__struct_fields__)
+    assert {one["row"] for one in document["figures"]} == set(ROWS)
+    for one in document["figures"]:
+        check_figure(one)
+    missed = [one for one in document["figures"] if one["reached"] is False]
+    assert code == (1 if missed else 0)
+    shown = capsys.readouterr()
+    assert "reached" in shown.out
+    assert f"ingest, durable: {SCALE:,}, run 1 of 1" in shown.err
+    assert_nothing_left(temporary)
+
+
+def check_figure(one: dict[str, Any]) -> None:
+    assert set(one) == set(Figure.__struct_fields__)
+    assert set(one["spread"]) == SPREAD
+    assert one["samples"]
+    assert all(sample > 0 for sample in one["samples"])
+    assert one["scale"] == SCALE
+    assert (one["ratio"] is None) == (not one["ratios"])
+    assert (one["target"] is None) == (one["reached"] is None)
+
+
+async def test_growth_is_told_between_scales(temporary: Path) -> None:
+    file = temporary / "figures.json"
+    await run([400, 200], ["queries"], file, 1)
+    figures = json.loads(file.read_bytes())["figures"]
+    grown = [one for one in figures if one["what"] == "top-100, server, growth"]
+    assert {one["on"] for one in grown} == {"untouched", "worked", "every bucket"}
+    assert {one["ratio_to"] for one in grown} == {"p50 at 200"}
+
+
+@pytest.mark.parametrize(
+    ("scales", "rows", "runs"),
+    [([], None, 1), ([0], None, 1), ([10], ["nosuch"], 1), ([10], None, 0)],
+)
+async def test_what_cannot_be_measured_is_refused(
+    scales: list[int], rows: list[str] | None, runs: int
+) -> None:
+    with pytest.raises(UsageError):
+        await run(scales, rows, None, runs)
+
+
+async def test_a_cancelled_run_leaves_nothing(temporary: Path) -> None:
+    task = asyncio.create_task(run([200_000], ["limit"], None, 1))
+    async with asyncio.timeout(30):
+        while not list(temporary.glob(f"{DIRECTORY_PREFIX}*/data/appendonlydir")):
+            await asyncio.sleep(0.01)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert_nothing_left(temporary)
+
+
+async def test_a_failing_row_leaves_nothing(temporary: Path) -> None:
+    with pytest.raises(ZeroDivisionError):
+        async with stand():
+            raise ZeroDivisionError
+    assert_nothing_left(temporary)
+
+
+def assert_nothing_left(temporary: Path) -> None:
+    assert not list(temporary.glob(f"{DIRECTORY_PREFIX}*"))
+    assert not list((temporary / "run").rglob("*.sock"))

@@ -1,0 +1,125 @@
+"""The real program as a child process, against one embedded server that the session holds."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import IO, Any
+
+import pytest
+
+from periscope.server import EmbeddedServer
+
+ROOT = Path(__file__).parents[2]
+TIMEOUT_S = 60
+
+HOSTILE_ID = "evil\x1b[2Jid"
+HOSTILE = {
+    "threat_id": HOSTILE_ID,
+    "content": "\x1b]0;owned\x07first\nsecond \u202etxet\u200b [bold red]markup[/] :smile:\x9b31m",
+    "severity": "CRITICAL",
+    "source": "\x1b[31msrc\r\n",
+    "metadata": {"k\u202e": "v\x9b31m", "title": "[link=http://x]t\x1b[0m" + "\u0301" * 30},
+}
+
+
+@dataclass
+class Done:
+    """How a run ended."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def document(self) -> Any:
+        return json.loads(self.out)
+
+    @property
+    def error(self) -> Any:
+        (line,) = self.err.splitlines()
+        return json.loads(line)
+
+
+@dataclass
+class Program:
+    """`periscope`, called with some variables set."""
+
+    variables: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def environment(self) -> dict[str, str]:
+        own = {name: value for name, value in os.environ.items() if not _meddles(name)}
+        return {
+            **own,
+            "PYTHONPATH": str(ROOT / "src"),
+            "PYTHONWARNINGS": "error",
+            "PERISCOPE_MIN_FREE_MB": "0",
+            **self.variables,
+        }
+
+    def with_(self, **variables: str) -> Program:
+        return Program({**self.variables, **variables})
+
+    def __call__(self, *arguments: str, given: str | bytes = b"") -> Done:
+        done = subprocess.run(
+            [sys.executable, "-m", "periscope", *arguments],
+            input=given.encode() if isinstance(given, str) else given,
+            capture_output=True,
+            env=self.environment,
+            cwd=ROOT,
+            timeout=TIMEOUT_S,
+            check=False,
+        )
+        return Done(done.returncode, done.stdout.decode(), done.stderr.decode())
+
+    def start(self, *arguments: str, **pipes: int | IO[Any]) -> subprocess.Popen[bytes]:
+        return subprocess.Popen(
+            [sys.executable, "-m", "periscope", *arguments], env=self.environment, cwd=ROOT, **pipes
+        )
+
+
+def _meddles(name: str) -> bool:
+    return name.startswith("PERISCOPE_") or name in ("COLUMNS", "LINES", "NO_COLOR", "FORCE_COLOR")
+
+
+@pytest.fixture(scope="session")
+def place() -> Iterator[Path]:
+    """A directory with a short path: a socket has to fit below it."""
+    directory = Path(tempfile.mkdtemp(prefix="pcli-", dir="/tmp"))
+    yield directory
+    shutil.rmtree(directory, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def held(place: Path) -> Iterator[Program]:
+    """The program, beside an embedded server that lives until the session ends."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_RUNTIME_DIR", str(place))
+        server = asyncio.run(EmbeddedServer.join(place / "data"))
+    yield Program({"XDG_RUNTIME_DIR": str(place), "PERISCOPE_DATA_DIR": str(place / "data")})
+    asyncio.run(server.leave())
+
+
+@pytest.fixture
+def program(held: Program, request: pytest.FixtureRequest) -> Program:
+    """The program with an empty database of this test's own."""
+    return held.with_(PERISCOPE_NAMESPACE=f"t{abs(hash(request.node.nodeid)):x}")
+
+
+@pytest.fixture(scope="session")
+def filled(held: Program) -> Program:
+    """The program with a database that holds the samples and one hostile threat; only to be read."""
+    program = held.with_(PERISCOPE_NAMESPACE="filled")
+    samples = ("samples/kev-sample.json", "samples/ndjson-sample.ndjson")
+    assert program("ingest", *samples).code == 0
+    assert program("ingest", "-", given=json.dumps(HOSTILE)).code == 0
+    return program

@@ -1,0 +1,75 @@
+"""What several tests of the feeds share."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from io import BytesIO
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import pytest
+
+from periscope.feeds import ReadOptions, open_feed
+from periscope.feeds.format import Item
+from periscope.models import Report, Unreadable
+
+REPO = Path(__file__).resolve().parents[2]
+SAMPLES = REPO / "samples"
+REAL_DATA = REPO.parent / "shared" / "data"
+MIB = 1024 * 1024
+
+
+class Pipe(BytesIO):
+    """A stream that cannot go back, and gives a few bytes at a time."""
+
+    def seekable(self) -> bool:
+        return False
+
+    def seek(self, *_: Any) -> int:
+        raise OSError("a pipe cannot seek")
+
+    def read1(self, size: int | None = -1, /) -> bytes:
+        return super().read1(min(size or 1000, 1000))
+
+
+def real_data(*parts: str) -> Path:
+    """A file or folder of the collection of real feeds, where there is one."""
+    path = REAL_DATA.joinpath(*parts)
+    if not path.exists():
+        pytest.skip("the collection of real feeds is not beside this repository")
+    return path
+
+
+def read(
+    data: bytes | str | Path | BinaryIO,
+    format: str | None = None,
+    **options: Any,  # noqa: A002
+) -> list[Item]:
+    """All items of an input given as bytes, path or stream."""
+    source = BytesIO(data) if isinstance(data, bytes) else data
+    with open_feed(source, format=format, options=ReadOptions(**options)) as feed:
+        items = list(feed)
+        assert feed.read == len(items) + feed.skipped.total()
+    return items
+
+
+def reports(items: Iterable[Item]) -> list[Report]:
+    """The good ones."""
+    return [item for item in items if isinstance(item, Report)]
+
+
+def reasons(items: Iterable[Item]) -> list[str]:
+    """Why the bad ones are bad."""
+    return [item.reason for item in items if isinstance(item, Unreadable)]
+
+
+def one(record: dict[str, Any], **options: Any) -> Item:
+    """The item of a single generic record."""
+    (item,) = read(json.dumps(record).encode(), "json", **options)
+    return item
+
+
+def lines(*records: dict[str, Any]) -> bytes:
+    """Records as NDJSON."""
+    return b"".join(json.dumps(record).encode() + b"\n" for record in records)
