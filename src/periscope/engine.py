@@ -64,9 +64,7 @@ class Engine:
             await self._send_alone(Chunk(self._keyspace.partitions[0], [], rejected=1))
             raise
         self._guard()
-        answer = await self._send_alone(
-            Chunk(self._keyspace.partition_of(packed.threat_id), [packed])
-        )
+        answer = await self._send_alone(Chunk(self._keyspace.partition_of(packed[0]), [packed]))
         return answer.runs[0][1]
 
     async def _send_alone(self, chunk: Chunk) -> Answer:
@@ -130,13 +128,27 @@ class _Batch:
         """Sort reports into their partitions; full chunks become ready."""
         self.met += met
         self._reject(rejected)
+        for keys, reports in self._by_partition(packed):
+            filling = self._filling.setdefault(keys, _Filling())
+            if filling.take_all(reports):
+                continue
+            for report in reports:
+                if not filling.has_room(report):
+                    self._close(keys)
+                    filling = self._filling[keys] = _Filling()
+                filling.add(report)
+        for keys in [keys for keys, filling in self._filling.items() if filling.full]:
+            self._close(keys)
+
+    def _by_partition(
+        self, packed: Sequence[Packed]
+    ) -> Iterable[tuple[PartitionKeys, Sequence[Packed]]]:
+        if len(self._keyspace.partitions) == 1:
+            return [(self._keyspace.partitions[0], packed)]
+        groups: dict[PartitionKeys, list[Packed]] = {}
         for report in packed:
-            keys = self._keyspace.partition_of(report.threat_id)
-            filling = self._filling.get(keys)
-            if filling is None or not filling.has_room(report):
-                self._close(keys)
-                filling = self._filling[keys] = _Filling()
-            filling.add(report)
+            groups.setdefault(self._keyspace.partition_of(report[0]), []).append(report)
+        return groups.items()
 
     def close_all(self) -> None:
         """Make every chunk ready; also one for rejections that no chunk has carried yet."""
@@ -170,7 +182,7 @@ class _Batch:
 
     def _close(self, keys: PartitionKeys) -> None:
         filling = self._filling.pop(keys, None)
-        if filling is not None:
+        if filling is not None and filling.reports:
             self._make_ready(Chunk(keys, filling.reports))
 
     def _make_ready(self, chunk: Chunk) -> None:
@@ -204,10 +216,24 @@ class _Filling:
         self.reports: list[Packed] = []
         self._bytes = 0
 
+    @property
+    def full(self) -> bool:
+        """Is there no room for any more reports?"""
+        return len(self.reports) >= CHUNK_REPORTS
+
+    def take_all(self, reports: Sequence[Packed]) -> bool:
+        """Take the reports if all of them fit; False if not, and none is taken."""
+        size = sum(map(_size, reports))
+        if len(self.reports) + len(reports) > CHUNK_REPORTS or self._bytes + size > CHUNK_BYTES:
+            return False
+        self.reports.extend(reports)
+        self._bytes += size
+        return True
+
     def has_room(self, report: Packed) -> bool:
         """Does the report fit? The first always does."""
         fits = self._bytes + _size(report) <= CHUNK_BYTES
-        return not self.reports or (fits and len(self.reports) < CHUNK_REPORTS)
+        return not self.reports or (fits and not self.full)
 
     def add(self, report: Packed) -> None:
         """Take the report."""
@@ -216,4 +242,4 @@ class _Filling:
 
 
 def _size(report: Packed) -> int:
-    return len(report.payload) + 2 * len(report.threat_id)
+    return 2 * len(report[0]) + len(report[1])

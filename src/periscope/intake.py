@@ -10,7 +10,7 @@ import re
 from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 from math import isfinite
-from typing import Any, NamedTuple
+from typing import Annotated, Any, Literal
 
 import msgspec
 from xxhash import xxh3_64_digest
@@ -36,15 +36,27 @@ _MILLISECOND = timedelta(milliseconds=1)
 _CONTAINERS = (dict, list, tuple, set, frozenset)
 
 
-class Packed(NamedTuple):
-    """A report ready to be sent: its place in the batch, its id, and header part plus body."""
-
-    number: int
-    threat_id: bytes
-    payload: bytes
+# A report ready to be sent: its id, and the header's report part with the body.
+Packed = tuple[bytes, bytes]
 
 
-class _Said(msgspec.Struct):
+_UPPER = Literal["CRITICAL", "HIGH", "MEDIUM", "LOW"]
+_LOWER = Literal["critical", "high", "medium", "low"]
+_TITLE = Literal["Critical", "High", "Medium", "Low"]
+
+
+class _Wire(msgspec.Struct, forbid_unknown_fields=True, gc=False):
+    """A report as it mostly comes. Converting to an enum costs three times all the rest."""
+
+    threat_id: str
+    content: str
+    severity: _UPPER | _LOWER | _TITLE
+    metadata: dict[str, Any] | None = None
+    source: str = ""
+    observed_at: int | Annotated[datetime, msgspec.Meta(tz=True)] | None = None
+
+
+class _Said(msgspec.Struct, gc=False):
     """What a fingerprint covers: a change in any of these is something new."""
 
     content: str
@@ -53,6 +65,16 @@ class _Said(msgspec.Struct):
 
 
 _encoder = msgspec.json.Encoder(order="deterministic")
+_RANKS = {severity.value: severity.rank for severity in SEVERITIES}
+_CANONICAL = {
+    form: severity.value
+    for severity in SEVERITIES
+    for form in (severity.value, severity.lower(), severity.capitalize())
+}
+_BARE_HEADS = {
+    form: pack_report(_RANKS[word], 0, bytes(8), NO_SOURCE)[: -2 * len(NO_SOURCE)]
+    for form, word in _CANONICAL.items()
+}
 _ERRORS = (ReportRejected, TypeError, ValueError, OverflowError, RecursionError)
 
 
@@ -65,13 +87,14 @@ class Intake:
 
     def __init__(self, secret: bytes) -> None:
         self._seed = int.from_bytes(secret[:8], "little")
-        self._heads: dict[tuple[str, str], tuple[int, bytes, bytes]] = {}
+        self._tails: dict[str, tuple[bytes, bytes]] = {}
 
     def prepare(self, items: Sequence[Any], first: int) -> tuple[list[Packed], list[Rejection]]:
         """Pack `items`, the first of which has index `first` in its batch; never raises for one."""
         try:
-            reports = msgspec.convert([_plain(item) for item in items], list[Report])
-            return self._pack_all(reports, first), []
+            return self._pack_all(
+                msgspec.convert([_plain(item) for item in items], list[_Wire])
+            ), []
         except _ERRORS:
             return self._prepare_each(items, first)
 
@@ -91,7 +114,10 @@ class Intake:
         said = _encode_said(report)
         _check_size_and_shape(report, said)
         observed_ms = _observed_ms(report.observed_at)
-        return self._pack(0, report, report.threat_id.encode(), said, observed_ms)
+        tail = self._tail(report.source)
+        return report.threat_id.encode(), _payload(
+            report.severity, observed_ms, tail, said, self._seed
+        )
 
     def _prepare_each(
         self, items: Sequence[Any], first: int
@@ -99,60 +125,89 @@ class Intake:
         packed, rejected = [], []
         for index, item in enumerate(items, first):
             try:
-                packed.append(self.one(item)._replace(number=index))
+                packed.append(self.one(item))
             except ReportRejected as exc:
                 rejected.append(Rejection(index, _id_of(item), str(exc)))
         return packed, rejected
 
-    def _pack_all(self, reports: list[Report], first: int) -> list[Packed]:
-        """Pack valid reports; one that the quick checks cannot clear sends all to the slow way."""
+    def _pack_all(self, wires: list[_Wire]) -> list[Packed]:
+        """Pack valid reports; what the quick checks cannot clear sends all to the slow way."""
         blob = _encoder.encode_lines(
-            [_Said(r.content, r.severity.value, r.metadata or {}) for r in reports]
+            [_Said(w.content, _CANONICAL[w.severity], w.metadata or {}) for w in wires]
         )
-        # msgspec writes NaN and infinities as null: without one, there is none to look for.
-        if b"null" in blob:
+        said = blob.split(b"\n")[:-1]
+        ids = [w.threat_id.encode() for w in wires]
+        _check_quickly(blob, said, ids)
+        if any(w.source or w.observed_at is not None for w in wires):
+            return [
+                (threat_id, self._pack_wire(wire, text))
+                for threat_id, wire, text in zip(ids, wires, said, strict=True)
+            ]
+        seed = self._seed
+        payloads = [
+            _BARE_HEADS[wire.severity] + xxh3_64_digest(text, seed) + NO_SOURCE + text
+            for wire, text in zip(wires, said, strict=True)
+        ]
+        return list(zip(ids, payloads, strict=True))
+
+    def _pack_wire(self, wire: _Wire, said: bytes) -> bytes:
+        if len(wire.source) > MAX_SOURCE_BYTES // 4:
             raise ValueError
-        packed = []
-        for index, (report, said) in enumerate(
-            zip(reports, blob.split(b"\n"), strict=False), first
-        ):
-            threat_id = report.threat_id.encode()
-            if (
-                not 0 < len(threat_id) <= MAX_ID_BYTES
-                or len(said) > MAX_CONTENT_BYTES
-                or len(report.source) > MAX_SOURCE_BYTES // 4
-                or said.count(b"{") + said.count(b"[") > MAX_METADATA_DEPTH
-            ):
-                raise ValueError
-            observed_ms = 0 if report.observed_at is None else _observed_ms(report.observed_at)
-            packed.append(self._pack(index, report, threat_id, said, observed_ms))
-        return packed
+        observed_ms = 0 if wire.observed_at is None else _observed_ms(wire.observed_at)
+        return _payload(
+            _CANONICAL[wire.severity], observed_ms, self._tail(wire.source), said, self._seed
+        )
 
-    def _pack(
-        self, index: int, report: Report, threat_id: bytes, said: bytes, observed_ms: int
-    ) -> Packed:
-        severity, source, tail = self._head(report.severity, report.source)
-        fingerprint = xxh3_64_digest(said, self._seed)
-        if observed_ms:
-            tail = b',"observed_at_ms":%d%s' % (observed_ms, tail)
-        part = pack_report(severity, observed_ms, fingerprint, source)
-        return Packed(index, threat_id, b"%s%s%s" % (part, said[:-1], tail))
-
-    def _head(self, severity: Severity, source: str) -> tuple[int, bytes, bytes]:
-        """Severity rank, source hash and end of the body: the same for most reports of a feed."""
-        head = self._heads.get((severity, source))
-        if head is None:
-            if len(self._heads) > 10_000:  # source names are the feed's: keep none of them for ever
-                self._heads.clear()
+    def _tail(self, source: str) -> tuple[bytes, bytes]:
+        """The hash of a source and the end of its bodies: the same for all reports of a feed."""
+        tail = self._tails.get(source)
+        if tail is None:
+            if len(self._tails) > 10_000:  # source names are the feed's: keep none of them for ever
+                self._tails.clear()
             hashed = xxh3_64_digest(source.encode(), self._seed) if source else NO_SOURCE
-            tail = b',"source":%s}' % msgspec.json.encode(source) if source else b"}"
-            head = self._heads[severity, source] = (severity.rank, hashed, tail)
-        return head
+            end = b',"source":%s}' % msgspec.json.encode(source) if source else b"}"
+            tail = self._tails[source] = (hashed, end)
+        return tail
+
+
+def _payload(
+    severity: str, observed_ms: int, tail: tuple[bytes, bytes], said: bytes, seed: int
+) -> bytes:
+    """The header's report part, then the body: what was said, and after it when and by whom."""
+    source, end = tail
+    if observed_ms:
+        end = b',"observed_at_ms":%d%s' % (observed_ms, end)
+    part = pack_report(_RANKS[severity], observed_ms, xxh3_64_digest(said, seed), source)
+    return b"%s%s%s" % (part, said[:-1], end)
+
+
+def _check_quickly(blob: bytes, said: list[bytes], ids: list[bytes]) -> None:
+    """Clear a whole list at once; what might break a rule raises, and is looked at closely.
+
+    msgspec writes NaN and infinities as null: without a null there is none to look for. Each line
+    opens two braces of its own: with few more in all, none is nested deeply.
+    """
+    openings = len(blob) - len(blob.translate(None, b"{["))
+    if (
+        b"null" in blob
+        or (
+            openings - 2 * len(said) > MAX_METADATA_DEPTH // 2
+            and max(line.count(b"{") + line.count(b"[") for line in said) > MAX_METADATA_DEPTH
+        )
+        or max(map(len, said)) > MAX_CONTENT_BYTES
+        or not 0 < min(map(len, ids)) <= max(map(len, ids)) <= MAX_ID_BYTES
+    ):
+        raise ValueError
 
 
 def _plain(item: Any) -> Any:
-    # msgspec takes an instance of Report as it is, whatever it holds: look at its fields instead.
-    return msgspec.structs.asdict(item) if type(item) is Report else item
+    # msgspec takes an instance of a struct as it is, whatever it holds: look at the fields instead.
+    if type(item) is not Report:
+        return item
+    fields = msgspec.structs.asdict(item)
+    if isinstance(item.severity, Severity):
+        fields["severity"] = str(item.severity)
+    return fields
 
 
 def _encode_said(report: Report) -> bytes:

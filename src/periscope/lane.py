@@ -112,19 +112,23 @@ class Lane:
         chunk = self._unanswered[0]
         try:
             runs = parse_ingest(reply, len(chunk.reports))
-        except BugError:
+        except BugError as exc:
             # Not an answer to a chunk: whatever follows on this wire cannot be trusted either.
             await self._connection.disconnect(nowait=True)
-            raise
-        self._unanswered.popleft()
-        self._answers.append(Answer(chunk, runs))
+            chunk.heals += 1
+            if chunk.heals > HEALS:
+                raise
+            await self._reconnect(exc)
+        else:
+            self._unanswered.popleft()
+            self._answers.append(Answer(chunk, runs))
 
     async def _send(self, chunk: Chunk) -> None:
         command = self._functions.ingest_command(
             chunk.keys,
             chunk.chunk_id,
             chunk.rejected,
-            [(report.threat_id, report.payload) for report in chunk.reports],
+            chunk.reports,
         )
         await self._connection.send_packed_command(pack_command(command))
 

@@ -6,6 +6,7 @@ import pytest
 
 from periscope.bench.boards import BOARDS
 from periscope.bench.figures import Spread, figure, pairs
+from periscope.bench.row_queries import SERVER_TOP, growth
 from periscope.bench.rows import ROWS, choose
 from periscope.bench.targets import TARGETS
 from periscope.bench.threats import blocks, is_known, report, threat_id
@@ -27,6 +28,15 @@ def test_a_ratio_is_the_median_of_paired_runs() -> None:
     one = figure("ingest", "new", 10, "threats/s", [1, 1, 1], ratios=[0.9, 0.5, 0.55])
     assert one.ratio == 0.55
     assert one.reached is False
+
+
+def test_growth_is_told_between_neighbouring_scales() -> None:
+    tops = [
+        figure("queries", SERVER_TOP, scale, "ms", [ms], on="worked")
+        for scale, ms in ((100, 2.0), (10, 1.0), (1000, 2.0))
+    ]
+    told = [(one.scale, one.ratio, one.ratio_to, one.reached) for one in growth(tops)]
+    assert told == [(100, 2.0, "p50 at 10", False), (1000, 1.0, "p50 at 100", True)]
 
 
 def test_a_missed_target_is_called_missed() -> None:

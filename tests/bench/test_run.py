@@ -50,15 +50,6 @@ def check_figure(one: dict[str, Any]) -> None:
     assert (one["target"] is None) == (one["reached"] is None)
 
 
-async def test_growth_is_told_between_scales(temporary: Path) -> None:
-    file = temporary / "figures.json"
-    await run([400, 200], ["queries"], file, 1)
-    figures = json.loads(file.read_bytes())["figures"]
-    grown = [one for one in figures if one["what"] == "top-100, server, growth"]
-    assert {one["on"] for one in grown} == {"untouched", "worked", "every bucket"}
-    assert {one["ratio_to"] for one in grown} == {"p50 at 200"}
-
-
 @pytest.mark.parametrize(
     ("scales", "rows", "runs"),
     [([], None, 1), ([0], None, 1), ([10], ["nosuch"], 1), ([10], None, 0)],

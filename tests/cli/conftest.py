@@ -10,16 +10,19 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
+from itertools import count
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import pytest
 
 from periscope.server import EmbeddedServer
 
 ROOT = Path(__file__).parents[2]
-TIMEOUT_S = 60
+TIMEOUT_S = 30
+NUMBERS = count()
 
 HOSTILE_ID = "evil\x1b[2Jid"
 HOSTILE = {
@@ -47,6 +50,32 @@ class Done:
     def error(self) -> Any:
         (line,) = self.err.splitlines()
         return json.loads(line)
+
+
+class Running:
+    """A run beside the test."""
+
+    def __init__(self, process: subprocess.Popen[bytes]) -> None:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        assert process.stderr is not None
+        self.process = process
+        self.stdin, self.stdout, self.stderr = process.stdin, process.stdout, process.stderr
+
+    def give(self, text: str) -> None:
+        self.stdin.write(text.encode())
+        self.stdin.flush()
+
+    def until(self, words: bytes) -> None:
+        """Read lines of standard error up to one with these words."""
+        for line in self.stderr:
+            if words in line:
+                return
+        raise AssertionError(f"it ended without {words!r}")
+
+    def ended(self, given: str = "") -> Done:
+        out, err = self.process.communicate(given.encode(), timeout=TIMEOUT_S)
+        return Done(self.process.returncode, out.decode(), err.decode())
 
 
 @dataclass
@@ -81,10 +110,22 @@ class Program:
         )
         return Done(done.returncode, done.stdout.decode(), done.stderr.decode())
 
-    def start(self, *arguments: str, **pipes: int | IO[Any]) -> subprocess.Popen[bytes]:
-        return subprocess.Popen(
-            [sys.executable, "-m", "periscope", *arguments], env=self.environment, cwd=ROOT, **pipes
+    @contextmanager
+    def start(self, *arguments: str) -> Iterator[Running]:
+        """Run it beside the test, with pipes; it never outlives the block."""
+        process = subprocess.Popen(
+            [sys.executable, "-m", "periscope", *arguments],
+            env=self.environment,
+            cwd=ROOT,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
         )
+        with process:
+            try:
+                yield Running(process)
+            finally:
+                process.kill()
 
 
 def _meddles(name: str) -> bool:
@@ -110,9 +151,9 @@ def held(place: Path) -> Iterator[Program]:
 
 
 @pytest.fixture
-def program(held: Program, request: pytest.FixtureRequest) -> Program:
+def program(held: Program) -> Program:
     """The program with an empty database of this test's own."""
-    return held.with_(PERISCOPE_NAMESPACE=f"t{abs(hash(request.node.nodeid)):x}")
+    return held.with_(PERISCOPE_NAMESPACE=f"test{next(NUMBERS)}")
 
 
 @pytest.fixture(scope="session")

@@ -42,7 +42,7 @@ def test_a_line_is_never_wider_than_the_screen(
         assert "\n" not in line.plain
 
 
-@pytest.mark.parametrize(("width", "shown"), [(60, "C"), (80, "CRITICAL"), (120, "CRITICAL")])
+@pytest.mark.parametrize(("width", "shown"), [(48, "C"), (80, "CRITICAL"), (120, "CRITICAL")])
 def test_severity_is_always_written_out_or_its_letter(width: int, shown: str) -> None:
     one = threat(severity=Severity.CRITICAL)
     table = QueueTable([one], width)

@@ -10,6 +10,7 @@ from typing import Any, BinaryIO
 
 import pytest
 
+from periscope.errors import FeedError
 from periscope.feeds import ReadOptions, open_feed
 from periscope.feeds.format import Item
 from periscope.models import Report, Unreadable
@@ -43,15 +44,25 @@ def real_data(*parts: str) -> Path:
 
 def read(
     data: bytes | str | Path | BinaryIO,
-    format: str | None = None,
-    **options: Any,  # noqa: A002
+    name: str | None = None,
+    /,
+    **options: Any,
 ) -> list[Item]:
     """All items of an input given as bytes, path or stream."""
     source = BytesIO(data) if isinstance(data, bytes) else data
-    with open_feed(source, format=format, options=ReadOptions(**options)) as feed:
+    with open_feed(source, format=name, options=ReadOptions(**options)) as feed:
         items = list(feed)
         assert feed.read == len(items) + feed.skipped.total()
     return items
+
+
+def refusal(exc: FeedError) -> str:
+    """The message of an error, which is always one line of a decent length."""
+    text = str(exc)
+    assert text
+    assert "\n" not in text
+    assert len(text) < 5_000
+    return text
 
 
 def reports(items: Iterable[Item]) -> list[Report]:

@@ -29,11 +29,12 @@ def test_dialects(delimiter: str, end: str, bom: bytes) -> None:
 
 def test_quotes_line_ends_and_nul_in_cells() -> None:
     data = b'id,severity,message\r\n1,low,"ha\r\n""ha""\nha"\r\n2,low,n\0l\r\n'
-    assert read(data) == [Report("1", 'ha\r\n"ha"\nha', LOW), Report("2", "n\0l", LOW)]
+    assert read(data, "csv") == [Report("1", 'ha\r\n"ha"\nha', LOW), Report("2", "n\0l", LOW)]
 
 
 def test_a_bad_row_costs_itself() -> None:
-    data = b'id,severity,message\n1,low,"two\nlines"\n2,low\n3,low,a,b\n4,low,\xff\n5,bad,x\n\n,low,x\n6,low,ok\n'
+    good = b'id,severity,message\n1,low,"two\nlines"\n'
+    data = good + b"2,low\n3,low,a,b\n4,low,\xff\n5,bad,x\n\n,low,x\n6,low,ok\n"
     items = read(data)
     assert [report.threat_id for report in reports(items)] == ["1", "6"]
     assert [reason.split(": ")[0] for reason in reasons(items)] == [

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+from collections.abc import Callable
 from functools import cache
 from io import BytesIO
 
@@ -18,7 +19,7 @@ from periscope.feeds.json_split import split_json
 from periscope.feeds.lines import keep_ends, split_lines
 from periscope.feeds.problems import Broken
 from periscope.models import Report, Severity, Unreadable
-from tests.feeds.support import SAMPLES, Pipe
+from tests.feeds.support import SAMPLES, Pipe, refusal
 
 NAMES = st.sampled_from((None, *FORMATS))
 OPTIONS = st.builds(
@@ -37,6 +38,13 @@ CSVISH = st.text('id,severity\n\r";|\t low\0\ufeff', max_size=200).map(
 )
 
 
+PACKERS: list[Callable[[bytes], bytes]] = [
+    bytes,
+    gzip.compress,
+    zstandard.ZstdCompressor().compress,
+]
+
+
 @cache
 def sample(name: str) -> bytes:
     return (SAMPLES / name).read_bytes()[:6_000]
@@ -51,9 +59,9 @@ def mutated(draw: st.DrawFn) -> bytes:
         at = draw(st.integers(0, len(data)))
         end = min(len(data), at + draw(st.integers(0, 40)))
         data[at:end] = draw(st.one_of(st.binary(max_size=8), JSONISH))
-    pack = draw(st.sampled_from([bytes, bytes, gzip.compress, zstandard.ZstdCompressor().compress]))
+    pack = draw(st.sampled_from(PACKERS))
     packed = bytearray(pack(bytes(data)))
-    if packed and draw(st.booleans()) and pack is not bytes:
+    if packed and draw(st.booleans()):
         packed[draw(st.integers(0, len(packed) - 1))] ^= draw(st.integers(1, 255))
     return bytes(packed)
 
@@ -64,8 +72,7 @@ def attempt(data: bytes, name: str | None, options: ReadOptions, *, pipe: bool) 
         with open_feed(source, format=name, options=options) as feed:
             items = list(feed)
     except FeedError as exc:
-        assert "\n" not in str(exc)
-        return str(exc)
+        return refusal(exc)
     assert feed.read == len(items) + feed.skipped.total()
     for item in items:
         assert isinstance(item, Report | Unreadable)

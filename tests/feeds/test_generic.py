@@ -12,7 +12,7 @@ from periscope.feeds import ReadOptions
 from periscope.models import Report, Severity, Unreadable
 from tests.feeds.support import lines, one, read, reasons, reports
 
-NATIVE = {
+NATIVE: dict[str, Any] = {
     "threat_id": "t-1",
     "content": "text",
     "severity": "HIGH",
@@ -30,7 +30,7 @@ def test_native_records_pass_unchanged() -> None:
 
 
 def test_ndjson_and_json_give_the_same_reports() -> None:
-    records = [
+    records: list[dict[str, Any]] = [
         NATIVE,
         MINIMAL,
         {**NATIVE, "observed_at": "2025-08-25T12:00:00", "severity": "warn"},
@@ -49,7 +49,7 @@ def test_ndjson_and_json_give_the_same_reports() -> None:
         ({"uuid": "u", "level": "error", "message": "m"}, Report("u", "m", Severity.HIGH)),
         ({"id": 7, "priority": 1}, Report("7", "7", Severity.CRITICAL)),
         (
-            {"threat_id": "a", "id": "b", **{"severity": "low"}},
+            {"threat_id": "a", "id": "b", "severity": "low"},
             Report("a", "a", Severity.LOW, {"id": "b"}),
         ),
         (
@@ -69,16 +69,16 @@ def test_ndjson_and_json_give_the_same_reports() -> None:
         ({**MINIMAL, "time": "soon"}, Report("x", "x", Severity.LOW, {"time": "soon"})),
         (
             {**MINIMAL, "@timestamp": "2025-08-25T12:00:00Z"},
-            Report("x", "x", Severity.LOW, {}, "", NOON_MS),
+            Report("x", "x", Severity.LOW, None, "", NOON_MS),
         ),
-        ({**MINIMAL, "time": 1756123200}, Report("x", "x", Severity.LOW, {}, "", NOON_MS)),
-        ({**MINIMAL, "time": "1756123200"}, Report("x", "x", Severity.LOW, {}, "", NOON_MS)),
-        ({**MINIMAL, "time": 1756123200.0}, Report("x", "x", Severity.LOW, {}, "", NOON_MS)),
-        ({**MINIMAL, "time": NOON_MS}, Report("x", "x", Severity.LOW, {}, "", NOON_MS)),
-        ({**MINIMAL, "time": NOON_MS * 10**6}, Report("x", "x", Severity.LOW, {}, "", NOON_MS)),
+        ({**MINIMAL, "time": 1756123200}, Report("x", "x", Severity.LOW, None, "", NOON_MS)),
+        ({**MINIMAL, "time": "1756123200"}, Report("x", "x", Severity.LOW, None, "", NOON_MS)),
+        ({**MINIMAL, "time": 1756123200.0}, Report("x", "x", Severity.LOW, None, "", NOON_MS)),
+        ({**MINIMAL, "time": NOON_MS}, Report("x", "x", Severity.LOW, None, "", NOON_MS)),
+        ({**MINIMAL, "time": NOON_MS * 10**6}, Report("x", "x", Severity.LOW, None, "", NOON_MS)),
         (
             {**MINIMAL, "created": "2025-08-25T14:00:00+0200"},
-            Report("x", "x", Severity.LOW, {}, "", NOON_MS),
+            Report("x", "x", Severity.LOW, None, "", NOON_MS),
         ),
         ({**MINIMAL, "severity": "unknown", "level": "info"}, Report("x", "x", Severity.LOW)),
     ],
@@ -171,7 +171,7 @@ def test_broken_json_ends_an_array_and_only_a_line() -> None:
     good = json.dumps(MINIMAL)
     broken = read(f'[{good}, {{"id": "y" "severity": "low"}}, {good}]'.encode())
     assert len(reports(broken)) == 1
-    assert reasons(broken)[0].startswith("record 2 (byte 32): not valid JSON")
+    assert reasons(broken)[0].startswith("record 2 (byte 33): not valid JSON")
     items = read(f'{good}\n{{"id": "y" "severity": "low"}}\n\n{good}\n'.encode())
     assert len(reports(items)) == 2
     assert reasons(items)[0].startswith("line 2: not valid JSON")

@@ -18,7 +18,17 @@ import zstandard
 from periscope.errors import FeedError
 from periscope.feeds import FORMATS, ReadOptions, open_feed
 from periscope.feeds.format import Item
-from tests.feeds.support import MIB, SAMPLES, Pipe, lines, read, real_data, reasons, reports
+from tests.feeds.support import (
+    MIB,
+    SAMPLES,
+    Pipe,
+    lines,
+    read,
+    real_data,
+    reasons,
+    refusal,
+    reports,
+)
 
 SAMPLE_FORMATS = {
     "kev-sample.json": "kev",
@@ -94,7 +104,7 @@ def read_quietly(data: bytes) -> list[Item]:
     try:
         return read(data)
     except FeedError as exc:
-        assert "\n" not in str(exc)
+        refusal(exc)
         return []
 
 
@@ -138,7 +148,7 @@ def test_empty_inputs_are_empty_feeds(data: bytes, name: str | None) -> None:
 def test_paths(tmp_path: Path) -> None:
     with pytest.raises(FeedError, match=r"none\.json: cannot be opened: No such file"):
         open_feed(tmp_path / "none.json")
-    with pytest.raises(FeedError, match="[Dd]irectory"):
+    with pytest.raises(FeedError, match=r"[Dd]irectory"):
         open_feed(tmp_path)
     with pytest.raises(FeedError, match="cannot be opened"):
         open_feed("a\0b")
@@ -296,7 +306,7 @@ def test_hostile_shapes_are_refused_in_bounded_memory(what: str, name: str) -> N
                 list(feed)
             assert first is None or reasons([first]), f"{first!r:.200}"
         except FeedError as exc:
-            assert len(str(exc)) < 5_000
+            refusal(exc)
     assert watch.peak_bytes < 64 * MIB
     assert watch.seconds < 10, "while memory is traced"
 
@@ -319,27 +329,24 @@ def _seconds_to_refusal(data: bytes, name: str) -> float:
 
 def test_a_gigantic_array_streams() -> None:
     record = json.dumps(GOOD).encode() + b","
-    data = b"[" + record * 300_000 + record[:-1] + b"]"
+    data = b"[" + record * 100_000 + record[:-1] + b"]"
     with Watch() as watch, open_feed(BytesIO(data)) as feed:
         count = sum(1 for _ in feed)
-    assert count == 300_001
+    assert count == 100_001
     assert watch.peak_bytes < 4 * MIB
 
 
 def test_every_real_file_is_read_or_refused() -> None:
     for path in sorted(real_data().rglob("*")):
         if path.is_file():
-            first, second = attempt(path), attempt(path)
-            assert first == second, path
-            assert first or path.stat().st_size < 30_000, path
+            assert attempt(path) == attempt(path), path
 
 
 def attempt(path: Path) -> list[Item] | str:
     try:
         return read(path)
     except FeedError as exc:
-        assert "\n" not in str(exc)
-        return str(exc)
+        return refusal(exc)
 
 
 @pytest.mark.parametrize("prefix", ["y_", "n_", "i_"])

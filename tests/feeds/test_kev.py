@@ -70,6 +70,7 @@ def test_ransomware_and_notes() -> None:
     entry = {**ENTRY, "knownRansomwareCampaignUse": "Known", "notes": "See https://a.example/x"}
     (report,) = reports(read(catalogue(entry)))
     assert report.severity is Severity.CRITICAL
+    assert report.metadata is not None
     assert report.metadata["ransomware"] is True
     assert "ransomware" in report.metadata["tags"]
     assert report.metadata["notes"] == "See https://a.example/x"

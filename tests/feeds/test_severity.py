@@ -103,5 +103,5 @@ def test_errors_name_the_key(tmp_path: Path, text: str, named: str) -> None:
 
 
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
-    with pytest.raises(SettingInvalid, match="none.toml"):
+    with pytest.raises(SettingInvalid, match=r"none\.toml"):
         SeverityTable.load(tmp_path / "none.toml")

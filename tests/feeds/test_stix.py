@@ -211,7 +211,7 @@ def test_the_sample() -> None:
     assert feed.skipped == Counter({"identity": 1, "marking-definition": 1})
     assert len(items) == len(reports(items)) == 12
     assert {report.source for report in reports(items)} == {"TweetFeed"}, "named at the end"
-    assert {report.metadata["tlp"] for report in reports(items)} == {"CLEAR"}
+    assert {(report.metadata or {})["tlp"] for report in reports(items)} == {"CLEAR"}
 
 
 def test_real_bundles() -> None:
