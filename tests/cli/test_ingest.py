@@ -123,7 +123,7 @@ def test_hostile_rejections_are_harmless(program: Program) -> None:
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_stopped_while_waiting_for_more(program: Program, number: signal.Signals) -> None:
-    with program.start("ingest", "-") as running:
+    with program.start("ingest", "-", "--format", "ndjson") as running:
         running.give("".join(map(report, range(3))))
         running.until(b"standard input: 3 records")
         running.process.send_signal(number)
@@ -154,7 +154,7 @@ def test_a_lost_server_ends_the_run_and_says_what_was_done(held: Program) -> Non
     program = held.with_(PERISCOPE_URL=server.url, PERISCOPE_RETRY_S="0.2")
     del program.variables["PERISCOPE_DATA_DIR"]
     try:
-        with program.start("ingest", "-") as running:
+        with program.start("ingest", "-", "--format", "ndjson") as running:
             running.give("".join(map(report, range(3))))
             running.until(b"3 records")
             server.kill()

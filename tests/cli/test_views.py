@@ -156,8 +156,8 @@ def test_colour_is_only_for_those_who_want_it(filled: Program) -> None:
 
 
 def test_a_terminal_without_unicode(filled: Program) -> None:
-    plain = filled.with_(PYTHONIOENCODING="ascii", COLUMNS="100")
-    done = plain("top", "--limit", "100")
+    plain = filled.with_(PYTHONIOENCODING="ascii", COLUMNS="140")
+    done = plain("top", "--limit", "5")
     assert done.code == 0
     assert done.out.isascii()
     assert "###..." in done.out

@@ -73,8 +73,12 @@ def test_ids_are_never_ordered_by_the_servers_locale(name: str) -> None:
 
 def test_both_sides_have_the_same_header() -> None:
     prelude = LUA["00_prelude.lua"]
-    fields = re.findall(r"'(\w+)'", prelude.split("local FIELDS = {")[1].split("}")[0])
-    assert tuple(fields) == Header._fields
+    unpacked = re.search(r"local (format, [\w,\s]+) = struct\.unpack\(HEADER", prelude)
+    packed = re.search(r"struct\.pack\(HEADER, ([\w.,\s]+)\)", prelude)
+    assert unpacked is not None
+    assert packed is not None
+    assert words(unpacked[1]) == Header._fields
+    assert words(packed[1].replace("h.", "")) == Header._fields
     for name, value in (("FORMAT", FORMAT), ("HEADER_BYTES", HEADER_BYTES)):
         assert re.search(rf"local {name} = {value}\b", prelude)
     assert re.search(rf"local REPORT_BYTES = {REPORT_BYTES}\b", prelude)

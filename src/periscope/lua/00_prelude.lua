@@ -27,14 +27,6 @@ local SAFE_INTEGER = 2 ^ 53
 
 local Sighting, Score = {}, {}  -- what 10_sighting and 30_score lend to the files after them
 
-local FIELDS = {
-  'format', 'level', 'home', 'status', 'status_severity', 'flags', 'outcome',
-  'revision', 'interactions', 'escalations', 'dismissals', 'views', 'sightings',
-  'analysts', 'consolidations',
-  'first_seen', 'last_activity', 'status_until', 'entered', 'consolidated', 'confidence',
-  'severity', 'observed_at', 'fingerprint', 'source',
-}
-
 -- Fail a function before its first write. `code` is one of the words of functions.py; `text` must
 -- hold no threat content.
 local function refuse(code, text)
@@ -82,27 +74,33 @@ local function same_policy(meta, revision)
   end
 end
 
--- A record's header as a table of FIELDS.
+-- A record's header as a table. Spelt out, because a constructor allocates once and a loop six times.
 local function unpack_header(record)
   if #record < HEADER_BYTES then
     refuse('DAMAGED', 'a record is shorter than its header')
   end
-  local values, header = {struct.unpack(HEADER, record)}, {}
-  if values[1] ~= FORMAT then
-    refuse('NEWER_FORMAT', 'a record of format ' .. integer(values[1]))
+  local format, level, home, status, status_severity, flags, outcome,
+    revision, interactions, escalations, dismissals, views, sightings,
+    analysts, consolidations,
+    first_seen, last_activity, status_until, entered, consolidated, confidence,
+    severity, observed_at, fingerprint, source = struct.unpack(HEADER, record)
+  if format ~= FORMAT then
+    refuse('NEWER_FORMAT', 'a record of format ' .. integer(format))
   end
-  for position, name in ipairs(FIELDS) do
-    header[name] = values[position]
-  end
-  return header
+  return {format = format, level = level, home = home, status = status,
+    status_severity = status_severity, flags = flags, outcome = outcome, revision = revision,
+    interactions = interactions, escalations = escalations, dismissals = dismissals,
+    views = views, sightings = sightings, analysts = analysts, consolidations = consolidations,
+    first_seen = first_seen, last_activity = last_activity, status_until = status_until,
+    entered = entered, consolidated = consolidated, confidence = confidence,
+    severity = severity, observed_at = observed_at, fingerprint = fingerprint, source = source}
 end
 
-local function pack_header(header)
-  local values = {}
-  for position, name in ipairs(FIELDS) do
-    values[position] = header[name]
-  end
-  return struct.pack(HEADER, unpack(values))
+local function pack_header(h)
+  return struct.pack(HEADER, h.format, h.level, h.home, h.status, h.status_severity, h.flags,
+    h.outcome, h.revision, h.interactions, h.escalations, h.dismissals, h.views, h.sightings,
+    h.analysts, h.consolidations, h.first_seen, h.last_activity, h.status_until, h.entered,
+    h.consolidated, h.confidence, h.severity, h.observed_at, h.fingerprint, h.source)
 end
 
 -- A threat's place on the board: 10 bits of status and bucket, 42 bits of last activity.

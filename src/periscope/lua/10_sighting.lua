@@ -3,6 +3,11 @@
 
 local SOURCES_KEPT = 32      -- last words kept per threat; a flood of source names cannot grow it
 
+-- Has more than one source reported it, so that its last words are under the sources key?
+local function several_sources(flags)
+  return flags % (2 * FLAG_SOURCES) >= FLAG_SOURCES
+end
+
 -- The last words of a threat's sources, newest first: {source, fingerprint, observed_at, severity}.
 function Sighting.last_words(packed)
   local words = {}
@@ -25,31 +30,34 @@ function Sighting.pack_words(words)
 end
 
 -- Does `report` say something new after `word`, the last one of the same source?
-function Sighting.says_new(report, word)
+local function says_new(report, word)
   if report.observed_at > 0 and word.observed_at > 0 and report.observed_at < word.observed_at then
     return false
   end
   return report.observed_at > word.observed_at or report.fingerprint ~= word.fingerprint
 end
 
--- What was known of the threat before the first report of this chunk; nil if nothing.
-function Sighting.load(key, id, sources)
-  local record = redis.call('GETRANGE', key, 0, HEADER_BYTES - 1)
-  if record == '' then
-    return nil
-  end
-  local state = {header = unpack_header(record), id = id}
-  local header = state.header
+-- Is the report, to the last bit, what the only source of this record said last? This answers most
+-- reports of a feed that is polled, without unpacking anything.
+function Sighting.is_repetition(record, packed)
+  local format, level, _, _, _, flags = string.byte(record, 1, 6)
+  return format == FORMAT and level == LEVEL_WORKING and not several_sources(flags)
+    and string.sub(record, SERVER_BYTES + 1) == string.sub(packed, 1, REPORT_BYTES)
+end
+
+-- What is known of a threat, from the header of its record.
+function Sighting.known(record, id, sources)
+  local header = unpack_header(record)
   if header.level ~= LEVEL_WORKING then
     refuse('DAMAGED', 'a record is in a level that this library does not know')
   end
-  if math.floor(header.flags / FLAG_SOURCES) % 2 == 1 then
-    state.words = Sighting.last_words(redis.call('HGET', sources, id) or '')
+  local words
+  if several_sources(header.flags) then
+    words = Sighting.last_words(redis.call('HGET', sources, id) or '')
   else
-    state.words = {{source = header.source, fingerprint = header.fingerprint,
-      observed_at = header.observed_at, severity = header.severity}}
+    words = Sighting.last_words(string.sub(record, SERVER_BYTES + 1))
   end
-  return state
+  return {header = header, id = id, words = words}
 end
 
 -- Put the report first among the last words, without the older word of its source.
@@ -72,14 +80,14 @@ local function reopen_if_raised(header)
 end
 
 -- Take a new word into a known threat: its counts stay, its severity is the highest of the last words.
-function Sighting.sight(state, report, position, body, now)
+local function sight(state, report, position, body, now)
   local header = state.header
   renew_words(state.words, report, position)
   header.severity = 0
   for _, word in ipairs(state.words) do
     header.severity = math.max(header.severity, word.severity)
   end
-  if #state.words > 1 and math.floor(header.flags / FLAG_SOURCES) % 2 == 0 then
+  if #state.words > 1 and not several_sources(header.flags) then
     header.flags = header.flags + FLAG_SOURCES
   end
   header.fingerprint, header.source = report.fingerprint, report.source
@@ -88,4 +96,21 @@ function Sighting.sight(state, report, position, body, now)
   header.last_activity = math.max(header.last_activity, now)
   reopen_if_raised(header)
   state.body, state.changed = body, true
+end
+
+-- Apply a report to what is known; return whether it was a sighting.
+function Sighting.apply(state, packed, now)
+  local report = Sighting.last_words(string.sub(packed, 1, REPORT_BYTES))[1]
+  local body = string.sub(packed, REPORT_BYTES + 1)
+  for position, word in ipairs(state.words) do
+    if word.source == report.source then
+      if not says_new(report, word) then
+        return false
+      end
+      sight(state, report, position, body, now)
+      return true
+    end
+  end
+  sight(state, report, nil, body, now)
+  return true
 end

@@ -58,51 +58,40 @@ local function all_new(keys)
   return redis.call('EXISTS', unpack(records)) == 0
 end
 
-local function arrive(id, report, packed, now)
-  local header = unpack_header(arrival(now) .. string.sub(packed, 1, REPORT_BYTES))
-  return {header = header, id = id, words = {report}, changed = true,
-    body = string.sub(packed, REPORT_BYTES + 1)}
+-- A threat that arrived with this chunk and is reported in it once more.
+local function arrived(packed, id, head)
+  local state = Sighting.known(head .. string.sub(packed, 1, REPORT_BYTES), id)
+  state.body, state.changed = string.sub(packed, REPORT_BYTES + 1), true
+  return state
 end
 
--- Apply one report to what is known; return the code of what it was.
-local function apply(states, key, id, packed, sources, now)
-  local state = states[key]
-  if state == nil then
-    state = Sighting.load(key, id, sources)
-    states[key] = state
-  end
-  local report = Sighting.last_words(string.sub(packed, 1, REPORT_BYTES))[1]
-  if state == nil then
-    states[key] = arrive(id, report, packed, now)
-    return ADDED
-  end
-  for position, word in ipairs(state.words) do
-    if word.source == report.source then
-      if not Sighting.says_new(report, word) then
-        return DUPLICATE
-      end
-      Sighting.sight(state, report, position, string.sub(packed, REPORT_BYTES + 1), now)
-      return SIGHTING
-    end
-  end
-  Sighting.sight(state, report, nil, string.sub(packed, REPORT_BYTES + 1), now)
-  return SIGHTING
-end
-
--- Decide on every report in the order given; return the new states by key, and the codes.
-local function decide(keys, args, prefix_length, now)
+-- Decide on every report in the order given. States by key: the number of the argument with which
+-- a threat arrives, or a table of what is known of it; none for mere repetitions.
+local function decide(keys, args, prefix_length, head, now)
   local states, codes = {}, {}
   for position = 6, #keys do
     local key, packed = keys[position], args[position - 2]
-    codes[position - 5] = apply(states, key, string.sub(key, prefix_length + 1), packed,
-      keys[4], now)
+    local state, code = states[key], nil
+    if not state then
+      local record = redis.call('GETRANGE', key, 0, HEADER_BYTES - 1)
+      if record == '' then
+        state, code = position - 2, ADDED
+      elseif Sighting.is_repetition(record, packed) then
+        code = DUPLICATE
+      else
+        state = Sighting.known(record, string.sub(key, prefix_length + 1), keys[4])
+      end
+    elseif type(state) == 'number' then
+      state = arrived(args[state], string.sub(key, prefix_length + 1), head)
+    end
+    states[key] = state
+    codes[position - 5] = code or (Sighting.apply(state, packed, now) and SIGHTING or DUPLICATE)
   end
   return states, codes
 end
 
 -- The arguments of one MSET and one ZADD for a chunk of new threats: the common case, kept short.
-local function new_writes(keys, args, prefix_length, now)
-  local head, scores = arrival(now), arrival_scores(now)
+local function new_writes(keys, args, prefix_length, head, scores)
   local records, places = {}, {}
   for position = 6, #keys do
     local key, packed, slot = keys[position], args[position - 2], 2 * (position - 5)
@@ -112,12 +101,19 @@ local function new_writes(keys, args, prefix_length, now)
   return records, places, {}
 end
 
-local function changed_writes(states)
-  local records, places, sources = {}, {}, {}
+local function changed_writes(states, args, prefix_length, head, scores)
+  local records, places, sources, slot = {}, {}, {}, 0
   for key, state in pairs(states) do
-    if state.changed then
-      records[#records + 1], records[#records + 2] = key, pack_header(state.header) .. state.body
-      places[#places + 1], places[#places + 2] = board_score(state.header), state.id
+    if type(state) == 'number' then
+      local packed = args[state]
+      records[slot + 1], records[slot + 2] = key, head .. packed
+      places[slot + 1], places[slot + 2] = scores[string.byte(packed)],
+        string.sub(key, prefix_length + 1)
+      slot = slot + 2
+    elseif state.changed then
+      records[slot + 1], records[slot + 2] = key, pack_header(state.header) .. state.body
+      places[slot + 1], places[slot + 2] = board_score(state.header), state.id
+      slot = slot + 2
       if #state.words > 1 then
         sources[#sources + 1], sources[#sources + 2] = state.id, Sighting.pack_words(state.words)
       end
@@ -173,17 +169,15 @@ local function ingest(keys, args)
     refuse('STALE_POLICY', 'revision ' .. integer(revision) .. ' is older than ' .. integer(here))
   end
   check_store(keys)
-  local now, rejected = clock(args[2]), tonumber(args[3])
-  local prefix_length, total = #record_prefix(keys[1]), #keys - 5
+  local now, rejected, total = clock(args[2]), tonumber(args[3]), #keys - 5
+  local prefix_length, head, scores = #record_prefix(keys[1]), arrival(now), arrival_scores(now)
   local records, places, sources, counts, runs
-  if total == 0 then
-    records, places, sources, counts, runs = {}, {}, {}, tally({}), ''
-  elseif all_new(keys) then
-    records, places, sources = new_writes(keys, args, prefix_length, now)
+  if total > 0 and all_new(keys) then
+    records, places, sources = new_writes(keys, args, prefix_length, head, scores)
     counts, runs = {[ADDED] = total, [SIGHTING] = 0, [DUPLICATE] = 0}, integer(total) .. ADDED
   else
-    local states, codes = decide(keys, args, prefix_length, now)
-    records, places, sources = changed_writes(states)
+    local states, codes = decide(keys, args, prefix_length, head, now)
+    records, places, sources = changed_writes(states, args, prefix_length, head, scores)
     counts, runs = tally(codes), run_lengths(codes)
   end
   -- first write
