@@ -7,7 +7,6 @@ import re
 import shlex
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -25,11 +24,9 @@ def pages_with(pattern: re.Pattern[str]) -> list[Path]:
 
 
 @pytest.fixture
-def environment(tmp_path: Path) -> Iterator[dict[str, str]]:
-    runtime = tmp_path / "run"
-    runtime.mkdir(mode=0o700)
+def environment(tmp_path: Path) -> dict[str, str]:
     data = str(tmp_path / "data")
-    yield os.environ | {
+    return os.environ | {
         "PERISCOPE_DATA_DIR": data,
         "PERISCOPE_MIN_FREE_MB": "0",
         "COLUMNS": "100",

@@ -158,7 +158,7 @@ def program(held: Program) -> Program:
 
 @pytest.fixture(scope="session")
 def filled(held: Program) -> Program:
-    """The program with a database that holds the samples and one hostile threat; only to be read."""
+    """The program with the samples and one hostile threat in its database; only to be read."""
     program = held.with_(PERISCOPE_NAMESPACE="filled")
     samples = ("samples/kev-sample.json", "samples/ndjson-sample.ndjson")
     assert program("ingest", *samples).code == 0

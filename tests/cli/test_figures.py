@@ -11,8 +11,10 @@ from periscope.cli.figures import age, bar, count, moment, size, span
 
 @pytest.mark.parametrize(
     ("milliseconds", "shown"),
-    [(0, "now"), (999, "now"), (1000, "1s"), (59_999, "59s"), (60_000, "1m"), (-5, "now")]
-    + [(3_600_000, "1h"), (86_399_999, "23h"), (86_400_000, "1d"), (864_000_000, "10d")],
+    [
+        *((0, "now"), (999, "now"), (1000, "1s"), (59_999, "59s"), (60_000, "1m"), (-5, "now")),
+        *((3_600_000, "1h"), (86_399_999, "23h"), (86_400_000, "1d"), (864_000_000, "10d")),
+    ],
 )
 def test_age(milliseconds: int, shown: str) -> None:
     assert age(milliseconds) == shown
@@ -20,8 +22,10 @@ def test_age(milliseconds: int, shown: str) -> None:
 
 @pytest.mark.parametrize(
     ("number", "shown"),
-    [(0, "0 B"), (999, "999 B"), (1000, "1.0 kB"), (999_960, "1.0 MB"), (12_345_678, "12.3 MB")]
-    + [(5 * 10**15, "5000.0 TB")],
+    [
+        *((0, "0 B"), (999, "999 B"), (1000, "1.0 kB"), (999_960, "1.0 MB")),
+        *((12_345_678, "12.3 MB"), (5 * 10**15, "5000.0 TB")),
+    ],
 )
 def test_size(number: int, shown: str) -> None:
     assert size(number) == shown
@@ -29,8 +33,10 @@ def test_size(number: int, shown: str) -> None:
 
 @pytest.mark.parametrize(
     ("seconds", "shown"),
-    [(0.04, "0.0 s"), (9.94, "9.9 s"), (59.4, "59 s"), (59.6, "1 min 0 s"), (125, "2 min 5 s")]
-    + [(12_000, "3 h 20 min")],
+    [
+        *((0.04, "0.0 s"), (9.94, "9.9 s"), (59.4, "59 s"), (59.6, "1 min 0 s")),
+        *((125, "2 min 5 s"), (12_000, "3 h 20 min")),
+    ],
 )
 def test_span(seconds: float, shown: str) -> None:
     assert span(seconds) == shown

@@ -98,7 +98,7 @@ BOUNDARIES = [
     GOOD | {"content": ""},
     GOOD | {"metadata": nested(32)},
     GOOD | {"metadata": None},
-    GOOD | {"metadata": {"none": None, "float": 1e308, "big": 2**63}},
+    GOOD | {"metadata": {"none": None, "float": 1e308, "big": 2**70}},
     GOOD | {"source": "x" * 256},
     GOOD | {"observed_at": 2**42 - 1},
     GOOD | {"observed_at": "2026-01-01T02:00:00+02:00"},

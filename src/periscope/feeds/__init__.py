@@ -1,0 +1,14 @@
+"""Outside world to reports: files of any supported format, bounded and validated.
+
+    with open_feed("known_exploited_vulnerabilities.json") as feed:
+        result = await periscope.add_threats_batch(feed)
+
+Layers: `inputs` (bytes) · `lines`, `json_split` (records) · one file a format (reports) · `feed`.
+"""
+
+from periscope.feeds.feed import Feed, open_feed
+from periscope.feeds.options import ReadOptions
+from periscope.feeds.registry import FORMATS
+from periscope.feeds.severity import SeverityTable
+
+__all__ = ["FORMATS", "Feed", "ReadOptions", "SeverityTable", "open_feed"]

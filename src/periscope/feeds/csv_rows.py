@@ -1,0 +1,224 @@
+"""CSV: a header line (or `header`), then one report a row."""
+
+from __future__ import annotations
+
+import csv
+import re
+from collections import Counter
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from periscope.errors import FeedError
+from periscope.feeds.format import Item, Sample, Skip
+from periscope.feeds.inputs import Input
+from periscope.feeds.lines import BOM, keep_ends
+from periscope.feeds.options import ReadOptions
+from periscope.feeds.problems import BadRecord, Broken, quote
+from periscope.feeds.records import ALIASES, Mapper, missing_id, missing_severity
+from periscope.models import Unreadable
+
+DELIMITERS = ",;\t|"
+NOT_UTF8 = re.compile("[\ud800-\udfff]")
+SHOWN_COLUMNS = 30
+MAX_COLUMNS = 10_000
+NOT_CSV = (b"{", b"[", b"<")
+
+
+class Row(NamedTuple):
+    """The cells of one row and the line on which it begins; or what is wrong with it."""
+
+    line: int
+    cells: list[str]
+    problem: str | None = None
+
+
+class CsvRows:
+    """Columns are found by name as keys are in JSON, upper and lower case alike."""
+
+    name = "csv"
+
+    def recognises(self, sample: Sample) -> bool:
+        """Whether the first rows have the same number of cells, two or more."""
+        text = sample.data.removeprefix(BOM)
+        if text.lstrip()[:1] in NOT_CSV or b"\0" in text[:1024]:
+            return False
+        lines = [line for line in text[:8192].splitlines() if line.strip()][:2]
+        delimiter = sniff(text)
+        counts = {len(row) for row in csv.reader(map(_text, lines), delimiter=delimiter) if row}
+        return bool(counts) and min(counts) > 1 and (len(counts) == 1 or _odd_quotes(lines))
+
+    def read(self, source: Input, options: ReadOptions, skip: Skip) -> Iterator[Item]:
+        """Yield the rows' reports; the header is read, and judged, at once."""
+        rows = read_rows(source, options)
+        header = first_row(rows, options)
+        if header is None:
+            return iter(())
+        names = _canonical(header, options)
+        return _reports(rows, names, Mapper(options))
+
+
+def _reports(rows: Iterator[Row], names: list[str], mapper: Mapper) -> Iterator[Item]:
+    for row in rows:
+        try:
+            yield mapper.report(_record(row, names))
+        except BadRecord as exc:
+            yield Unreadable(f"line {row.line:,}: {exc}", exc.threat_id)
+
+
+def _record(row: Row, names: list[str]) -> dict[str, str]:
+    return {name: cell for name, cell in zip(names, cells(row, len(names)), strict=True) if cell}
+
+
+def cells(row: Row, width: int) -> list[str]:
+    """Cells of a good row.
+
+    Raises:
+        BadRecord: the row was not valid UTF-8 or too long, or has another number of cells.
+
+    """
+    if row.problem is not None:
+        raise BadRecord(row.problem)
+    if len(row.cells) != width:
+        raise BadRecord(
+            f"{len(row.cells)} cells where the header has {width}; check quotes and delimiter"
+        )
+    return row.cells
+
+
+def _canonical(header: list[str], options: ReadOptions) -> list[str]:
+    """Return the column names; those that reports know, in the spelling that `Mapper` wants."""
+    if len(header) > MAX_COLUMNS:
+        raise FeedError(f"{len(header):,} columns; {MAX_COLUMNS:,} is the limit: is this CSV?")
+    unique = _unique(header)
+    wanted = {name.lower(): name for names in ALIASES.values() for name in names}
+    wanted |= {name.lower(): name for name in options.columns.values()}
+    names = [wanted.get(name.lower(), name) for name in unique]
+    _check(names, unique, options)
+    return names
+
+
+def _unique(header: list[str]) -> list[str]:
+    """Every column keeps a name of its own: nameless and repeated ones are numbered."""
+    named = [name.strip() or f"column_{place}" for place, name in enumerate(header, 1)]
+    repeated = {name for name, count in Counter(map(str.lower, named)).items() if count > 1}
+    seen: Counter[str] = Counter()
+    for place, name in enumerate(named):
+        seen[name.lower()] += 1
+        if name.lower() in repeated and seen[name.lower()] > 1:
+            named[place] = f"{name}_{place + 1}"
+    return named
+
+
+def _check(names: list[str], shown: list[str], options: ReadOptions) -> None:
+    listed = ", ".join(map(quote, shown[:SHOWN_COLUMNS])) + ", ..." * (len(shown) > SHOWN_COLUMNS)
+    for field, column in options.columns.items():
+        if column not in names:
+            raise FeedError(f"--map {field}={column}: no such column; there are {listed}")
+    if "threat_id" not in options.columns and not set(ALIASES["threat_id"]) & set(names):
+        reason = missing_id(ALIASES["threat_id"], "COLUMN")
+        raise FeedError(
+            f"{reason}; the columns are {listed} (no header line? --columns names them)"
+        )
+    has_severity = "severity" in options.columns or set(ALIASES["severity"]) & set(names)
+    if not has_severity and options.default_severity is None:
+        reason = missing_severity(ALIASES["severity"], "COLUMN")
+        raise FeedError(f"{reason}; the columns are {listed}")
+
+
+def first_row(rows: Iterator[Row], options: ReadOptions) -> list[str] | None:
+    """Return the names of the columns: given, or the first row's; None if there is no row.
+
+    Raises:
+        FeedError: the header line cannot be read.
+
+    """
+    if options.header is not None:
+        return list(options.header)
+    row = next(rows, None)
+    if row is not None and row.problem is not None:
+        raise FeedError(f"line {row.line:,}: the header line cannot be read: {row.problem}")
+    return None if row is None else row.cells
+
+
+def read_rows(source: Input, options: ReadOptions) -> Iterator[Row]:
+    """Rows that are not blank, each with its line; bad ones with their problem.
+
+    Raises:
+        Broken: while iterating, where a quoted cell does not end.
+
+    """
+    delimiter = options.delimiter or sniff(source.sample()[0])
+    return _Rows(source, options.max_record_bytes, delimiter).rows()
+
+
+class _Rows:
+    """Feeds lines to `csv.reader` and knows, for each row, the lines and bytes it took."""
+
+    def __init__(self, source: Input, max_bytes: int, delimiter: str) -> None:
+        self._lines = keep_ends(source.chunks(), max_bytes)
+        self._max_bytes = max_bytes
+        self._line = 0
+        self._first = 1  # line of the row at hand
+        self._held = 0  # bytes of the row at hand
+        self._too_long: list[Row] = []
+        if csv.field_size_limit() < max_bytes:  # process-wide: raised, never lowered
+            csv.field_size_limit(max_bytes)
+        self._reader = csv.reader(self._feed(), delimiter=delimiter)
+
+    def rows(self) -> Iterator[Row]:
+        while True:
+            self._first, self._held = self._line + 1, 0
+            row = self._next()
+            yield from self._too_long
+            self._too_long = []
+            if row is None:
+                return
+            if row.cells or row.problem:
+                yield row
+
+    def _next(self) -> Row | None:
+        try:
+            found = next(self._reader)
+        except StopIteration:
+            return None
+        except csv.Error as exc:
+            return Row(self._first, [], f"not CSV: {exc}; check the quotes")
+        problem = "not valid UTF-8; convert the file to UTF-8"
+        bad = any(map(NOT_UTF8.search, found))
+        return Row(self._first, found, problem if bad else None)
+
+    def _feed(self) -> Iterator[str]:
+        for line in self._lines:
+            self._line += 1
+            if line is None:
+                self._pass_over()
+                continue
+            self._held += len(line)
+            if self._held > self._max_bytes:
+                raise Broken(
+                    f"line {self._first:,}: the row does not end within {self._max_bytes:,} bytes; "
+                    "a quote is open, or raise max_record_bytes"
+                )
+            yield _text(line)
+
+    def _pass_over(self) -> None:
+        reason = f"longer than the limit of {self._max_bytes:,} bytes; raise max_record_bytes"
+        if self._held:
+            raise Broken(f"line {self._line:,}: {reason}")
+        self._too_long.append(Row(self._line, [], reason))
+        self._first = self._line + 1
+
+
+def sniff(sample: bytes) -> str:
+    """Return the delimiter: of , ; tab | the most frequent in the first line, outside quotes."""
+    first = sample.removeprefix(BOM).lstrip(b"\r\n")[:8192]
+    line = re.split(r"[\r\n]", re.sub(r'"[^"]*"', "", _text(first)), maxsplit=1)[0]
+    return max(DELIMITERS, key=line.count)
+
+
+def _text(line: bytes) -> str:
+    return line.decode("utf-8", "surrogateescape")
+
+
+def _odd_quotes(lines: list[bytes]) -> bool:
+    return any(line.count(b'"') % 2 for line in lines)

@@ -1,0 +1,46 @@
+"""Which format an input has, from its first 64 KiB; and what can be refused at a glance."""
+
+from __future__ import annotations
+
+from periscope.errors import FeedError
+from periscope.feeds.compression import packed_as
+from periscope.feeds.format import Format, Sample
+from periscope.feeds.inputs import Input
+from periscope.feeds.lines import BOM
+from periscope.feeds.registry import ALL, FORMATS, by_name
+
+UTF16 = (b"\xff\xfe", b"\xfe\xff")
+
+
+def choose(source: Input, name: str | None) -> Format | None:
+    """Return the format named, or else recognised; None for an input without any content.
+
+    Raises:
+        FeedError: no such format, none recognised, or nothing that any format could read.
+
+    """
+    named = by_name(name) if name is not None else None
+    sample = Sample(*source.sample(1 if named else 64 * 1024))
+    _refuse_binary(sample.data)
+    if sample.complete and not sample.data.removeprefix(BOM).strip():
+        return None
+    return named or _recognised(sample)
+
+
+def _recognised(sample: Sample) -> Format:
+    for one in ALL:
+        if one.recognises(sample):
+            return one
+    raise FeedError(
+        f"the first 64 KiB look like none of {', '.join(FORMATS)}; if it is one of them, "
+        "give --format"
+    )
+
+
+def _refuse_binary(head: bytes) -> None:
+    kind = packed_as(head)
+    if kind is not None:
+        done = "compressed twice" if kind.readable else f"{kind.name}, which is not read here"
+        raise FeedError(f"{done}; unpack it first")
+    if head.startswith(UTF16):
+        raise FeedError("the text is UTF-16; convert it to UTF-8")

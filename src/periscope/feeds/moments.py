@@ -1,0 +1,71 @@
+"""Times as sources write them, turned into integer milliseconds since 1970, UTC."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+MILLISECOND = timedelta(milliseconds=1)
+LATEST_MS = (datetime(9999, 12, 31, tzinfo=UTC) - EPOCH) // MILLISECOND
+
+SECONDS_BELOW = 1e11
+MILLISECONDS_BELOW = 1e14
+MICROSECONDS_BELOW = 1e17
+
+
+def moment_ms(value: object) -> int:
+    """Milliseconds of an ISO 8601 text, or of a number of seconds, ms, us or ns since 1970.
+
+    A text without zone is UTC; a date alone is its midnight. The unit of a number follows from its
+    size: below 1e11 seconds, below 1e14 milliseconds, below 1e17 microseconds, else nanoseconds.
+
+    Raises:
+        ValueError: it is no time, or one outside the years 1 to 9999.
+
+    """
+    if isinstance(value, str):
+        number = _number(value)
+        return _text_ms(value) if number is None else _number_ms(number)
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise ValueError("not a time")
+    return _number_ms(value)
+
+
+def rfc3339(value: object) -> str:
+    """Return the time as RFC 3339 text in UTC, to the millisecond; raises as `moment_ms` does."""
+    moment = EPOCH + timedelta(milliseconds=moment_ms(value))
+    precision = "milliseconds" if moment.microsecond else "seconds"
+    return moment.isoformat(timespec=precision).replace("+00:00", "Z")
+
+
+def _number(text: str) -> int | float | None:
+    whole, _, part = text.partition(".")
+    if not (9 <= len(whole) <= 19 and whole.isascii() and whole.isdigit()):
+        return None
+    if not part:
+        return int(whole)
+    return float(text) if part.isascii() and part.isdigit() else None
+
+
+def _text_ms(text: str) -> int:
+    try:
+        moment = datetime.fromisoformat(text.strip())
+        if moment.tzinfo is None:
+            moment = moment.replace(tzinfo=UTC)
+        return (moment - EPOCH) // MILLISECOND
+    except OverflowError:
+        raise ValueError("not a time") from None
+
+
+def _number_ms(number: float) -> int:
+    if not 0 <= number < 1e20:
+        raise ValueError("not a time")
+    if number < SECONDS_BELOW:
+        ms = int(number * 1000)
+    elif number < MILLISECONDS_BELOW:
+        ms = int(number)
+    else:
+        ms = int(number // 1000 if number < MICROSECONDS_BELOW else number // 1_000_000)
+    if ms > LATEST_MS:
+        raise ValueError("not a time")
+    return ms

@@ -1,0 +1,74 @@
+"""NDJSON: one JSON object a line. A line that cannot be used costs that line only."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import msgspec
+
+from periscope.feeds.format import Item, Sample, Skip
+from periscope.feeds.inputs import Input
+from periscope.feeds.json_split import explained
+from periscope.feeds.lines import BOM, split_lines
+from periscope.feeds.options import ReadOptions
+from periscope.feeds.problems import BadRecord
+from periscope.feeds.records import Mapper
+from periscope.models import Report, Unreadable
+
+LOOKED_AT_LINES = 10
+FAILURES = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+
+
+class Ndjson:
+    """Objects in Periscope's own fields go straight through; others are mapped by `Mapper`."""
+
+    name = "ndjson"
+
+    def recognises(self, sample: Sample) -> bool:
+        """Whether every line is an object of its own, and at least one of them is whole."""
+        lines = sample.data.removeprefix(BOM).split(b"\n")
+        if not sample.complete:
+            lines.pop()
+        lines = [line for line in map(bytes.strip, lines) if line][:LOOKED_AT_LINES]
+        return all(line.startswith(b"{") for line in lines) and any(map(_whole, lines))
+
+    def read(self, source: Input, options: ReadOptions, skip: Skip) -> Iterator[Item]:
+        """Yield the lines' reports; blank lines are none."""
+        native = msgspec.json.Decoder(Report).decode
+        slow = _slow_path(options)
+        fast = not options.columns
+        own_source = options.source
+        for number, line in enumerate(split_lines(source.chunks(), options.max_record_bytes), 1):
+            try:
+                item: Item = native(line) if fast and line else slow(line, number)
+                if own_source is not None and isinstance(item, Report):
+                    item = msgspec.structs.replace(item, source=own_source)
+            except FAILURES:
+                if not line or line.isspace():
+                    continue
+                item = slow(line, number)
+            yield item
+
+
+def _whole(line: bytes) -> bool:
+    try:
+        return isinstance(msgspec.json.decode(line), dict)
+    except FAILURES:
+        return False
+
+
+def _slow_path(options: ReadOptions) -> Callable[[bytes | None, int], Item]:
+    mapper = Mapper(options)
+
+    def read(line: bytes | None, number: int) -> Item:
+        if line is None:
+            limit = f"{options.max_record_bytes:,} bytes; raise max_record_bytes"
+            return Unreadable(f"line {number:,}: longer than the limit of {limit}")
+        try:
+            return mapper.report(msgspec.json.decode(line))
+        except BadRecord as exc:
+            return Unreadable(f"line {number:,}: {exc}", exc.threat_id)
+        except FAILURES as exc:
+            return Unreadable(f"line {number:,}: {explained(exc, line)}")
+
+    return read
