@@ -1,4 +1,4 @@
-"""The record on the server: a packed header of 96 bytes, then the report as JSON.
+"""The record on the server: a packed header of 88 bytes, then the report as JSON.
 
 The same layout stands in `lua/00_prelude.lua`; a test packs with one and unpacks with the other.
 Numbers are little-endian and unsigned; times are milliseconds in 6 bytes (to the year 10889).
@@ -16,13 +16,13 @@ from periscope.models import SEVERITIES, STATUSES, Level, Threat
 from periscope.policy import Policy
 
 FORMAT = 1
-HEADER_BYTES = 96
-REPORT_BYTES = 23
-NO_SOURCE = bytes(8)
+HEADER_BYTES = 88
+REPORT_BYTES = 21
+SOURCE_BYTES = 6
+NO_SOURCE = bytes(SOURCE_BYTES)
 
-_MOMENTS = 6
-_LAYOUT = Struct("<7B6I2H" + "IH" * (_MOMENTS - 1) + "dB" + "IH" + "8s8s")
-_REPORT = Struct("<BIH8s8s")
+_LAYOUT = Struct("<7B6I2H" + "IH" * 4 + "dB" + "IH" + "8s6s")
+_REPORT = Struct("<BIH8s6s")
 
 
 class Header(NamedTuple):
@@ -45,7 +45,6 @@ class Header(NamedTuple):
     consolidations: int
     first_seen: int
     last_activity: int
-    status_until: int
     entered: int
     consolidated: int
     confidence: float
@@ -76,7 +75,7 @@ def pack_report(severity: int, observed_at_ms: int, fingerprint: bytes, source: 
 
 
 def pack_header(header: Header) -> bytes:
-    """All 96 bytes of a header."""
+    """All 88 bytes of a header."""
     values: list[Any] = []
     for name, value in header._asdict().items():
         if name in _TIMES:
@@ -99,9 +98,9 @@ def unpack_header(record: bytes) -> Header:
         raise StoreDamaged(
             f"a record has format {v[0]}, this program reads {FORMAT}; use a newer one"
         )
-    times = [v[i] | v[i + 1] << 32 for i in range(15, 25, 2)]
-    observed_at = v[27] | v[28] << 32
-    return Header._make((*v[:15], *times, v[25], v[26], observed_at, *v[29:]))
+    times = [v[i] | v[i + 1] << 32 for i in range(15, 23, 2)]
+    observed_at = v[25] | v[26] << 32
+    return Header._make((*v[:15], *times, v[23], v[24], observed_at, *v[27:]))
 
 
 def read_threat(threat_id: str, record: bytes, as_of_ms: int, policy: Policy) -> Threat:
@@ -141,7 +140,5 @@ def read_threat(threat_id: str, record: bytes, as_of_ms: int, policy: Policy) ->
     )
 
 
-_TIMES = frozenset(
-    ("first_seen", "last_activity", "status_until", "entered", "consolidated", "observed_at")
-)
+_TIMES = frozenset(("first_seen", "last_activity", "entered", "consolidated", "observed_at"))
 assert _LAYOUT.size == HEADER_BYTES  # noqa: S101

@@ -16,7 +16,7 @@ import msgspec
 from xxhash import xxh3_64_digest
 
 from periscope.errors import ReportRejected
-from periscope.header import NO_SOURCE, pack_report
+from periscope.header import NO_SOURCE, SOURCE_BYTES, pack_report
 from periscope.models import (
     MAX_CONTENT_BYTES,
     MAX_ID_BYTES,
@@ -72,7 +72,7 @@ _CANONICAL = {
     for form in (severity.value, severity.lower(), severity.capitalize())
 }
 _BARE_HEADS = {
-    form: pack_report(_RANKS[word], 0, bytes(8), NO_SOURCE)[: -2 * len(NO_SOURCE)]
+    form: pack_report(_RANKS[word], 0, bytes(8), NO_SOURCE)[: -(8 + SOURCE_BYTES)]
     for form, word in _CANONICAL.items()
 }
 _ERRORS = (ReportRejected, TypeError, ValueError, OverflowError, RecursionError)
@@ -164,7 +164,9 @@ class Intake:
         if tail is None:
             if len(self._tails) > 10_000:  # source names are the feed's: keep none of them for ever
                 self._tails.clear()
-            hashed = xxh3_64_digest(source.encode(), self._seed) if source else NO_SOURCE
+            hashed = (
+                xxh3_64_digest(source.encode(), self._seed)[:SOURCE_BYTES] if source else NO_SOURCE
+            )
             end = b',"source":%s}' % msgspec.json.encode(source) if source else b"}"
             tail = self._tails[source] = (hashed, end)
         return tail

@@ -49,7 +49,7 @@ KEY_TABLE = (
         "record",
         "{ns:p}:t:<id>",
         "string",
-        "96-byte header (header.py) + the report as JSON",
+        "88-byte header (header.py) + the report as JSON",
         "as long as the threat is in a level",
         "periscope_ingest",
     ),

@@ -19,6 +19,7 @@ from periscope.models import SEVERITIES, Page, Severity, Threat
 from periscope.scoring import score_of_bucket
 
 MAX_PAGE = 1000
+STRETCH = 400  # threats of one call: what a server does within a millisecond or two
 DEEP_BATCH = 500
 _SPAN = 2**42
 
@@ -73,27 +74,12 @@ class Queries:
     async def page(self, query: RankQuery, cursor: str | None, count: int) -> Page:
         """A page of the live ranking; see `Periscope.get_active_paginated`."""
         _check_count(count, MAX_PAGE)
-        after, as_of_ms = self._resume(query, cursor)
-        stretch = await self._stretch(query, count, as_of_ms, after)
-        items = await self._read_all(stretch)
-        more = stretch.more and stretch.entries
-        token = self._token(query, stretch) if more else None
-        return Page(items, token, stretch.as_of_ms, stretch.total)
+        return await self._gather(query, count, *self._resume(query, cursor))
 
     async def top(self, limit: int) -> list[Threat]:
-        """The first `limit` of the queue; up to 1,000 are of one instant, more are walked."""
+        """The first `limit` of the queue, ranked as of one instant."""
         _check_count(limit, None)
-        items: list[Threat] = []
-        as_of_ms: int | None = None
-        after: Position | None = None
-        while len(items) < limit:
-            count = min(MAX_PAGE, limit - len(items))
-            stretch = await self._stretch(RankQuery(), count, as_of_ms, after)
-            items += await self._read_all(stretch)
-            if not stretch.more:
-                break
-            as_of_ms, after = stretch.as_of_ms, _position(stretch.entries[-1])
-        return items
+        return (await self._gather(RankQuery(), limit, None, None)).items
 
     async def walk(self, query: RankQuery, count: int = 500) -> AsyncIterator[Threat]:
         """Every match in rank order, page by page."""
@@ -121,6 +107,21 @@ class Queries:
             records += await self._recount(keys, faults)
         return replace(stats.ledger, records=records, faults=faults)
 
+    async def _gather(
+        self, query: RankQuery, count: int, after: Position | None, as_of_ms: int | None
+    ) -> Page:
+        """The next `count` of a ranking that stands still, in stretches that delay nobody."""
+        items: list[Threat] = []
+        while True:
+            ask = min(STRETCH, count - len(items))
+            stretch = await self._stretch(query, ask, as_of_ms, after)
+            items += await self._read_all(stretch)
+            if not stretch.more or len(items) >= count:
+                break
+            as_of_ms, after = stretch.as_of_ms, _position(stretch.entries[-1])
+        token = self._token(query, stretch) if stretch.more else None
+        return Page(items, token, stretch.as_of_ms, stretch.total)
+
     async def _fetch(
         self,
         keys: PartitionKeys,
@@ -131,7 +132,7 @@ class Queries:
         policy = self._functions.rules.policy
         done = 0
         while done < len(ids):
-            asked = ids[done : done + MAX_PAGE]
+            asked = ids[done : done + STRETCH]
             now_ms, records = await self._functions.threats(keys, asked, as_of_ms)
             as_of_ms = now_ms if as_of_ms is None else as_of_ms
             for threat_id, record in zip(asked, records, strict=False):

@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from periscope import Outcome, Periscope, Report, ReportRejected, Severity
+from periscope.header import REPORT_BYTES
 from periscope.intake import Intake, Packed
 from periscope.models import Unreadable
 
@@ -256,7 +257,7 @@ async def test_sources_beyond_the_bound_are_forgotten_not_gathered(periscope: Pe
     await periscope.add_threats_batch(feeds)
     (keys,) = periscope.keyspace.partitions
     client = periscope.functions.connections.client
-    assert await client.hstrlen(keys.sources, "t") == 32 * 23
+    assert await client.hstrlen(keys.sources, "t") == 32 * REPORT_BYTES
 
 
 async def test_response_of_old_times_is_exact(periscope: Periscope) -> None:

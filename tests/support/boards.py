@@ -39,7 +39,7 @@ class Placed:
 
     @property
     def header(self) -> Header:
-        moments = (self.last_activity, self.last_activity, 0, self.last_activity, 0)
+        moments = (self.last_activity, self.last_activity, self.last_activity, 0)
         counts = (self.interactions, self.escalations, 0, 0, 0, 0, 0)
         state = (FORMAT, 1, 0, self.status, 0, 0, 0, 1)
         return Header(*state, *counts, *moments, 0.0, self.severity, 0, bytes(8), NO_SOURCE)

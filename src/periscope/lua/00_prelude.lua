@@ -10,10 +10,10 @@
 local VERSION = 1            -- of this library; raise it with every change to these files
 local FORMAT = 1             -- of the records; a newer one on the server is refused
 
-local HEADER = '<BBBBBBBI4I4I4I4I4I4I2I2I6I6I6I6I6dBI6c8c8'
-local HEADER_BYTES = 96
-local SERVER_BYTES = 73      -- what this library fills in; the rest of the header comes packed
-local REPORT_BYTES = 23      -- severity 1, observed_at 6, fingerprint 8, source 8
+local HEADER = '<BBBBBBBI4I4I4I4I4I4I2I2I6I6I6I6dBI6c8c6'
+local HEADER_BYTES = 88
+local SERVER_BYTES = 67      -- what this library fills in; the rest of the header comes packed
+local REPORT_BYTES = 21      -- severity 1, observed_at 6, fingerprint 8, source 6
 
 local LEVEL_WORKING = 1
 local OPEN = 0               -- statuses: open 0, dismissed 1, snoozed 2, closed 3
@@ -25,7 +25,8 @@ local SPAN = 2 ^ 42          -- milliseconds that a bucket has room for: to the 
 local REPLY_BYTES = 1048576  -- a reply is cut after this many bytes of records
 local SAFE_INTEGER = 2 ^ 53
 
-local Sighting, Score = {}, {}  -- what 10_sighting and 30_score lend to the files after them
+-- What 10_sighting, 30_score and 35_stretch lend to the files after them.
+local Sighting, Score, Stretch = {}, {}, {}
 
 -- Fail a function before its first write. `code` is one of the words of functions.py; `text` must
 -- hold no threat content.
@@ -82,7 +83,7 @@ local function unpack_header(record)
   local format, level, home, status, status_severity, flags, outcome,
     revision, interactions, escalations, dismissals, views, sightings,
     analysts, consolidations,
-    first_seen, last_activity, status_until, entered, consolidated, confidence,
+    first_seen, last_activity, entered, consolidated, confidence,
     severity, observed_at, fingerprint, source = struct.unpack(HEADER, record)
   if format ~= FORMAT then
     refuse('NEWER_FORMAT', 'a record of format ' .. integer(format))
@@ -91,15 +92,14 @@ local function unpack_header(record)
     status_severity = status_severity, flags = flags, outcome = outcome, revision = revision,
     interactions = interactions, escalations = escalations, dismissals = dismissals,
     views = views, sightings = sightings, analysts = analysts, consolidations = consolidations,
-    first_seen = first_seen, last_activity = last_activity, status_until = status_until,
-    entered = entered, consolidated = consolidated, confidence = confidence,
+    first_seen = first_seen, last_activity = last_activity, entered = entered, consolidated = consolidated, confidence = confidence,
     severity = severity, observed_at = observed_at, fingerprint = fingerprint, source = source}
 end
 
 local function pack_header(h)
   return struct.pack(HEADER, h.format, h.level, h.home, h.status, h.status_severity, h.flags,
     h.outcome, h.revision, h.interactions, h.escalations, h.dismissals, h.views, h.sightings,
-    h.analysts, h.consolidations, h.first_seen, h.last_activity, h.status_until, h.entered,
+    h.analysts, h.consolidations, h.first_seen, h.last_activity, h.entered,
     h.consolidated, h.confidence, h.severity, h.observed_at, h.fingerprint, h.source)
 end
 

@@ -1,6 +1,7 @@
 -- What a report of a known threat means: something new, or nothing. Each source has a last word;
 -- two feeds that disagree must not refresh a threat for ever by contradicting each other.
 
+local REPORT = '<BI6c8c6'
 local SOURCES_KEPT = 32      -- last words kept per threat; a flood of source names cannot grow it
 
 -- Has more than one source reported it, so that its last words are under the sources key?
@@ -12,7 +13,7 @@ end
 function Sighting.last_words(packed)
   local words = {}
   for position = 1, #packed, REPORT_BYTES do
-    local severity, observed_at, fingerprint, source = struct.unpack('<BI6c8c8', packed, position)
+    local severity, observed_at, fingerprint, source = struct.unpack(REPORT, packed, position)
     words[#words + 1] = {source = source, fingerprint = fingerprint,
       observed_at = observed_at, severity = severity}
   end
@@ -23,7 +24,7 @@ function Sighting.pack_words(words)
   local packed = {}
   for position = 1, math.min(#words, SOURCES_KEPT) do
     local word = words[position]
-    packed[position] = struct.pack('<BI6c8c8', word.severity, word.observed_at,
+    packed[position] = struct.pack(REPORT, word.severity, word.observed_at,
       word.fingerprint, word.source)
   end
   return table.concat(packed)
@@ -43,6 +44,37 @@ function Sighting.is_repetition(record, packed)
   local format, level, _, _, _, flags = string.byte(record, 1, 6)
   return format == FORMAT and level == LEVEL_WORKING and not several_sources(flags)
     and string.sub(record, SERVER_BYTES + 1) == string.sub(packed, 1, REPORT_BYTES)
+end
+
+-- The hash of the source: the last six bytes of a header's report part.
+local function source_of(text, last)
+  return string.sub(text, last - 5, last)
+end
+
+-- format, level, status, flags, revision, interactions, escalations, sightings, last_activity
+local PARTS = '<BBxBxBxI4I4I4xxxxxxxxI4xxxxxxxxxxI6'
+
+-- The usual sighting (the threat is open and has one source, which says it again) on the bytes
+-- themselves: the new header and its board score; nil where it takes more. The tables of `sight`
+-- cost five times as much, and a feed may renew every threat at each poll.
+function Sighting.renew(record, packed, now)
+  if #record < HEADER_BYTES then
+    return nil
+  end
+  local format, level, status, flags, revision, interactions, escalations, sightings, last =
+    struct.unpack(PARTS, record)
+  local severity, observed_at = struct.unpack('<BI6', packed)
+  if format ~= FORMAT or level ~= LEVEL_WORKING or status ~= OPEN or flags ~= 0
+    or source_of(record, HEADER_BYTES) ~= source_of(packed, REPORT_BYTES)
+    or observed_at < struct.unpack('<xI6', record, SERVER_BYTES + 1) then
+    return nil
+  end
+  last = math.max(last, now)
+  local bucket = severity * BUCKETS_OF_SEVERITY + math.min(escalations, 3) * 11
+    + math.min(interactions, 10)
+  return string.sub(record, 1, 7) .. struct.pack('<I4', revision + 1) .. string.sub(record, 12, 27)
+    .. struct.pack('<I4', sightings + 1) .. string.sub(record, 32, 41) .. struct.pack('<I6', last)
+    .. string.sub(record, 48, SERVER_BYTES) .. packed, integer(bucket * SPAN + last)
 end
 
 -- What is known of a threat, from the header of its record.
@@ -75,7 +107,7 @@ end
 -- A raise opens again what was set aside (DESIGN 2): a severity above that of the change of status.
 local function reopen_if_raised(header)
   if header.status ~= OPEN and header.severity > header.status_severity then
-    header.status, header.status_severity, header.status_until = OPEN, 0, 0
+    header.status, header.status_severity = OPEN, 0
   end
 end
 

@@ -7,7 +7,7 @@ local COUNTERS = {'received', 'added', 'sightings', 'duplicates', 'rejected'}
 -- The part of a header that is the same for every threat that arrives at `now`.
 local function arrival(now)
   return string.sub(struct.pack(HEADER, FORMAT, LEVEL_WORKING, 0, OPEN, 0, 0, 0, 1,
-    0, 0, 0, 0, 0, 0, 0, now, now, 0, now, 0, 0, 0, 0, '\0\0\0\0\0\0\0\0', '\0\0\0\0\0\0\0\0'),
+    0, 0, 0, 0, 0, 0, 0, now, now, now, 0, 0, 0, 0, string.rep('\0', 8), string.rep('\0', 6)),
     1, SERVER_BYTES)
 end
 
@@ -65,10 +65,11 @@ local function arrived(packed, id, head)
   return state
 end
 
--- Decide on every report in the order given. States by key: the number of the argument with which
--- a threat arrives, or a table of what is known of it; none for mere repetitions.
+-- Decide on every report in the order given. A state is, by key: the number of the argument with
+-- which a threat arrives; the whole new record after a usual sighting (its board score in `places`);
+-- a table of what is known where it takes more; none for mere repetitions.
 local function decide(keys, args, prefix_length, head, now)
-  local states, codes = {}, {}
+  local states, codes, places = {}, {}, {}
   for position = 6, #keys do
     local key, packed = keys[position], args[position - 2]
     local state, code = states[key], nil
@@ -79,15 +80,22 @@ local function decide(keys, args, prefix_length, head, now)
       elseif Sighting.is_repetition(record, packed) then
         code = DUPLICATE
       else
-        state = Sighting.known(record, string.sub(key, prefix_length + 1), keys[4])
+        state, places[key] = Sighting.renew(record, packed, now)
+        code = state and SIGHTING
+        state = state or Sighting.known(record, string.sub(key, prefix_length + 1), keys[4])
       end
+    elseif type(state) == 'string' then
+      local body = string.sub(state, HEADER_BYTES + 1)
+      state = Sighting.known(string.sub(state, 1, HEADER_BYTES), string.sub(key, prefix_length + 1),
+        keys[4])
+      state.body, state.changed = body, true
     elseif type(state) == 'number' then
       state = arrived(args[state], string.sub(key, prefix_length + 1), head)
     end
     states[key] = state
     codes[position - 5] = code or (Sighting.apply(state, packed, now) and SIGHTING or DUPLICATE)
   end
-  return states, codes
+  return states, codes, places
 end
 
 -- The arguments of one MSET and one ZADD for a chunk of new threats: the common case, kept short.
@@ -101,7 +109,7 @@ local function new_writes(keys, args, prefix_length, head, scores)
   return records, places, {}
 end
 
-local function changed_writes(states, args, prefix_length, head, scores)
+local function changed_writes(states, renewed, args, prefix_length, head, scores)
   local records, places, sources, slot = {}, {}, {}, 0
   for key, state in pairs(states) do
     if type(state) == 'number' then
@@ -109,6 +117,10 @@ local function changed_writes(states, args, prefix_length, head, scores)
       records[slot + 1], records[slot + 2] = key, head .. packed
       places[slot + 1], places[slot + 2] = scores[string.byte(packed)],
         string.sub(key, prefix_length + 1)
+      slot = slot + 2
+    elseif type(state) == 'string' then
+      records[slot + 1], records[slot + 2] = key, state
+      places[slot + 1], places[slot + 2] = renewed[key], string.sub(key, prefix_length + 1)
       slot = slot + 2
     elseif state.changed then
       records[slot + 1], records[slot + 2] = key, pack_header(state.header) .. state.body
@@ -176,8 +188,8 @@ local function ingest(keys, args)
     records, places, sources = new_writes(keys, args, prefix_length, head, scores)
     counts, runs = {[ADDED] = total, [SIGHTING] = 0, [DUPLICATE] = 0}, integer(total) .. ADDED
   else
-    local states, codes = decide(keys, args, prefix_length, head, now)
-    records, places, sources = changed_writes(states, args, prefix_length, head, scores)
+    local states, codes, renewed = decide(keys, args, prefix_length, head, now)
+    records, places, sources = changed_writes(states, renewed, args, prefix_length, head, scores)
     counts, runs = tally(codes), run_lengths(codes)
   end
   -- first write

@@ -1,13 +1,14 @@
 -- The ranking: a walk over the buckets of the board in falling order of their static part. Within
 -- a bucket the score falls with last_activity only, so the board's own order is the ranking's.
 
--- Buckets of the query that hold anything, in falling order of their static part.
+-- Buckets of the query that hold anything, in falling order of their static part; and the first
+-- member of each, as {id, place}.
 local function filled_buckets(board, rules, status, severity)
   local first, last = 0, BUCKETS - 1
   if severity >= 0 then
     first, last = severity * BUCKETS_OF_SEVERITY, (severity + 1) * BUCKETS_OF_SEVERITY - 1
   end
-  local base, found = status * BUCKETS, {}
+  local base, found, heads = status * BUCKETS, {}, {}
   local floor, ceiling = integer((base + first) * SPAN), (base + last + 1) * SPAN
   while true do
     local head = redis.call('ZRANGE', board, '(' .. integer(ceiling), floor,
@@ -16,120 +17,47 @@ local function filled_buckets(board, rules, status, severity)
       break
     end
     local bucket = math.floor(tonumber(head[2]) / SPAN)
-    found[#found + 1] = bucket - base
+    found[#found + 1], heads[bucket - base] = bucket - base, head
     ceiling = bucket * SPAN
   end
   table.sort(found, function(a, b) return rules.static[a] > rules.static[b] end)
-  return found
+  return found, heads
 end
 
--- The stretch of `bucket` that the query asks for: moments low to high, and below `id` at high.
--- `after` is where the last page ended: {score, moment, id}.
-local function stretch(rules, bucket, query, now)
-  local part = {low = 0, high = SPAN - 1}
-  if query.highest then
-    part.high = Score.last_moment(rules, bucket, query.highest, false, now)
-  end
-  if query.lowest then
-    part.low = Score.last_moment(rules, bucket, query.lowest, true, now) + 1
-  end
-  local after = query.after
-  if after then
-    local equal = Score.last_moment(rules, bucket, after.score, false, now)
-    local below = Score.last_moment(rules, bucket, after.score, true, now)
-    local high = equal
-    if after.moment <= below then
-      high = below
-    elseif after.moment <= equal then
-      high = after.moment
-      part.id = high <= part.high and after.id or nil
+-- Open the buckets that may hold something as good as the best head: a bucket's best possible score
+-- is its static part and a fresh last activity (equal is opened: a tie may rank before).
+local function open_next(board, rules, query, heap, opened, now)
+  while true do
+    local bucket = query.buckets[opened + 1]
+    if not bucket or (heap[1] and rules.static[bucket] + rules.recency < heap[1].score) then
+      return opened
     end
-    part.high = math.min(part.high, high)
-  end
-  return part
-end
-
--- Rank from the top of the first member at `place` whose id sorts before `id`.
-local function rank_below(board, place, id)
-  local above = redis.call('ZCOUNT', board, '(' .. place, '+inf')
-  local low, high = above, above + redis.call('ZCOUNT', board, place, place)
-  while low < high do
-    local middle = math.floor((low + high) / 2)
-    if bytes_before(redis.call('ZRANGE', board, middle, middle, 'REV')[1], id) then
-      high = middle
-    else
-      low = middle + 1
+    opened = opened + 1
+    local part = Stretch.of(rules, bucket, query, now)
+    if part.low <= part.high then
+      part.bucket, part.base = bucket, (query.status * BUCKETS + bucket) * SPAN
+      if Stretch.open(board, rules, part, query.heads[bucket], now) then
+        Stretch.push(heap, part)
+      end
     end
   end
-  return low
 end
 
--- The first `count` members of the stretch, as {id, place, id, place ...}.
-local function fetch(board, base, part, count)
-  local floor, ceiling = base + part.low, integer(base + part.high)
-  if not part.id then
-    return redis.call('ZRANGE', board, ceiling, integer(floor),
-      'BYSCORE', 'REV', 'LIMIT', 0, count, 'WITHSCORES')
-  end
-  local start = rank_below(board, ceiling, part.id)
-  local found = redis.call('ZRANGE', board, start, start + count - 1, 'REV', 'WITHSCORES')
-  while #found > 0 and tonumber(found[#found]) < floor do
-    found[#found] = nil
-    found[#found] = nil
-  end
-  return found
-end
-
--- Does `a` rank before `b`? Score, then last activity, then id bytes, all falling.
-local function ranks_before(a, b)
-  if a.score ~= b.score then
-    return a.score > b.score
-  end
-  if a.moment ~= b.moment then
-    return a.moment > b.moment
-  end
-  return bytes_before(b.id, a.id)
-end
-
--- Merge two ranked lists into their first `count`.
-local function merge(left, right, count)
-  local merged, i, j = {}, 1, 1
-  while #merged < count and (left[i] or right[j]) do
-    if not right[j] or (left[i] and ranks_before(left[i], right[j])) then
-      merged[#merged + 1], i = left[i], i + 1
-    else
-      merged[#merged + 1], j = right[j], j + 1
-    end
-  end
-  return merged
-end
-
-local function as_entries(rules, bucket, base, found, now)
-  local entries = {}
-  for position = 1, #found, 2 do
-    local moment = tonumber(found[position + 1]) - base
-    entries[#entries + 1] = {id = found[position], moment = moment, place = base + moment,
-      score = Score.at(rules, bucket, moment, now)}
-  end
-  return entries
-end
-
--- The first `count` of the query. A bucket whose best possible score lies below the last of those
--- found is not opened, nor any after it (equal is opened: a tie may rank before).
+-- The first `count` of the query: a merge of the buckets' stretches, each read as far as needed.
 local function best(board, rules, query, now)
-  local ranked = {}
-  for _, bucket in ipairs(query.buckets) do
-    local last = ranked[query.count]
-    if last and rules.static[bucket] + rules.recency < last.score then
+  local ranked, heap, opened = {}, {}, 0
+  while #ranked < query.count do
+    opened = open_next(board, rules, query, heap, opened, now)
+    local head = heap[1]
+    if not head then
       break
     end
-    local base, part = (query.status * BUCKETS + bucket) * SPAN, stretch(rules, bucket, query, now)
-    if last then
-      part.low = math.max(part.low, Score.last_moment(rules, bucket, last.score, true, now) + 1)
+    ranked[#ranked + 1] = {id = head.member, place = head.base + head.moment}
+    if not Stretch.advance(board, rules, head, now) then
+      head = table.remove(heap)
     end
-    if part.low <= part.high then
-      local found = fetch(board, base, part, query.count)
-      ranked = merge(ranked, as_entries(rules, bucket, base, found, now), query.count)
+    if #heap > 0 then
+      Stretch.settle(heap, head)
     end
   end
   return ranked
@@ -137,9 +65,19 @@ end
 
 -- How many match the query, wherever the walk has come to.
 local function total(board, rules, query, now)
+  if not query.highest and not query.lowest then
+    local first, last = 0, BUCKETS - 1
+    if query.severity >= 0 then
+      first = query.severity * BUCKETS_OF_SEVERITY
+      last = first + BUCKETS_OF_SEVERITY - 1
+    end
+    local base = query.status * BUCKETS
+    return redis.call('ZCOUNT', board, integer((base + first) * SPAN),
+      '(' .. integer((base + last + 1) * SPAN))
+  end
   local whole, sum = {highest = query.highest, lowest = query.lowest}, 0
   for _, bucket in ipairs(query.buckets) do
-    local base, part = (query.status * BUCKETS + bucket) * SPAN, stretch(rules, bucket, whole, now)
+    local base, part = (query.status * BUCKETS + bucket) * SPAN, Stretch.of(rules, bucket, whole, now)
     if part.low <= part.high then
       sum = sum + redis.call('ZCOUNT', board, integer(base + part.low), integer(base + part.high))
     end
@@ -171,13 +109,13 @@ local function read_place(rules, place, now)
 end
 
 local function read_query(args, rules, board, now)
-  local query = {status = tonumber(args[3]), count = tonumber(args[7]),
+  local query = {status = tonumber(args[3]), count = tonumber(args[7]), severity = tonumber(args[4]),
     lowest = tonumber(args[5]), highest = tonumber(args[6])}
   if args[9] ~= '' then
     query.after = read_place(rules, tonumber(args[9]), now)
     query.after.id = args[10]
   end
-  query.buckets = filled_buckets(board, rules, query.status, tonumber(args[4]))
+  query.buckets, query.heads = filled_buckets(board, rules, query.status, tonumber(args[4]))
   return query
 end
 

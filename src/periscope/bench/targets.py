@@ -1,0 +1,54 @@
+"""The one table of targets: what each figure of the bench should reach."""
+
+from __future__ import annotations
+
+from typing import Literal, NamedTuple
+
+MILLION = 1_000_000
+
+
+class Target(NamedTuple):
+    """A bound on one number of a figure. `what` None: every figure of the row.
+
+    `least_scale`: below it the figure is shown but not judged, since fixed costs would decide.
+    """
+
+    row: str
+    what: str | None
+    of: Literal["ratio", "median", "p99", "highest"]
+    sign: Literal[">=", "<="]
+    bound: float
+    unit: str = ""
+    least_scale: int = 0
+
+    def __str__(self) -> str:
+        name = {"median": "", "highest": "max "}.get(self.of, f"{self.of} ")
+        return f"{name}{self.sign} {self.bound:g}{self.unit}"
+
+    def reached_by(self, value: float) -> bool:
+        """Is the value on the right side of the bound?"""
+        return value >= self.bound if self.sign == ">=" else value <= self.bound
+
+
+TARGETS = (
+    Target("ingest", "new", "ratio", ">=", 0.60),
+    Target("ingest", "1 % known", "ratio", ">=", 0.50),
+    Target("ingest", "50 % known", "ratio", ">=", 0.50),
+    Target("ingest", "100 % known", "ratio", ">=", 0.50),
+    Target("ingest-resident", "into the scale", "ratio", ">=", 0.85),
+    Target("durability", "durable", "ratio", ">=", 0.80),
+    Target("queries", "top-100, server", "p99", "<=", 3.0, " ms"),
+    # "No growth"; a tenth is left for noise.
+    Target("queries", "top-100, server, growth", "ratio", "<=", 1.10),
+    Target("pages", "last pages", "ratio", "<=", 1.50),
+    Target("memory", "beyond the body", "median", "<=", 260, " bytes", least_scale=MILLION),
+    Target("stop", None, "highest", "<=", 5.0, " ms"),
+)
+
+
+def target_of(row: str, what: str, scale: int) -> Target | None:
+    """The target of a figure; None where there is none at this scale."""
+    for target in TARGETS:
+        if target.row == row and target.what in (None, what) and scale >= target.least_scale:
+            return target
+    return None
