@@ -64,7 +64,8 @@ def test_the_examples_run(shell: dict[str, str]) -> None:
 
 def options_of(app: App) -> Iterator[str]:
     for argument in app.assemble_argument_collection():
-        yield from (name for name in argument.names if name.startswith("-"))
+        negatives = set(argument.negatives)
+        yield from (x for x in argument.names if x.startswith("-") and x not in negatives)
 
 
 def app_of(name: str) -> App:

@@ -33,6 +33,7 @@ MISTAKES = [
     (["list", "--severity", "LOW", "--min", "0"], "cannot be combined"),
     (["list", "--severity", "LWO"], "unknown severity"),
     (["list", "--cursor", "\x1b[2Jx"], "cursor"),
+    (["list", "--cursor", "-begins-like-an-option"], "cursor"),
     (["show"], "ID is missing"),
     (["bench", "--scale", "many"], "--scale many is no number of threats"),
     (["top", "--url", "http://x"], "cannot use a URL of scheme 'http'"),

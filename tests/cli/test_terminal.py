@@ -104,7 +104,7 @@ def test_watch_outlives_its_server_and_leaves_a_clean_terminal(held: Program) ->
         with on_terminal(program, "top", "--watch", "--interval", "0.1") as terminal:
             screen = terminal.until("Ctrl-C leaves")
             screen += terminal.until("Ctrl-C leaves")
-            assert "evil\\x1b[2Jid" in screen
+            assert "evil\\x1b[2Jid" in screen, screen
             assert "\x1b[2Jid" not in screen
             server.kill()
             terminal.until("SERVER LOST, trying again: ")

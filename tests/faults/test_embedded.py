@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import signal
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
 from periscope import BatchInterrupted, Periscope, StoreFull
+from periscope.server import server_status
 
 
 async def kill_server(p: Periscope) -> None:
@@ -41,3 +44,13 @@ async def test_too_little_room_refuses_new_reports_and_nothing_else(tmp_path: Pa
             await p.add_threats_batch([{"threat_id": "u", "content": "x", "severity": "LOW"}] * 7)
         assert (caught.value.refused, caught.value.unknown) == (7, 0)
         assert [t.threat_id for t in await p.get_top_threats()] == ["t"]
+
+
+async def test_a_start_that_is_cancelled_leaves_no_server(tmp_path: Path) -> None:
+    for pause in (0.0, 0.005, 0.02, 0.05):
+        start = asyncio.create_task(Periscope.open(data_dir=tmp_path, min_free_mb=0).start())
+        await asyncio.wait([start], timeout=pause)
+        start.cancel()
+        with suppress(asyncio.CancelledError):
+            await (await start).close()
+        assert not (await server_status(tmp_path)).running

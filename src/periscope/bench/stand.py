@@ -58,7 +58,7 @@ async def stand(durability: Durability = "durable") -> AsyncIterator[Stand]:
     """
     directory = Path(tempfile.mkdtemp(prefix=DIRECTORY_PREFIX))
     try:
-        server = await _joined(directory / "data", durability)
+        server = await EmbeddedServer.join(directory / "data", durability=durability)
         try:
             settings = Settings(
                 data_dir=str(server.data_dir), durability=durability, namespace=NAMESPACE
@@ -70,13 +70,3 @@ async def stand(durability: Durability = "durable") -> AsyncIterator[Stand]:
             await asyncio.shield(server.leave())
     finally:
         shutil.rmtree(directory, ignore_errors=True)
-
-
-async def _joined(data_dir: Path, durability: Durability) -> EmbeddedServer:
-    """Join, to the end even when cancelled: a server that is half started could not be stopped."""
-    joining = asyncio.create_task(EmbeddedServer.join(data_dir, durability=durability))
-    try:
-        return await asyncio.shield(joining)
-    except asyncio.CancelledError:
-        await (await joining).leave()
-        raise

@@ -77,6 +77,16 @@ class EmbeddedServer:
             StoreUnsuitable: the directory, or this system, cannot be used.
             StoreUnavailable: it was not ready in time; it may still be loading, so try again.
         """
+        joining = asyncio.create_task(cls._join(data_dir, durability, start_timeout_s))
+        try:
+            return await asyncio.shield(joining)
+        except asyncio.CancelledError:
+            # To the end even so: a server that is half started would be left without a user.
+            await (await joining).leave()
+            raise
+
+    @classmethod
+    async def _join(cls, data_dir: Path, durability: Durability, start_timeout_s: float) -> Self:
         deadline = time.monotonic() + start_timeout_s
         home = prepare_home(data_dir)
         locks = await take_start_lock(home, deadline)

@@ -1,0 +1,56 @@
+"""`periscope ingest`: the command and its answer; the work is in `ingest_run`."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from cyclopts import Parameter, validators
+
+from periscope.cli import output
+from periscope.cli.ingest_options import AS_THEY_ARE, FileOptions
+from periscope.cli.ingest_tally import Tally
+from periscope.cli.options import ANY_STORE, FOR_PEOPLE, OutputOptions, StoreOptions
+
+SOME_REJECTED = 3
+MAX_REJECTIONS = 100_000
+
+
+async def ingest(
+    paths: Annotated[
+        tuple[str, ...], Parameter(name="PATH", help="Files to take in; - is standard input.")
+    ],
+    /,
+    *,
+    files: FileOptions = AS_THEY_ARE,
+    rejections: Annotated[
+        int,
+        Parameter(
+            help="How many rejections to show.",
+            validator=validators.Number(gte=0, lte=MAX_REJECTIONS),
+        ),
+    ] = 10,
+    quiet: Annotated[bool, Parameter(help="Show no progress.", show_default=False)] = False,
+    store: StoreOptions = ANY_STORE,
+    out: OutputOptions = FOR_PEOPLE,
+) -> int:
+    """Take in threats from files."""
+    from periscope.cli.ingest_progress import choose_progress
+    from periscope.cli.ingest_run import Run
+
+    progress = choose_progress(quiet=quiet, as_json=out.as_json)
+    run = Run(files.known_format(), files.read_options(), progress, as_json=out.as_json)
+    async with store.open() as periscope:
+        tally = await run.over(periscope, paths)
+    if out.as_json:
+        output.show_json(tally.document(rejections))
+    else:
+        output.write("".join(f"{line}\n" for line in tally.lines(rejections)))
+    return _exit_code(tally)
+
+
+def _exit_code(tally: Tally) -> int:
+    if tally.stopped_by:
+        return 128 + tally.stopped_by
+    if tally.failures:
+        return 1
+    return SOME_REJECTED if tally.rejected else 0

@@ -1,0 +1,68 @@
+"""`periscope ledger`: the conservation law, as two sums that must come out."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+from cyclopts import Parameter
+
+from periscope.cli import documents, output
+from periscope.cli.options import ANY_STORE, FOR_PEOPLE, OutputOptions, StoreOptions
+from periscope.cli.text import safe
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from rich.text import Text
+
+    from periscope.ledger import Ledger
+
+IN = ("added", "sightings", "duplicates", "suppressed", "rejected")
+WHERE = ("level_1", "level_2", "level_3", "archived_seen", "archived_unseen", "removed")
+NUMBER_CELLS = 16
+
+
+async def ledger(
+    *,
+    deep: Annotated[
+        bool,
+        Parameter(help="Count every record again; slow, for a quiet database.", show_default=False),
+    ] = False,
+    store: StoreOptions = ANY_STORE,
+    out: OutputOptions = FOR_PEOPLE,
+) -> int:
+    """Prove that nothing was lost."""
+    async with store.open() as periscope:
+        found = await periscope.get_ledger(deep=deep)
+    if out.as_json:
+        output.show_json(documents.ledger(found))
+    else:
+        output.show(*_parts(found))
+    return 0 if found.balanced else 1
+
+
+def _parts(found: Ledger) -> Iterator[Text]:
+    from rich.text import Text
+
+    yield from _sum("received", found.received, {name: getattr(found, name) for name in IN})
+    yield from _sum("added", found.added, {name: getattr(found, name) for name in WHERE})
+    if found.records is not None:
+        yield from _sum("records", found.records, {"in levels": found.in_levels})
+    for word, often in found.faults.items():
+        yield Text(f"fault {safe(word)}: {often:,}", style="bold red")
+    if found.balanced:
+        yield Text("Balanced: nothing is lost, nothing is counted twice.", style="green")
+    else:
+        yield Text("DOES NOT BALANCE: something was lost or counted twice.", style="bold red")
+
+
+def _sum(name: str, total: int, parts: dict[str, int]) -> Iterator[Text]:
+    from rich.text import Text
+
+    for at, (part, number) in enumerate(parts.items()):
+        sign = "+" if at else " "
+        yield Text(f"{number:{NUMBER_CELLS},} {sign} {part.replace('_', ' ')}")
+    rest = total - sum(parts.values())
+    verdict = "" if not rest else f"   OFF BY {rest:+,}"
+    yield Text(f"{total:{NUMBER_CELLS},} = {name}{verdict}", style="bold red" if rest else "bold")
+    yield Text("")

@@ -1,0 +1,95 @@
+"""Options that many commands share, each described once."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated
+
+from cyclopts import Group, Parameter
+
+from periscope.errors import SettingInvalid
+
+if TYPE_CHECKING:
+    from periscope.periscope import Periscope
+    from periscope.settings import Settings
+
+STORE = Group("Store", sort_key=80)
+OUTPUT = Group("Output", sort_key=90)
+
+
+@Parameter(name="*")
+@dataclass(frozen=True)
+class OutputOptions:
+    """How the answer is given."""
+
+    as_json: Annotated[
+        bool,
+        Parameter(
+            name="--json",
+            group=OUTPUT,
+            help="Answer in JSON on standard output; errors are one JSON line too.",
+            show_default=False,
+        ),
+    ] = False
+    debug: Annotated[
+        bool,
+        Parameter(
+            name="--debug",
+            group=OUTPUT,
+            help="Log in detail, and show the traceback of an error.",
+            show_default=False,
+        ),
+    ] = False
+
+
+@Parameter(name="*")
+@dataclass(frozen=True)
+class StoreOptions:
+    """Which database is meant."""
+
+    url: Annotated[
+        str | None,
+        Parameter(
+            name="--url",
+            group=STORE,
+            help="Server to use (redis://, rediss://, valkey://, valkeys://, unix://); "
+            "without it, the embedded one.",
+        ),
+    ] = None
+    data_dir: Annotated[
+        str | None,
+        Parameter(name="--data-dir", group=STORE, help="Data directory of the embedded server."),
+    ] = None
+    namespace: Annotated[
+        str | None,
+        Parameter(
+            name="--namespace", group=STORE, help="Prefix of every key; keeps databases apart."
+        ),
+    ] = None
+
+    def settings(self) -> Settings:
+        """Return the effective settings: these options over the environment over the defaults.
+
+        Raises:
+            SettingInvalid: something does not fit, or two ways lead to two databases.
+        """
+        from periscope.settings import Settings
+
+        given = {"url": self.url, "data_dir": self.data_dir, "namespace": self.namespace}
+        settings = Settings.load(**given)
+        if self.data_dir and settings.url:
+            other = "--url" if self.url else "PERISCOPE_URL"
+            raise SettingInvalid(
+                f"--data-dir means the embedded server, {other} another one; leave one of them out"
+            )
+        return settings
+
+    def open(self) -> Periscope:
+        """Return the database, to be used with `async with`."""
+        from periscope.periscope import Periscope
+
+        return Periscope(self.settings())
+
+
+ANY_STORE = StoreOptions()
+FOR_PEOPLE = OutputOptions()

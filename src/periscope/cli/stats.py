@@ -1,0 +1,77 @@
+"""`periscope stats`: how many threats of which kind there are."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from periscope.cli import documents, output
+from periscope.cli.figures import moment, size
+from periscope.cli.options import ANY_STORE, FOR_PEOPLE, OutputOptions, StoreOptions
+from periscope.cli.text import safe
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from rich.text import Text
+
+    from periscope.connection import ServerFacts
+    from periscope.ledger import Stats
+
+CELLS = 10
+
+
+async def stats(*, store: StoreOptions = ANY_STORE, out: OutputOptions = FOR_PEOPLE) -> int:
+    """Count the threats by status, severity and level."""
+    async with store.open() as periscope:
+        found, server = await periscope.get_stats(), periscope.server
+    if out.as_json:
+        output.show_json({**documents.stats(found), "server": _server(server)})
+    else:
+        output.show(*_parts(found, server))
+    return 0
+
+
+def _server(facts: ServerFacts) -> documents.Document:
+    return {
+        "kind": facts.kind,
+        "version": facts.version,
+        "durability": facts.durability,
+        "used_memory_bytes": facts.used_memory_bytes,
+    }
+
+
+def _parts(found: Stats, server: ServerFacts) -> Iterator[Text]:
+    from rich.text import Text
+
+    from periscope.models import SEVERITIES
+
+    names = [severity.value for severity in reversed(SEVERITIES)]
+    yield Text(_line("Level 1", [*names, "ALL"]), style="bold")
+    for status, counts in found.counts.items():
+        yield Text(_row(status, counts, names))
+    yield Text(_row("unseen", found.unseen, names))
+    yield Text("")
+    ledger = found.ledger
+    for label, number in (
+        ("Level 1", ledger.level_1),
+        ("Level 2", ledger.level_2),
+        ("Level 3", ledger.level_3),
+        ("Departed", ledger.departed),
+    ):
+        yield Text(_line(label, [f"{number:,}"]))
+    state = "balanced" if ledger.balanced else "DOES NOT BALANCE: see periscope ledger"
+    yield Text(f"Ledger    {state}")
+    yield Text(
+        f"Server    {safe(server.kind)} {safe(server.version)}, {server.durability}, "
+        f"{size(server.used_memory_bytes)} used",
+    )
+    yield Text(f"As of     {moment(found.as_of_ms)}")
+
+
+def _row(label: str, counts: Mapping[str, int], names: list[str]) -> str:
+    numbers = [counts[name] for name in names]
+    return _line(label, [f"{number:,}" for number in (*numbers, sum(numbers))])
+
+
+def _line(label: str, cells: list[str]) -> str:
+    return label.ljust(CELLS) + "".join(cell.rjust(CELLS) for cell in cells)

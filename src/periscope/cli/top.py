@@ -1,0 +1,88 @@
+"""`periscope top`: the head of the queue, once or followed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Annotated
+
+from cyclopts import Parameter, validators
+
+from periscope.cli import documents, output
+from periscope.cli.figures import count, moment
+from periscope.cli.options import ANY_STORE, FOR_PEOPLE, OutputOptions, StoreOptions
+from periscope.errors import UsageError
+
+if TYPE_CHECKING:
+    from rich.text import Text
+
+    from periscope.models import Threat
+    from periscope.periscope import Periscope
+
+
+async def top(
+    *,
+    limit: Annotated[
+        int, Parameter(help="How many to show.", validator=validators.Number(gte=1, lte=100_000))
+    ] = 20,
+    watch: Annotated[
+        bool, Parameter(help="Follow the queue until Ctrl-C.", show_default=False)
+    ] = False,
+    interval: Annotated[
+        float,
+        Parameter(
+            help="Seconds between looks with --watch.",
+            validator=validators.Number(gte=0.1, lte=3600),
+        ),
+    ] = 1.0,
+    store: StoreOptions = ANY_STORE,
+    out: OutputOptions = FOR_PEOPLE,
+) -> int:
+    """Show the head of the queue."""
+    if watch:
+        from periscope.cli.watch import watch_json, watch_screen
+
+        if out.as_json:
+            return await watch_json(store, limit, interval)
+        if not output.console().is_terminal:
+            raise UsageError("--watch needs a terminal; add --json for a stream of documents")
+        return await watch_screen(store, limit, interval)
+    async with store.open() as periscope:
+        threats, queue = await look(periscope, limit)
+    if out.as_json:
+        output.show_json(document(threats, queue))
+    else:
+        _print(threats, queue)
+    return 0
+
+
+async def look(periscope: Periscope, limit: int) -> tuple[list[Threat], int]:
+    """Return the head of the queue and how long the queue is."""
+    return await periscope.get_top_threats(limit), (await periscope.get_stats()).queue
+
+
+def document(threats: Sequence[Threat], queue: int) -> documents.Document:
+    """One look as JSON; `as_of` is null when the queue is empty."""
+    as_of_ms = threats[0].as_of_ms if threats else None
+    return {
+        "items": [documents.threat(one) for one in threats],
+        "total": queue,
+        **documents.times("as_of", as_of_ms),
+    }
+
+
+def _print(threats: Sequence[Threat], queue: int) -> None:
+    from periscope.cli.queue import QueueTable
+
+    if not threats:
+        output.write("The queue is empty: no open threats.\n")
+        return
+    table = QueueTable(threats, output.console().width, plain=output.is_plain())
+    output.show(table.header(), table.rows(threats), caption(threats, queue))
+
+
+def caption(threats: Sequence[Threat], queue: int) -> Text:
+    """How much of the queue this is, and of when."""
+    from rich.text import Text
+
+    shown = f"{len(threats):,} of {count(queue, 'open threat')}"
+    return Text(f"{shown}, as of {moment(threats[0].as_of_ms)}", style="dim")

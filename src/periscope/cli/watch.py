@@ -1,0 +1,98 @@
+"""`periscope top --watch`: the queue as it changes, on a screen or as a stream of documents."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+from rich.console import Group
+from rich.live import Live
+from rich.text import Text
+
+from periscope.cli import output
+from periscope.cli.options import StoreOptions
+from periscope.cli.queue import QueueTable
+from periscope.cli.text import fit, safe
+from periscope.cli.top import caption, document, look
+from periscope.errors import StoreError
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from periscope.models import Threat
+
+LINES_AROUND = 3
+"""Lines of the screen that are no threats: the header, the caption, the state of the server."""
+
+
+async def watch_json(store: StoreOptions, limit: int, interval_s: float) -> int:
+    """One document a look, until cancelled; a lost server ends it with its error."""
+    async with store.open() as periscope:
+        while True:
+            output.show_json(document(*await look(periscope, limit)))
+            await asyncio.sleep(interval_s)
+
+
+async def watch_screen(store: StoreOptions, limit: int, interval_s: float) -> int:
+    """Follow the queue on the whole screen until cancelled; a lost server is waited for.
+
+    Raises:
+        StoreError: the server could not even be reached once.
+    """
+    screen = output.console()
+    view = View(screen)
+    with Live(view.render(), console=screen, screen=True, auto_refresh=False) as live:
+        while True:
+            try:
+                await _follow(store, limit, interval_s, view, live)
+            except StoreError as exc:
+                if not view.looked:
+                    raise
+                view.trouble = str(exc)
+                live.update(view.render(), refresh=True)
+            await asyncio.sleep(interval_s)
+
+
+async def _follow(
+    store: StoreOptions, limit: int, interval_s: float, view: View, live: Live
+) -> None:
+    """Look again and again, from a fresh start, until the server is lost."""
+    async with store.open() as periscope:
+        while True:
+            view.take(*await look(periscope, limit))
+            live.update(view.render(), refresh=True)
+            await asyncio.sleep(interval_s)
+
+
+class View:
+    """What the screen shows: the last look, and whether it is still true."""
+
+    def __init__(self, screen: Console) -> None:
+        self.looked = False
+        self.trouble = ""
+        self._screen = screen
+        self._threats: list[Threat] = []
+        self._queue = 0
+
+    def take(self, threats: list[Threat], queue: int) -> None:
+        """Show a new look; the server is there."""
+        self.looked, self.trouble = True, ""
+        self._threats, self._queue = threats, queue
+
+    def render(self) -> Group:
+        """Return the screen, fitted to its size of this moment."""
+        width, height = self._screen.size
+        if not self._threats:
+            empty = "The queue is empty: no open threats." if self.looked else "Connecting ..."
+            return Group(Text(empty), self._state(width))
+        shown = self._threats[: max(1, height - LINES_AROUND)]
+        table = QueueTable(shown, width, plain=output.is_plain())
+        return Group(
+            table.header(), table.rows(shown), caption(shown, self._queue), self._state(width)
+        )
+
+    def _state(self, width: int) -> Text:
+        if not self.trouble:
+            return Text(fit("Ctrl-C leaves", width), style="dim", end="")
+        line = f"SERVER LOST, trying again: {safe(self.trouble)}"
+        return Text(fit(line, width), style="bold red", end="")
