@@ -178,9 +178,9 @@ async def _stream_table(read: ReadPage, cursor: str | None) -> None:
         if table is None:
             width, plain = output.console().width, output.is_plain()
             table = QueueTable(page.items, width, ranks=page.total, plain=plain)
-            output.show(table.header())
+            output.show_lines([table.header()])
         if page.items:
-            output.show(table.rows(page.items, rank))
+            output.show_lines(table.rows(page.items, rank))
         rank += len(page.items)
 
 
@@ -194,7 +194,7 @@ def _print(page: Page, part: Part, count: int, store: StoreOptions) -> None:
         output.write(f"{summary}\n")
         return
     table = QueueTable(page.items, output.console().width, plain=output.is_plain())
-    output.show(table.header(), table.rows(page.items), Text(summary, style="dim"))
+    output.show_lines([table.header(), *table.rows(page.items), Text(summary, style="dim")])
     if page.next_cursor is not None:
         output.write(f"Next page: {_next_command(page.next_cursor, part, count, store)}\n")
 

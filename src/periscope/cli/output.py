@@ -15,7 +15,10 @@ from typing import TYPE_CHECKING, Any, TextIO
 from periscope.cli.text import safe
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from rich.console import Console, RenderableType
+    from rich.text import Text
 
 PIPE_COLUMNS = 120
 """Width of tables where nobody says how wide the reader is."""
@@ -79,6 +82,14 @@ def show(*parts: RenderableType) -> None:
 
 def _without_padding(text: str) -> str:
     return "".join(f"{line.rstrip()}\n" for line in text.splitlines())
+
+
+def show_lines(lines: Sequence[Text]) -> None:
+    """Render lines that fit as they are; where there is no terminal that costs next to nothing."""
+    if console().is_terminal:
+        show(*lines)
+    else:
+        write("".join(f"{line.plain.rstrip()}\n" for line in lines))
 
 
 def show_json(document: Any) -> None:

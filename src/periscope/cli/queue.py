@@ -77,9 +77,9 @@ class QueueTable:
         """One threat on one line, exactly as wide as the table."""
         return self._line([column.cell(rank, threat) for column in self._columns])
 
-    def rows(self, threats: Sequence[Threat], first: int = 1) -> Text:
-        """Several threats, a line each."""
-        return Text("\n").join(self.row(rank, threat) for rank, threat in enumerate(threats, first))
+    def rows(self, threats: Sequence[Threat], first: int = 1) -> list[Text]:
+        """Return several threats, a line each."""
+        return [self.row(rank, threat) for rank, threat in enumerate(threats, first)]
 
     def _line(self, cells: Sequence[Cell]) -> Text:
         line = Text(no_wrap=True)

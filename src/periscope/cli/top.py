@@ -77,7 +77,7 @@ def _print(threats: Sequence[Threat], queue: int) -> None:
         output.write("The queue is empty: no open threats.\n")
         return
     table = QueueTable(threats, output.console().width, plain=output.is_plain())
-    output.show(table.header(), table.rows(threats), caption(threats, queue))
+    output.show_lines([table.header(), *table.rows(threats), caption(threats, queue)])
 
 
 def caption(threats: Sequence[Threat], queue: int) -> Text:

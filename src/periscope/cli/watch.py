@@ -88,7 +88,7 @@ class View:
         shown = self._threats[: max(1, height - LINES_AROUND)]
         table = QueueTable(shown, width, plain=output.is_plain())
         return Group(
-            table.header(), table.rows(shown), caption(shown, self._queue), self._state(width)
+            table.header(), *table.rows(shown), caption(shown, self._queue), self._state(width)
         )
 
     def _state(self, width: int) -> Text:
