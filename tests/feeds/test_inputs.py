@@ -319,12 +319,12 @@ def test_the_refusal_comes_within_100_ms(what: str, name: str) -> None:
 
 
 def _seconds_to_refusal(data: bytes, name: str) -> float:
-    began = time.perf_counter()
+    began = time.process_time()  # of this process: a busy machine is not the reader's fault
     with open_feed(
         Pipe(data[: 8 * MIB]) if name != "stix" else BytesIO(data[: 8 * MIB]), format=name
     ) as feed:
         assert reasons([next(feed)])
-    return time.perf_counter() - began
+    return time.process_time() - began
 
 
 def test_a_gigantic_array_streams() -> None:

@@ -52,9 +52,10 @@ async def test_leave_can_be_repeated(data_dir: Path) -> None:
 
 async def test_the_server_is_nobodys_child_and_leaves_no_zombie(data_dir: Path) -> None:
     server = await EmbeddedServer.join(data_dir)
+    pid = await pid_of(server)
     with pytest.raises(ChildProcessError):
-        os.waitpid(-1, os.WNOHANG)
-    assert os.getsid(await pid_of(server)) != os.getsid(0)
+        os.waitpid(pid, os.WNOHANG)
+    assert os.getsid(pid) != os.getsid(0)
     await server.leave()
 
 
