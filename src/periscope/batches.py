@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterable, AsyncIterator, Iterable, Iterator
+from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Iterable, Iterator
 from contextlib import suppress
 from itertools import islice
-from typing import TypeVar
+from typing import Generic, TypeVar
 
 T = TypeVar("T")
 
@@ -20,19 +20,32 @@ class SourceFailed(Exception):
         super().__init__(f"the source of the reports failed: {type(cause).__name__}: {cause}")
 
 
-async def batches(source: Iterable[T] | AsyncIterable[T], size: int) -> AsyncIterator[list[T]]:
-    """Yield the items in order; an async source that pauses is not waited for longer than 50 ms.
+class Batches(Generic[T]):
+    """Lists of the items in order; an async source that pauses is not waited for beyond 50 ms.
 
-    Raises:
-        SourceFailed: after everything that the source gave has been yielded.
+    Iterating raises `SourceFailed` after everything that the source gave has been given.
     """
-    if isinstance(source, AsyncIterable):
-        async for batch in _async_batches(source, size):
-            yield batch
-    else:
-        for batch in _sync_batches(source, size):
-            yield batch
-            await asyncio.sleep(0)
+
+    def __init__(self, source: Iterable[T] | AsyncIterable[T], size: int) -> None:
+        self._queue: asyncio.Queue[T] = asyncio.Queue(maxsize=2 * size)
+        if isinstance(source, AsyncIterable):
+            self._lists = _async_batches(source, size, self._queue)
+        else:
+            self._lists = _yielding(_sync_batches(source, size))
+
+    def __aiter__(self) -> AsyncIterator[list[T]]:
+        return self._lists
+
+    async def aclose(self) -> int:
+        """Stop reading; return how many items were read ahead and never given."""
+        await self._lists.aclose()
+        return self._queue.qsize()
+
+
+async def _yielding(lists: Iterator[list[T]]) -> AsyncGenerator[list[T], None]:
+    for batch in lists:
+        yield batch
+        await asyncio.sleep(0)
 
 
 def _sync_batches(source: Iterable[T], size: int) -> Iterator[list[T]]:
@@ -51,8 +64,9 @@ def _sync_batches(source: Iterable[T], size: int) -> Iterator[list[T]]:
         yield batch
 
 
-async def _async_batches(source: AsyncIterable[T], size: int) -> AsyncIterator[list[T]]:
-    queue: asyncio.Queue[T] = asyncio.Queue(maxsize=2 * size)
+async def _async_batches(
+    source: AsyncIterable[T], size: int, queue: asyncio.Queue[T]
+) -> AsyncGenerator[list[T], None]:
     pump = asyncio.create_task(_pump(source, queue))
     try:
         while batch := await _gather(queue, pump, size):

@@ -7,6 +7,7 @@ never an error. redis-py's own retries are off: what may be repeated is decided 
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -46,6 +47,8 @@ from periscope.settings import Settings, hide_password
 OLDEST = {"valkey": (7, 2), "redis": (7, 0)}
 SCHEMES = {"valkey": "redis", "valkeys": "rediss", "redis": "redis", "rediss": "rediss"}
 LOADING_POLL_S = 0.1
+LOADING_S = 120
+RECONNECT_PAUSE_S = 0.05
 
 # Connection lost, no answer in time, or no protocol: whether a call was carried out is unknown.
 LOST = (RedisConnectionError, RedisTimeoutError, InvalidResponse, OSError, asyncio.TimeoutError)
@@ -66,19 +69,11 @@ class Connections:
 
     def __init__(self, url: str, settings: Settings) -> None:
         self.shown_url = hide_password(url)
-        self.pool = BlockingConnectionPool.from_url(
-            _redis_url(url),
-            max_connections=settings.connections,
-            timeout=None,
-            socket_connect_timeout=settings.connect_timeout_s,
-            socket_timeout=settings.call_timeout_s,
-            health_check_interval=0,
-            retry=Retry(NoBackoff(), 0),
-            protocol=2,
-            client_name="periscope",
-            **({} if url.startswith("unix:") else {"socket_keepalive": True}),
-        )
+        self.pool = _pool(url, settings, settings.connections)
         self.client = redis_asyncio.Redis(connection_pool=self.pool)
+        # Whoever mends something may hold a connection of the pool, as may all others who mend: a
+        # second one from the same pool could never come.
+        self.aside = redis_asyncio.Redis(connection_pool=_pool(url, settings, 1))
         self.revive: Callable[[], Awaitable[Path]] | None = None
 
     async def mend(self) -> bool:
@@ -89,22 +84,56 @@ class Connections:
         """
         if self.revive is None:
             return False
-        self.pool.connection_kwargs["path"] = str(await self.revive())
+        path = str(await self.revive())
+        for pool in (self.pool, self.aside.connection_pool):
+            pool.connection_kwargs["path"] = path
+            known: list[Any] = [*pool._available_connections, *pool._in_use_connections]
+            for connection in known:
+                connection.path = path
         return True
 
     async def close(self) -> None:
         """Close every connection; idempotent."""
-        await self.client.aclose()
-        await self.pool.disconnect()
+        for client in (self.client, self.aside):
+            await client.aclose()
+            await client.connection_pool.disconnect()
+
+    async def run(self, *command: bytes | str | int, aside: bool = False) -> Any:
+        """Run a command that is safe to repeat: once more if a dead embedded server came back.
+
+        Errors are redis-py's; `explain` makes them ours.
+        """
+        client = self.aside if aside else self.client
+        try:
+            return await client.execute_command(*command)
+        except LOST:
+            if not await self.mend():
+                raise
+        return await client.execute_command(*command)
 
     @asynccontextmanager
-    async def lease(self) -> AsyncIterator[AbstractConnection]:
-        """Lend a connection for its caller alone; whoever leaves replies unread disconnects it."""
-        connection = await self.pool.get_connection()
+    async def lease(self, retry_s: float) -> AsyncIterator[AbstractConnection]:
+        """Lend a connection for its caller alone; whoever leaves replies unread disconnects it.
+
+        Raises:
+            StoreUnavailable: none could be made within `retry_s`.
+        """
+        connection = await self._connected(asyncio.get_running_loop().time() + retry_s)
         try:
             yield connection
         finally:
             await self.pool.release(connection)
+
+    async def _connected(self, deadline: float) -> AbstractConnection:
+        while True:
+            try:
+                connection: AbstractConnection = await self.pool.get_connection()
+                return connection
+            except (RedisError, *LOST) as exc:
+                mended = isinstance(exc, LOST) and await self.mend()
+                if not mended and asyncio.get_running_loop().time() >= deadline:
+                    raise self.explain(exc) from exc
+                await asyncio.sleep(RECONNECT_PAUSE_S)
 
     async def examine(self) -> ServerFacts:
         """Reach the server and check that it can be trusted with threats.
@@ -122,10 +151,13 @@ class Connections:
         return ServerFacts(kind, version, durability, int(info["used_memory"]))
 
     async def _loaded_info(self) -> dict[str, Any]:
+        deadline = asyncio.get_running_loop().time() + LOADING_S
         while True:
             info = await self.guarded(self.client.info())
             if not int(info.get("loading", 0)):
                 return dict(info)
+            if asyncio.get_running_loop().time() > deadline:
+                raise StoreUnavailable(f"the server at {self.shown_url} is still loading its data")
             await asyncio.sleep(LOADING_POLL_S)
 
     async def _durability(self) -> str:
@@ -133,6 +165,8 @@ class Connections:
             config = await self.client.config_get("append*")
         except ResponseError:
             return "unverified"
+        except (RedisError, *LOST) as exc:
+            raise self.explain(exc) from exc
         if config.get("appendonly") != "yes":
             return "memory"
         return {"always": "durable", "everysec": "fast"}.get(str(config["appendfsync"]), "memory")
@@ -206,6 +240,12 @@ _REPLY_EXPLANATIONS: dict[str, Callable[[str, str], StoreError]] = {
         f"a key at {url} is not of the type Periscope gave it; nothing was written: "
         "is something else using this namespace?"
     ),
+    "OUT_OF_ORDER": lambda text, url: StoreError(f"not stored at {url}: {text}"),
+    "ERR": lambda text, url: (
+        StoreUnsuitable(f"the server at {url} has no such database number")
+        if "DB index" in text
+        else StoreError(f"the server at {url} refused: {text}")
+    ),
     "DAMAGED": lambda text, url: StoreDamaged(
         f"the data at {url} is damaged ({text}); nothing was written: see `periscope ledger --deep`"
     ),
@@ -224,10 +264,33 @@ def _explain_reply(exc: ResponseError, url: str) -> PeriscopeError:
     return BugError(f"unexpected reply from the server at {url}: {exc}")
 
 
+def _pool(url: str, settings: Settings, connections: int) -> BlockingConnectionPool:
+    try:
+        return BlockingConnectionPool.from_url(
+            _redis_url(url),
+            max_connections=connections,
+            timeout=None,
+            socket_connect_timeout=settings.connect_timeout_s,
+            socket_timeout=settings.call_timeout_s,
+            health_check_interval=0,
+            retry=Retry(NoBackoff(), 0),
+            protocol=2,
+            client_name="periscope",
+            **({} if url.startswith("unix:") else {"socket_keepalive": True}),
+        )
+    except (ValueError, TypeError, KeyError) as exc:
+        raise SettingInvalid(f"the URL cannot be used: {exc}") from None
+
+
 def _redis_url(url: str) -> str:
-    scheme = urlsplit(url).scheme
+    parts = urlsplit(url)
+    scheme = parts.scheme
+    if parts.query or parts.fragment:
+        raise SettingInvalid("the URL cannot be used: options after ? or # are not known")
     if scheme == "unix":
         return url
+    if scheme in SCHEMES and not re.fullmatch(r"/?\d*", parts.path):
+        raise SettingInvalid(f"the URL cannot be used: no database number: {parts.path[:40]!r}")
     if scheme not in SCHEMES:
         raise SettingInvalid(
             f"cannot use a URL of scheme {scheme or 'none'!r}: "

@@ -27,7 +27,6 @@ class Cursor(msgspec.Struct, frozen=True, array_like=True):
 
     version: int
     policy_revision: int
-    partitions: int
     as_of_ms: int
     query: tuple[int, int, float | None, float | None]
     place: int
@@ -47,23 +46,23 @@ def query_of(query: RankQuery) -> tuple[int, int, float | None, float | None]:
 def encode(cursor: Cursor, secret: bytes) -> str:
     """Return the cursor as text that goes into a URL unquoted."""
     body = msgspec.msgpack.encode(cursor)
-    return urlsafe_b64encode(_tag(body, secret) + body).decode().rstrip("=")
+    return _as_text(_tag(body, secret) + body)
 
 
-def decode(
-    text: str, secret: bytes, *, query: RankQuery, policy_revision: int, partitions: int
-) -> Cursor:
+def _as_text(raw: bytes) -> str:
+    return urlsafe_b64encode(raw).decode().rstrip("=")
+
+
+def decode(text: str, secret: bytes, *, query: RankQuery) -> Cursor:
     """Return the cursor, checked against the query it is used for.
 
     Raises:
         CursorInvalid: not one of ours, or of another query.
-        CursorStale: the policy or the partitions are no longer those of its walk.
+        CursorStale: from another version of this program.
     """
     cursor = _verified(text, secret)
     if cursor.query != query_of(query):
         raise CursorInvalid("this cursor belongs to another query; use it with its own")
-    if cursor.policy_revision != policy_revision or cursor.partitions != partitions:
-        raise CursorStale("the ranking of this cursor no longer stands; start again without it")
     return cursor
 
 
@@ -74,6 +73,8 @@ def _verified(text: str, secret: bytes) -> Cursor:
         raw = urlsafe_b64decode(text.encode("ascii") + b"=" * (-len(text) % 4))
     except (Base64Error, ValueError):
         raise CursorInvalid(_NOT_OURS) from None
+    if _as_text(raw) != text:
+        raise CursorInvalid(_NOT_OURS)
     tag, body = raw[:_TAG_BYTES], raw[_TAG_BYTES:]
     if not compare_digest(tag, _tag(body, secret)):
         raise CursorInvalid(_NOT_OURS)

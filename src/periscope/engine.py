@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Sequence
-from contextlib import asynccontextmanager
+from contextlib import aclosing, asynccontextmanager
 from itertools import islice
 from typing import Any
 
-from periscope.batches import SourceFailed, batches
+from periscope.batches import Batches, SourceFailed
 from periscope.errors import BatchInterrupted, PeriscopeError, ReportRejected
 from periscope.functions import Functions
 from periscope.intake import Intake, Packed
@@ -42,18 +42,19 @@ class Engine:
     async def add_batch(self, reports: Iterable[Any] | AsyncIterable[Any]) -> BatchResult:
         """Take in reports; see `Periscope.add_threats_batch`."""
         batch = _Batch(self._keyspace)
-        async with self._lane() as lane:
+        source = Batches(reports, CHUNK_REPORTS)
+        async with self._lane() as lane, aclosing(source):
             try:
-                async for items in batches(reports, CHUNK_REPORTS):
+                async for items in source:
                     batch.take(*self._intake.prepare(items, batch.met), len(items))
-                    if len(items) < CHUNK_REPORTS:
-                        batch.close_all()  # the source pauses or has ended: let nothing wait
                     await self._send_ready(lane, batch)
+                    if len(items) < CHUNK_REPORTS:
+                        await self._finish(lane, batch)  # the source pauses: let nothing wait
                 await self._finish(lane, batch)
             except (SourceFailed, PeriscopeError) as exc:
                 await self._settle(lane, batch, flush=isinstance(exc, SourceFailed))
                 cause = exc.__cause__ if isinstance(exc, SourceFailed) else exc
-                raise batch.interrupted(exc, lane.unanswered) from cause
+                raise batch.interrupted(exc, lane.unanswered, await source.aclose()) from cause
         return batch.result
 
     async def add_one(self, item: Any) -> Outcome:
@@ -102,7 +103,7 @@ class Engine:
 
     @asynccontextmanager
     async def _lane(self) -> AsyncIterator[Lane]:
-        async with self._functions.connections.lease() as connection:
+        async with self._functions.connections.lease(self._settings.retry_s) as connection:
             settings = self._settings
             lane = Lane(self._functions, connection, settings.in_flight, settings.retry_s)
             try:
@@ -172,9 +173,9 @@ class _Batch:
             for count, outcome in answer.runs:
                 self._count_outcome(outcome, count)
 
-    def interrupted(self, cause: Exception, unknown: int) -> BatchInterrupted:
-        """The one exception that accounts for every report met so far."""
-        unsent = sum(len(filling.reports) for filling in self._filling.values())
+    def interrupted(self, cause: Exception, unknown: int, ahead: int) -> BatchInterrupted:
+        """The one exception that accounts for every report that the source gave."""
+        unsent = ahead + sum(len(filling.reports) for filling in self._filling.values())
         unsent += sum(len(chunk.reports) for chunk in self.ready)
         return BatchInterrupted(
             self.result, refused=self._refused + unsent, unknown=unknown, cause=cause

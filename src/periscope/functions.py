@@ -10,7 +10,7 @@ import re
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple
 
 from redis.exceptions import RedisError, ResponseError
 
@@ -22,9 +22,6 @@ from periscope.library import ensure_library
 from periscope.models import Outcome
 from periscope.policy import Policy
 
-ATTEMPTS = 3
-
-_T = TypeVar("_T")
 Arg = bytes | str | int
 
 
@@ -41,7 +38,7 @@ SPECS: dict[str, Spec] = {
     "periscope_set_policy": Spec(("control",), ("expected_revision", "policy"), True),
     "periscope_prepare": Spec(("meta",), ("format", "policy_revision"), True),
     "periscope_ingest": Spec(
-        ("meta", "ledger", "board", "sources", "reply", "record..."),
+        ("meta", "ledger", "board", "sources", "reply", "before", "record..."),
         ("policy_revision", "now_ms", "rejected", "report..."),
         True,
     ),
@@ -100,11 +97,11 @@ class RankQuery:
 
 
 class Ranked(NamedTuple):
-    """A partition's stretch of the ranking: (id, board score) in order, and the first records."""
+    """A partition's stretch of the ranking: (id, place, score) in order, and the first records."""
 
     now_ms: int
     total: int
-    places: list[tuple[bytes, int]]
+    places: list[tuple[bytes, int, float]]
     records: list[bytes]
 
 
@@ -153,27 +150,30 @@ class Rules:
 class Functions:
     """One database's functions: every call is one round trip to one partition.
 
-    `refresh` is awaited when a partition says that the caller's policy is not the one in force.
+    `refresh` brings the policy and the partitions up to date; callers await it on `PolicyMoved`.
     `now_ms` fixes the clock for tests; None means the server's.
     """
 
     def __init__(self, connections: Connections, rules: Rules) -> None:
         self.connections = connections
         self.rules = rules
-        self.refresh: Callable[[], Awaitable[None]] | None = None
+        self.refresh: Callable[[], Awaitable[None]] = self.load
         self.now_ms: int | None = None
 
     async def control(self, namespace: str, partitions: int, secret: bytes) -> Control:
         """Read the control key, writing it if this is a new database. Safe to repeat."""
         args = (FORMAT, partitions, secret, encode_policy(self.rules.policy))
-        reply = await self._call("periscope_control", [control_key(namespace)], args)
+        reply = await self._call("periscope_control", [control_key(namespace)], args, aside=True)
         number, count, kept, policy, revision = reply
         return Control(int(number), int(count), kept, policy, int(revision))
 
     async def set_policy(self, namespace: str, expected: int, policy: Policy) -> tuple[bool, int]:
         """Replace the policy if its revision still is `expected`; (done?, revision in force)."""
         word, revision = await self._call(
-            "periscope_set_policy", [control_key(namespace)], (expected, encode_policy(policy))
+            "periscope_set_policy",
+            [control_key(namespace)],
+            (expected, encode_policy(policy)),
+            aside=True,
         )
         if word not in (b"SET", b"CHANGED"):
             raise BugError(f"periscope_set_policy answered {word!r}")
@@ -181,20 +181,24 @@ class Functions:
 
     async def prepare(self, keys: PartitionKeys) -> int:
         """Make a partition ready and raise its policy revision to ours. Safe to repeat."""
-        return int(
-            await self._call("periscope_prepare", [keys.meta], (FORMAT, self.rules.revision))
-        )
+        args = (FORMAT, self.rules.revision)
+        return int(await self._call("periscope_prepare", [keys.meta], args, aside=True))
 
     def ingest_command(
         self,
         keys: PartitionKeys,
         chunk_id: bytes,
+        before_id: bytes,
         rejected: int,
         entries: Sequence[tuple[bytes, bytes]],
     ) -> tuple[Any, ...]:
-        """The command for a chunk; `entries` are (id, packed report). Repeat with the same id."""
+        """The command for a chunk; `entries` are (id, packed report). Repeat with the same id.
+
+        `before_id` is a chunk that must have been stored, the chunk's own id if there is none.
+        """
         prefix = keys.record_prefix
-        names = (keys.meta, keys.ledger, keys.board, keys.sources, keys.reply(chunk_id))
+        replies = (keys.reply(chunk_id), keys.reply(before_id))
+        names = (keys.meta, keys.ledger, keys.board, keys.sources, *replies)
         return (
             *("FCALL", "periscope_ingest", len(names) + len(entries), *names),
             *[prefix + entry[0] for entry in entries],
@@ -205,6 +209,7 @@ class Functions:
     async def rank(
         self,
         keys: PartitionKeys,
+        rules: Rules,
         query: RankQuery,
         count: int,
         *,
@@ -216,30 +221,28 @@ class Functions:
         position = after or ("", b"")
         bounds = ["" if bound is None else repr(bound) for bound in (query.lowest, query.highest)]
         args = (self._now() if as_of_ms is None else as_of_ms, query.status, query.severity)
-        now_ms, total, flat, found = await self._ranked(
+        now_ms, total, flat, found = await self._call(
             "periscope_rank",
             [keys.meta, keys.board],
-            lambda: (self.rules.packed, *args, *bounds, count, records, *position),
+            (rules.packed, *args, *bounds, count, records, *position),
         )
-        places = list(zip(flat[::2], map(int, flat[1::2]), strict=True))
-        return Ranked(now_ms, total, places, found)
+        places = zip(flat[::3], map(int, flat[1::3]), map(float, flat[2::3]), strict=True)
+        return Ranked(now_ms, total, list(places), found)
 
     async def threats(
-        self, keys: PartitionKeys, ids: Sequence[bytes], as_of_ms: int | None = None
+        self, keys: PartitionKeys, rules: Rules, ids: Sequence[bytes], as_of_ms: int | None = None
     ) -> tuple[int, list[bytes]]:
         """(server time, records) of the ids; b'' where unknown, fewer than asked when cut."""
         names = [keys.meta, *map(keys.record, ids)]
         moment = self._now() if as_of_ms is None else as_of_ms
-        now_ms, records = await self._ranked(
-            "periscope_threats", names, lambda: (self.rules.revision, moment)
-        )
+        now_ms, records = await self._call("periscope_threats", names, (rules.revision, moment))
         return now_ms, records
 
     async def stats(self, keys: PartitionKeys) -> PartitionStats:
         """Counts of a partition, from its sets."""
         names = [keys.meta, keys.board, keys.short_term, keys.long_term, keys.ledger]
-        now_ms, counts, unseen, short, long, ledger = await self._ranked(
-            "periscope_stats", names, lambda: (self._now(),)
+        now_ms, counts, unseen, short, long, ledger = await self._call(
+            "periscope_stats", names, (self._now(),)
         )
         counters = dict(zip(LEDGER_FIELDS, map(int, ledger), strict=True))
         return PartitionStats(now_ms, _by_four(counts), _by_four(unseen), short, long, counters)
@@ -247,55 +250,35 @@ class Functions:
     async def verify(self, keys: PartitionKeys, ids: Sequence[bytes]) -> list[Verdict]:
         """For each id, whether the board shows its record as its header says."""
         names = [keys.meta, keys.board, *map(keys.record, ids)]
-        words = await self._ranked("periscope_verify", names, tuple)
+        words = await self._call("periscope_verify", names, ())
         try:
             return [Verdict(word.decode()) for word in words]
         except ValueError as exc:
             raise BugError(f"periscope_verify: {exc}") from None
 
-    async def _ranked(
-        self, name: str, keys: Sequence[bytes], args: Callable[[], Sequence[Arg]]
+    async def _call(
+        self, name: str, keys: Sequence[bytes], args: Sequence[Arg], *, aside: bool = False
     ) -> Any:
-        """Call with arguments made anew after each refresh of the policy."""
-        for attempt in range(ATTEMPTS):
-            try:
-                return await self._call(name, keys, args())
-            except PolicyMoved:
-                if self.refresh is None or attempt == ATTEMPTS - 1:
-                    raise
-                await self.refresh()
-        raise AssertionError("unreachable")
-
-    async def _call(self, name: str, keys: Sequence[bytes], args: Sequence[Arg]) -> Any:
-        """One FCALL, once more if what stood in its way could be mended.
-
-        All but `periscope_set_policy` are safe to repeat, and that one checks a revision.
-        """
+        """One FCALL; once more if the library had been flushed. All calls are safe to repeat."""
         verb = "FCALL" if SPECS[name].writes else "FCALL_RO"
-        client = self.connections.client
+        command = (verb, name, len(keys), *keys, *args)
         try:
-            return await client.execute_command(verb, name, len(keys), *keys, *args)
+            return await self.connections.run(*command, aside=aside)
         except (RedisError, *LOST) as exc:
-            if not await self._mend(exc):
+            if not is_missing_function(exc):
                 raise self.explain(exc) from exc
+        await self.load()
         try:
-            return await client.execute_command(verb, name, len(keys), *keys, *args)
+            return await self.connections.run(*command, aside=aside)
         except (RedisError, *LOST) as exc:
             if is_missing_function(exc):
                 raise LibraryMismatch(f"the server has no function {name}: {exc}") from exc
             raise self.explain(exc) from exc
 
-    async def _mend(self, exc: Exception) -> bool:
-        """Load a library that was flushed; start an embedded server that died."""
-        if is_missing_function(exc):
-            await self.load()
-            return True
-        return isinstance(exc, LOST) and await self.connections.mend()
-
     async def load(self) -> None:
         """Load the library where it is missing or older."""
         try:
-            await ensure_library(self.connections.client)
+            await ensure_library(self.connections.aside)
         except (RedisError, *LOST) as exc:
             raise self.connections.explain(exc) from exc
 

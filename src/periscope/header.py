@@ -103,7 +103,7 @@ def unpack_header(record: bytes) -> Header:
     return Header._make((*v[:15], *times, v[23], v[24], observed_at, *v[27:]))
 
 
-def read_threat(threat_id: str, record: bytes, as_of_ms: int, policy: Policy) -> Threat:
+def read_threat(threat_id: bytes, record: bytes, as_of_ms: int, policy: Policy) -> Threat:
     """A record as a Threat.
 
     Raises:
@@ -114,6 +114,13 @@ def read_threat(threat_id: str, record: bytes, as_of_ms: int, policy: Policy) ->
         body = _decode_body(record[HEADER_BYTES:])
     except msgspec.DecodeError as exc:
         raise StoreDamaged(f"the body of threat {threat_id!r} cannot be read: {exc}") from None
+    try:
+        return _as_threat(threat_id.decode(), h, body, as_of_ms, policy)
+    except (ValueError, IndexError) as exc:
+        raise StoreDamaged(f"the header of threat {threat_id!r} cannot be read: {exc}") from None
+
+
+def _as_threat(threat_id: str, h: Header, body: Body, as_of_ms: int, policy: Policy) -> Threat:
     return Threat(
         threat_id=threat_id,
         severity=SEVERITIES[h.severity],

@@ -7,7 +7,7 @@ is taken again item by item, so that the bad one gets its reason and the good on
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from math import isfinite
 from typing import Annotated, Any, Literal
@@ -33,7 +33,8 @@ from periscope.models import (
 LATEST_MS = 2**42 - 1
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MILLISECOND = timedelta(milliseconds=1)
-_CONTAINERS = (dict, list, tuple, set, frozenset)
+_CONTAINERS = (dict, list, tuple)
+_VALUES = (str, int, float, type(None), *_CONTAINERS)
 
 
 # A report ready to be sent: its id, and the header's report part with the body.
@@ -51,7 +52,7 @@ class _Wire(msgspec.Struct, forbid_unknown_fields=True, gc=False):
     threat_id: str
     content: str
     severity: _UPPER | _LOWER | _TITLE
-    metadata: dict[str, Any] | None = None
+    metadata: dict[str, str | int | float | bool | list[Any] | dict[str, Any] | None] | None = None
     source: str = ""
     observed_at: int | Annotated[datetime, msgspec.Meta(tz=True)] | None = None
 
@@ -75,7 +76,6 @@ _BARE_HEADS = {
     form: pack_report(_RANKS[word], 0, bytes(8), NO_SOURCE)[: -(8 + SOURCE_BYTES)]
     for form, word in _CANONICAL.items()
 }
-_ERRORS = (ReportRejected, TypeError, ValueError, OverflowError, RecursionError)
 
 
 class Intake:
@@ -95,7 +95,7 @@ class Intake:
             return self._pack_all(
                 msgspec.convert([_plain(item) for item in items], list[_Wire])
             ), []
-        except _ERRORS:
+        except Exception:  # whatever it was, it was one item's: look at each by itself
             return self._prepare_each(items, first)
 
     def one(self, item: Any) -> Packed:
@@ -107,17 +107,21 @@ class Intake:
         if isinstance(item, Unreadable):
             raise ReportRejected(item.reason, field="report")
         try:
-            report = msgspec.convert(_plain(item), Report)
-        except (msgspec.ValidationError, RecursionError) as exc:
+            return self._pack_one(msgspec.convert(_plain(item), Report))
+        except ReportRejected:
+            raise
+        except Exception as exc:  # an item may be any object, and raise anything when looked at
             raise _rejected(exc) from None
+
+    def _pack_one(self, report: Report) -> Packed:
         _check_texts(report)
+        _check_values(report.metadata or {})
         said = _encode_said(report)
-        _check_size_and_shape(report, said)
+        _check_size(report, said)
         observed_ms = _observed_ms(report.observed_at)
         tail = self._tail(report.source)
-        return report.threat_id.encode(), _payload(
-            report.severity, observed_ms, tail, said, self._seed
-        )
+        payload = _payload(report.severity, observed_ms, tail, said, self._seed)
+        return report.threat_id.encode(), payload
 
     def _prepare_each(
         self, items: Sequence[Any], first: int
@@ -132,12 +136,14 @@ class Intake:
 
     def _pack_all(self, wires: list[_Wire]) -> list[Packed]:
         """Pack valid reports; what the quick checks cannot clear sends all to the slow way."""
+        if max(len(w.content) for w in wires) > MAX_CONTENT_BYTES:
+            raise ValueError
         blob = _encoder.encode_lines(
             [_Said(w.content, _CANONICAL[w.severity], w.metadata or {}) for w in wires]
         )
         said = blob.split(b"\n")[:-1]
         ids = [w.threat_id.encode() for w in wires]
-        _check_quickly(blob, said, ids)
+        _check_quickly(wires, blob, said, ids)
         if any(w.source or w.observed_at is not None for w in wires):
             return [
                 (threat_id, self._pack_wire(wire, text))
@@ -183,19 +189,18 @@ def _payload(
     return b"%s%s%s" % (part, said[:-1], end)
 
 
-def _check_quickly(blob: bytes, said: list[bytes], ids: list[bytes]) -> None:
+def _check_quickly(wires: list[_Wire], blob: bytes, said: list[bytes], ids: list[bytes]) -> None:
     """Clear a whole list at once; what might break a rule raises, and is looked at closely.
 
     msgspec writes NaN and infinities as null: without a null there is none to look for. Each line
-    opens two braces of its own: with few more in all, none is nested deeply.
+    opens two braces of its own: without more in all, nothing is nested.
     """
     openings = len(blob) - len(blob.translate(None, b"{["))
+    if openings > 2 * len(said):
+        for wire in wires:
+            _check_values(wire.metadata or {})
     if (
         b"null" in blob
-        or (
-            openings - 2 * len(said) > MAX_METADATA_DEPTH // 2
-            and max(line.count(b"{") + line.count(b"[") for line in said) > MAX_METADATA_DEPTH
-        )
         or max(map(len, said)) > MAX_CONTENT_BYTES
         or not 0 < min(map(len, ids)) <= max(map(len, ids)) <= MAX_ID_BYTES
     ):
@@ -243,30 +248,42 @@ def _utf8_size(text: str, field: str) -> int:
         raise ReportRejected(f"{field}: not valid UTF-8 (a lone surrogate)", field=field) from None
 
 
-def _check_size_and_shape(report: Report, said: bytes) -> None:
-    metadata = report.metadata or {}
-    _check_values(metadata)
-    if len(said) > MAX_METADATA_BYTES and len(_encoder.encode(metadata)) > MAX_METADATA_BYTES:
+def _check_size(report: Report, said: bytes) -> None:
+    if len(said) <= MAX_METADATA_BYTES:
+        return
+    if len(_encoder.encode(report.metadata or {})) > MAX_METADATA_BYTES:
         raise ReportRejected(
             f"metadata: more than {MAX_METADATA_BYTES:,} bytes as JSON", field="metadata"
         )
 
 
 def _check_values(metadata: dict[str, Any]) -> None:
-    """Walk the metadata level by level: its depth, and that every number is finite."""
+    """Walk the metadata level by level: JSON's own types only, finite numbers, bounded depth."""
     containers: list[Any] = [metadata]
     for _ in range(MAX_METADATA_DEPTH):
         values = [value for container in containers for value in _inside(container)]
-        if any(isinstance(value, float) and not isfinite(value) for value in values):
-            raise ReportRejected("metadata: NaN and infinity are not numbers", field="metadata")
+        for value in values:
+            _check_value(value)
         containers = [value for value in values if isinstance(value, _CONTAINERS)]
         if not containers:
             return
     raise ReportRejected(f"metadata: nested deeper than {MAX_METADATA_DEPTH}", field="metadata")
 
 
-def _inside(container: Any) -> Iterable[Any]:
-    return container.values() if isinstance(container, dict) else container
+def _inside(container: Any) -> Iterator[Any]:
+    if not isinstance(container, dict):
+        return iter(container)
+    if not all(type(key) is str for key in container):
+        raise ReportRejected("metadata: every key must be text", field="metadata")
+    return iter(container.values())
+
+
+def _check_value(value: Any) -> None:
+    if not isinstance(value, _VALUES):
+        kind = type(value).__name__
+        raise ReportRejected(f"metadata: {kind} is not JSON; give it as text", field="metadata")
+    if isinstance(value, float) and not isfinite(value):
+        raise ReportRejected("metadata: NaN and infinity are not numbers", field="metadata")
 
 
 def _observed_ms(moment: int | datetime | None) -> int:
@@ -284,8 +301,11 @@ def _observed_ms(moment: int | datetime | None) -> int:
 
 
 def _id_of(item: Any) -> str | None:
-    found = item.get("threat_id") if isinstance(item, dict) else getattr(item, "threat_id", None)
-    return found if isinstance(found, str) else None
+    try:
+        found = item["threat_id"] if isinstance(item, dict) else getattr(item, "threat_id", None)
+    except Exception:  # any object may come, and raise anything
+        return None
+    return found[:MAX_ID_BYTES] if isinstance(found, str) else None
 
 
 _SEVERITY = re.compile(r"(?s)Invalid enum value (.*) - at")
@@ -329,6 +349,10 @@ def _rejected(exc: Exception) -> ReportRejected:
         if found:
             field, reason = explain(found, text)
             return ReportRejected(_one_line(reason), field=field)
+    if isinstance(exc, UnicodeError):
+        return ReportRejected("not a report: not valid UTF-8 (a lone surrogate)", field="report")
+    if not isinstance(exc, msgspec.ValidationError | RecursionError):
+        return ReportRejected(f"not a report: {type(exc).__name__} when read", field="report")
     if isinstance(exc, RecursionError):
         return ReportRejected(
             f"metadata: nested deeper than {MAX_METADATA_DEPTH}", field="metadata"

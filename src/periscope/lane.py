@@ -17,14 +17,13 @@ from hiredis import pack_command
 from redis.asyncio.connection import AbstractConnection
 from redis.exceptions import ResponseError
 
-from periscope.connection import LOST
+from periscope.connection import LOST, RECONNECT_PAUSE_S
 from periscope.errors import BugError
 from periscope.functions import Functions, PolicyMoved, is_missing_function, parse_ingest
 from periscope.intake import Packed
 from periscope.keys import PartitionKeys
 from periscope.models import Outcome
 
-RECONNECT_PAUSE_S = 0.05
 HEALS = 3
 
 
@@ -60,6 +59,8 @@ class Lane:
         self._retry_s = retry_s
         self._unanswered: deque[Chunk] = deque()
         self._answers: list[Answer] = []
+        self._deadline: float | None = None
+        self._ended: Exception | None = None
 
     @property
     def unanswered(self) -> int:
@@ -97,12 +98,13 @@ class Lane:
 
     async def _receive(self) -> None:
         """Take one answer off the wire; or mend, reconnect, and leave it to the next call."""
+        if self._ended is not None:
+            raise self._ended
         try:
             reply = await self._connection.read_response()
         except ResponseError as exc:
             if not await self._heal(exc):
-                refused = self._unanswered.popleft()
-                self._answers.append(Answer(refused, [], self._functions.explain(exc)))
+                self._answer([], self._functions.explain(exc))
         except LOST as exc:
             await self._reconnect(exc)
         else:
@@ -120,23 +122,41 @@ class Lane:
                 raise
             await self._reconnect(exc)
         else:
-            self._unanswered.popleft()
-            self._answers.append(Answer(chunk, runs))
+            self._answer(runs)
+
+    def _answer(self, runs: list[tuple[int, Outcome]], refusal: Exception | None = None) -> None:
+        self._answers.append(Answer(self._unanswered.popleft(), runs, refusal))
+        self._deadline = None
 
     async def _send(self, chunk: Chunk) -> None:
         command = self._functions.ingest_command(
             chunk.keys,
             chunk.chunk_id,
+            self._before(chunk),
             chunk.rejected,
             chunk.reports,
         )
         await self._connection.send_packed_command(pack_command(command))
 
+    def _before(self, chunk: Chunk) -> bytes:
+        """The unanswered chunk of the same partition that must be stored first; else the chunk.
+
+        Without this a chunk could be refused and the one behind it accepted, when somebody else
+        loads the library between the two: the older report would come last.
+        """
+        before = chunk.chunk_id
+        for other in self._unanswered:
+            if other is chunk:
+                break
+            if other.keys == chunk.keys:
+                before = other.chunk_id
+        return before
+
     async def _heal(self, exc: ResponseError) -> bool:
         """Mend what can be mended (library flushed, policy moved); then send everything again.
 
-        The chunks behind the refused one were refused for the same reason, or are answered from
-        memory when they come again: sending all of them in order keeps the order.
+        The chunks behind the refused one were refused as well, because each names the one before:
+        sending all of them again keeps the order.
         """
         first = self._unanswered[0]
         error = self._functions.explain(exc)
@@ -147,7 +167,7 @@ class Lane:
         await self._read_away(len(self._unanswered) - 1)
         if missing:
             await self._functions.load()
-        elif self._functions.refresh is not None:
+        else:
             await self._functions.refresh()
         await self._send_again()
         return True
@@ -168,21 +188,21 @@ class Lane:
         except LOST as exc:
             await self._reconnect(exc)
 
-    async def _mend_server(self) -> None:
-        if await self._functions.connections.mend():
-            # The server may have a new socket, and this connection was made for the old one.
-            path = self._functions.connections.pool.connection_kwargs["path"]
-            self._connection.path = path  # type: ignore[attr-defined]
-
     async def _reconnect(self, cause: BaseException) -> None:
-        """Connect anew and send every unanswered chunk again, until `retry_s` have passed."""
-        deadline = asyncio.get_running_loop().time() + self._retry_s
+        """Connect anew and send every unanswered chunk again.
+
+        The time for it runs from the first failure to the next answer: a server that shakes hands
+        and then answers nothing is as far away as one that is not there.
+        """
+        now = asyncio.get_running_loop().time
+        self._deadline = self._deadline or now() + self._retry_s
         while True:
             await self._connection.disconnect(nowait=True)
-            if asyncio.get_running_loop().time() >= deadline:
-                raise self._functions.explain(cause) from cause
+            if now() >= self._deadline:
+                self._ended = self._functions.explain(cause)
+                raise self._ended from cause
             try:
-                await self._mend_server()
+                await self._functions.connections.mend()
                 await self._connection.connect()
                 for chunk in self._unanswered:
                     await self._send(chunk)

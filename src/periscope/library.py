@@ -97,7 +97,8 @@ async def ensure_library(client: redis_asyncio.Redis) -> LibraryState:
     library = read_library()
     state = library.compare(await loaded_code(client))
     if state in (LibraryState.MISSING, LibraryState.OLDER):
-        await _load(client, library, replace=state is LibraryState.OLDER)
+        if not await _load(client, library, replace=state is LibraryState.OLDER):
+            return await ensure_library(client)
     elif state is LibraryState.DIFFERS:
         raise LibraryMismatch(
             f"the server's function library {NAME!r} has version {library.version} but other code; "
@@ -106,7 +107,7 @@ async def ensure_library(client: redis_asyncio.Redis) -> LibraryState:
     return state
 
 
-async def _load(client: redis_asyncio.Redis, library: Library, *, replace: bool) -> None:
+async def _load(client: redis_asyncio.Redis, library: Library, *, replace: bool) -> bool:
     # Two versions may start at the same instant. Without REPLACE the second one fails and looks
     # again; with it (an older one was there) the newer program finds its functions missing at its
     # next call and loads them: it heals, and is never told a wrong reply.
@@ -116,8 +117,9 @@ async def _load(client: redis_asyncio.Redis, library: Library, *, replace: bool)
         )
     except ResponseError as exc:
         if not replace and "already exists" in str(exc):
-            return
+            return False
         raise BugError(f"the function library does not load: {exc}") from exc
+    return True
 
 
 def _version_of(code: bytes) -> int:

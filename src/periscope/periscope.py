@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 from collections.abc import AsyncIterable, AsyncIterator, Iterable
 from contextlib import AsyncExitStack
 from pathlib import Path
@@ -15,7 +16,7 @@ import msgspec
 
 from periscope.connection import Connections, ServerFacts
 from periscope.engine import Engine
-from periscope.errors import SettingInvalid, StoreFull, UsageError
+from periscope.errors import SettingInvalid, StoreDamaged, StoreFull, UsageError
 from periscope.functions import Functions, RankQuery, Rules
 from periscope.intake import Intake
 from periscope.keys import Keyspace
@@ -40,6 +41,7 @@ class Periscope:
         self._stack = AsyncExitStack()
         self._server: EmbeddedServer | None = None
         self._facts: ServerFacts | None = None
+        self._state = "new"
 
     @classmethod
     def open(cls, url: str | None = None, namespace: str | None = None, **options: Any) -> Self:
@@ -60,6 +62,10 @@ class Periscope:
         Raises:
             StoreError: one line that says what is wrong with the server and what to do.
         """
+        if self._state != "new":
+            raise UsageError(f"this database is {self._state}; open another one")
+        self._state = "open"
+        self._home = (os.getpid(), asyncio.get_running_loop())
         try:
             await self._start()
         except BaseException:
@@ -70,6 +76,7 @@ class Periscope:
     async def close(self) -> None:
         """Give everything back; the last to leave an embedded server stops it. Idempotent."""
         # Shielded: a cancelled close would leave the embedded server with a user that is gone.
+        self._state = "closed"
         await asyncio.shield(self._stack.aclose())
 
     async def __aenter__(self) -> Self:
@@ -94,6 +101,8 @@ class Periscope:
             BatchInterrupted: the server refused or went away, or the iterable itself raised; says
                 how many reports were committed, rejected, refused and unknown. Repeating is safe.
         """
+        if not isinstance(reports, Iterable | AsyncIterable) or isinstance(reports, str | bytes):
+            raise UsageError(f"reports must be an iterable, not {type(reports).__name__}")
         return await self._engine.add_batch(reports)
 
     async def add_threat(
@@ -122,6 +131,8 @@ class Periscope:
 
     async def get_threats(self, ids: Iterable[str]) -> list[Threat]:
         """The known ones among `ids`, in the order given."""
+        if not isinstance(ids, Iterable) or isinstance(ids, str | bytes):
+            raise UsageError(f"ids must be an iterable of ids, not {type(ids).__name__}")
         return await self._queries.threats(ids)
 
     async def threat_exists(self, threat_id: str, exact: bool = False) -> bool:
@@ -157,7 +168,11 @@ class Periscope:
         return await self._queries.page(score_query(lowest, highest), cursor, count)
 
     def get_all_active(self) -> AsyncIterator[Threat]:
-        """Every threat of the queue in rank order; memory stays that of a page."""
+        """Every threat of the queue in rank order; memory stays that of a page.
+
+        Raises:
+            CursorStale: the policy changed during the walk.
+        """
         return self._queries.walk(RankQuery())
 
     async def get_stats(self) -> Stats:
@@ -179,6 +194,8 @@ class Periscope:
         Raises:
             UsageError: somebody else changed it at the same moment; look, and try again.
         """
+        if type(policy) is not Policy:
+            raise UsageError(f"a policy must be a Policy, not {type(policy).__name__}")
         revision = self.functions.rules.revision
         done, _ = await self.functions.set_policy(self.settings.namespace, revision, policy)
         await self.refresh()
@@ -195,6 +212,23 @@ class Periscope:
             raise SettingInvalid("not started: use `async with Periscope.open() as p:`")
         return self._facts
 
+    @property
+    def _engine(self) -> Engine:
+        self._check_open()
+        return self._changes
+
+    @property
+    def _queries(self) -> Queries:
+        self._check_open()
+        return self._reads
+
+    def _check_open(self) -> None:
+        """Connections belong to one process and one event loop; others would read their replies."""
+        if self._state != "open":
+            raise UsageError(f"this database is {self._state}: use `async with Periscope.open()`")
+        if self._home != (os.getpid(), asyncio.get_running_loop()):
+            raise UsageError("this database was opened in another process or event loop")
+
     async def _start(self) -> None:
         url = self.settings.url or await self._embedded_url()
         connections = Connections(url, self.settings)
@@ -205,13 +239,14 @@ class Periscope:
         self.functions = Functions(connections, Rules(Policy(), 0))
         await self.functions.load()
         secret, partitions = await self._read_control()
+        self._secret = secret
         self.keyspace = Keyspace.of(self.settings.namespace, partitions)
         self.functions.refresh = self.refresh
         await self._prepare()
-        self._engine = Engine(
+        self._changes = Engine(
             self.functions, self.keyspace, Intake(secret), self.settings, self._check_room
         )
-        self._queries = Queries(self.functions, self.keyspace, secret)
+        self._reads = Queries(self.functions, self.keyspace, secret)
         log.info("opened %s, settings %s", connections.shown_url, self.settings.shown())
 
     async def _embedded_url(self) -> str:
@@ -239,9 +274,17 @@ class Periscope:
         self._take_policy(control.policy, control.policy_revision)
         return control.secret, control.partitions
 
+    async def _read_control_again(self) -> None:
+        """The control key as it is now; written anew, as this process knows it, if it was lost."""
+        count = len(self.keyspace.partitions)
+        control = await self.functions.control(self.settings.namespace, count, self._secret)
+        if (control.partitions, control.secret) != (count, self._secret):
+            raise StoreDamaged("the database was replaced by another one; start this program again")
+        self._take_policy(control.policy, control.policy_revision)
+
     async def refresh(self) -> None:
         """Read the policy in force anew and bring every partition up to it. Safe to repeat."""
-        await self._read_control()
+        await self._read_control_again()
         await self._prepare()
 
     async def _prepare(self) -> None:
@@ -249,7 +292,10 @@ class Periscope:
             await self.functions.prepare(keys)
 
     def _take_policy(self, encoded: bytes, revision: int) -> None:
-        policy = msgspec.json.decode(encoded, type=Policy)
+        try:
+            policy = msgspec.json.decode(encoded, type=Policy)
+        except (msgspec.DecodeError, SettingInvalid) as exc:
+            raise StoreDamaged(f"the stored policy cannot be read: {exc}") from None
         self.functions.rules = Rules(policy, revision)
 
     def _check_room(self) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from math import isfinite
 
 import msgspec
 
@@ -34,10 +33,11 @@ class Policy(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     def __post_init__(self) -> None:
         for name in self.__struct_fields__:
             value = getattr(self, name)
-            if isinstance(value, float) and not (isfinite(value) and 0 <= value <= 1):
-                raise SettingInvalid(f"policy.{name} must be between 0 and 1, not {value}")
-        if self.recency_constant < timedelta(seconds=1):
-            raise SettingInvalid("policy.recency_constant must be at least one second")
+            if name == "recency_constant":
+                if not isinstance(value, timedelta) or value < timedelta(seconds=1):
+                    raise SettingInvalid("policy.recency_constant must be at least one second")
+            elif type(value) not in (int, float) or not 0 <= value <= 1:
+                raise SettingInvalid(f"policy.{name} must be a number from 0 to 1")
 
     @property
     def severity_values(self) -> tuple[float, float, float, float]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from math import exp
 from typing import TYPE_CHECKING, NamedTuple
 
-from periscope.policy import BUCKETS, ESCALATIONS_CAP, INTERACTIONS_CAP, Policy
+from periscope.policy import ESCALATIONS_CAP, INTERACTIONS_CAP, Policy
 
 if TYPE_CHECKING:
     from periscope.models import Severity
@@ -73,17 +73,3 @@ def score(
 
 def _term(name: str, weight: float, factor: float, given: str) -> Term:
     return Term(name, weight, factor, weight * factor, given)
-
-
-def score_of_bucket(policy: Policy, bucket: int, age_ms: int) -> float:
-    """The score of a place on the board: bucket = (severity * 4 + escalations) * 11 + interactions.
-
-    The bucket may carry the status above it (status * 176); caps make it lose nothing that counts.
-    """
-    severity, rest = divmod(bucket % BUCKETS, BUCKETS // 4)
-    escalations, interactions = divmod(rest, INTERACTIONS_CAP + 1)
-    static = (
-        policy.severity_weight * policy.severity_values[severity]
-        + policy.interactions_weight * min(1, interactions / INTERACTIONS_CAP)
-    ) + policy.escalations_weight * min(1, escalations / ESCALATIONS_CAP)
-    return static + policy.recency_weight * exp(-age_ms / policy.recency_constant_ms)

@@ -72,14 +72,14 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
         float, _help("Seconds to wait for a connection.", gt=0, le=600)
     ] = 5.0
     call_timeout_s: Annotated[
-        float, _help("Seconds to wait for the answer to one call.", gt=0, le=600)
+        float, _help("Seconds to wait for the answer to one call.", gt=0, le=120)
     ] = 30.0
     retry_s: Annotated[
         float,
         _help(
             "Seconds for which a batch repeats unanswered chunks after a lost connection.",
             ge=0,
-            le=600,
+            le=120,
         ),
     ] = 10.0
     in_flight: Annotated[
@@ -99,6 +99,8 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
         """
         values = _from_environment(os.environ if environ is None else environ)
         values.update({name: value for name, value in given.items() if value is not None})
+        if values.get("url") == "":
+            raise SettingInvalid("setting url: empty; leave it out for the embedded server")
         unknown = [name for name in values if name not in cls.__struct_fields__]
         if unknown:
             raise SettingInvalid(f"unknown setting {unknown[0]!r}{_suggest(unknown[0])}")
@@ -112,12 +114,18 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     @property
     def data_path(self) -> Path:
         """The embedded server's data directory."""
-        return Path(self.data_dir).expanduser() if self.data_dir else default_data_dir()
+        try:
+            return Path(self.data_dir).expanduser() if self.data_dir else default_data_dir()
+        except RuntimeError as exc:
+            raise SettingInvalid(f"setting data_dir: {exc}") from None
 
 
 def hide_password(url: str) -> str:
     """Return the URL with any user information and query replaced, fit for a log line."""
-    parts = urlsplit(url)
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return "***"
     host = parts.netloc.rpartition("@")[2]
     netloc = f"***@{host}" if "@" in parts.netloc else host
     return urlunsplit((parts.scheme, netloc, parts.path, "", ""))

@@ -128,7 +128,7 @@ async def test_a_body_that_is_no_report_is_told(periscope: Periscope) -> None:
     (keys,) = periscope.keyspace.partitions
     client = periscope.functions.connections.client
     await client.setrange(keys.record(b"t"), HEADER_BYTES, b"!")
-    with pytest.raises(StoreDamaged, match="body of threat 't'"):
+    with pytest.raises(StoreDamaged, match="body of threat b't'"):
         await periscope.get_threat("t")
 
 

@@ -1,6 +1,7 @@
 -- Ingest in three steps: look (which reports are known?), decide (in tables), write (all at once).
 
 local REPLY_KEPT_MS = '600000'
+local FIRST_RECORD = 7       -- among the keys; its report is three places earlier among the arguments
 local ADDED, SIGHTING, DUPLICATE = 'a', 's', 'd'
 local COUNTERS = {'received', 'added', 'sightings', 'duplicates', 'rejected'}
 
@@ -38,8 +39,30 @@ local function check_store(keys)
   redis.call('HLEN', keys[4])
   local counts = redis.call('HMGET', keys[2], unpack(COUNTERS))
   for _, count in ipairs(counts) do
-    if count and not (tonumber(count) and tonumber(count) < SAFE_INTEGER) then
+    if count and not (string.match(count, '^%d+$') and tonumber(count) < SAFE_INTEGER) then
       refuse('DAMAGED', 'a counter of the ledger is not a number')
+    end
+  end
+end
+
+-- May this user do what the writes below do? One that lacks a command would stop half-way.
+local function check_rights(keys)
+  if not (redis.acl_check_cmd('MSET', keys[5], '') and redis.acl_check_cmd('ZADD', keys[3], '0', '')
+    and redis.acl_check_cmd('HSET', keys[4], '', '') and redis.acl_check_cmd('HSET', keys[1], '', '')
+    and redis.acl_check_cmd('HINCRBY', keys[2], '', '0')
+    and redis.acl_check_cmd('SET', keys[5], '', 'PX', '1')) then
+    refuse('NOPERM', 'ingest needs MSET, ZADD, HSET, HINCRBY and SET on the keys of its namespace')
+  end
+end
+
+-- Are the arguments what functions.py sends?
+local function check_arguments(keys, args)
+  if #args ~= #keys - 3 or not string.match(args[1], '^%d+$') or not string.match(args[3], '^%d+$') then
+    refuse('BAD_CALL', 'the arguments do not fit the keys')
+  end
+  for position = 4, #args do
+    if #args[position] <= REPORT_BYTES or string.byte(args[position]) > 3 then
+      refuse('BAD_CALL', 'a report is not packed as it must be')
     end
   end
 end
@@ -47,13 +70,13 @@ end
 -- Are all reports of threats that nobody has heard of, each of another one?
 local function all_new(keys)
   local records, seen = {}, {}
-  for position = 6, #keys do
+  for position = FIRST_RECORD, #keys do
     local key = keys[position]
     if seen[key] then
       return false
     end
     seen[key] = true
-    records[position - 5] = key
+    records[position - 6] = key
   end
   return redis.call('EXISTS', unpack(records)) == 0
 end
@@ -70,13 +93,13 @@ end
 -- a table of what is known where it takes more; none for mere repetitions.
 local function decide(keys, args, prefix_length, head, now)
   local states, codes, places = {}, {}, {}
-  for position = 6, #keys do
-    local key, packed = keys[position], args[position - 2]
+  for position = FIRST_RECORD, #keys do
+    local key, packed = keys[position], args[position - 3]
     local state, code = states[key], nil
     if not state then
       local record = redis.call('GETRANGE', key, 0, HEADER_BYTES - 1)
       if record == '' then
-        state, code = position - 2, ADDED
+        state, code = position - 3, ADDED
       elseif Sighting.is_repetition(record, packed) then
         code = DUPLICATE
       else
@@ -93,7 +116,7 @@ local function decide(keys, args, prefix_length, head, now)
       state = arrived(args[state], string.sub(key, prefix_length + 1), head)
     end
     states[key] = state
-    codes[position - 5] = code or (Sighting.apply(state, packed, now) and SIGHTING or DUPLICATE)
+    codes[position - 6] = code or (Sighting.apply(state, packed, now) and SIGHTING or DUPLICATE)
   end
   return states, codes, places
 end
@@ -101,8 +124,8 @@ end
 -- The arguments of one MSET and one ZADD for a chunk of new threats: the common case, kept short.
 local function new_writes(keys, args, prefix_length, head, scores)
   local records, places = {}, {}
-  for position = 6, #keys do
-    local key, packed, slot = keys[position], args[position - 2], 2 * (position - 5)
+  for position = FIRST_RECORD, #keys do
+    local key, packed, slot = keys[position], args[position - 3], 2 * (position - 6)
     records[slot - 1], records[slot] = key, head .. packed
     places[slot - 1], places[slot] = scores[string.byte(packed)], string.sub(key, prefix_length + 1)
   end
@@ -166,22 +189,28 @@ end
 
 -- periscope_ingest: take in one chunk of reports, all of one partition, in the order given.
 -- Why: records, board and ledger change together or not at all, and a chunk counts once.
--- KEYS: meta, ledger, board, sources, reply, record...
+-- KEYS: meta, ledger, board, sources, reply, before, record...
 -- ARGV: policy_revision, now_ms, rejected, report...
 -- Returns: {now_ms, runs}; runs is a code for each report, run-length encoded: a added, s sighting,
---   d duplicate ('498a2d'). The same chunk again (same reply key) answers the first reply.
+--   d duplicate ('498a2d'). The same chunk again (same reply key) answers the first reply. `before`
+--   is the reply key of a chunk that must have been stored, or `reply` again if there is none.
 local function ingest(keys, args)
   local earlier = redis.call('GET', keys[5])
   if earlier then
     local now, runs = string.match(earlier, '^(%d+) (%w*)$')
     return {tonumber(now), runs}
   end
+  check_arguments(keys, args)
+  if keys[6] ~= keys[5] and redis.call('EXISTS', keys[6]) == 0 then
+    refuse('OUT_OF_ORDER', 'the chunk before this one was refused')
+  end
   local revision, here = tonumber(args[1]), partition_revision(keys[1])
   if revision < here then
     refuse('STALE_POLICY', 'revision ' .. integer(revision) .. ' is older than ' .. integer(here))
   end
   check_store(keys)
-  local now, rejected, total = clock(args[2]), tonumber(args[3]), #keys - 5
+  check_rights(keys)
+  local now, rejected, total = clock(args[2]), tonumber(args[3]), #keys - 6
   local prefix_length, head, scores = #record_prefix(keys[1]), arrival(now), arrival_scores(now)
   local records, places, sources, counts, runs
   if total > 0 and all_new(keys) then

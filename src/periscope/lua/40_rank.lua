@@ -52,7 +52,7 @@ local function best(board, rules, query, now)
     if not head then
       break
     end
-    ranked[#ranked + 1] = {id = head.member, place = head.base + head.moment}
+    ranked[#ranked + 1] = {id = head.member, place = head.base + head.moment, score = head.score}
     if not Stretch.advance(board, rules, head, now) then
       head = table.remove(heap)
     end
@@ -123,8 +123,8 @@ end
 -- Why: scores fall every millisecond, yet nothing is ever re-scored: the order is computed here.
 -- KEYS: meta, board
 -- ARGV: policy, now_ms, status, severity, lowest, highest, count, records, after_place, after_id
--- Returns: {now_ms, total, {id, place, ...}, {record, ...}}: ids in rank order with their board
---   scores, and the records of the first of them, at most `records` and 1 MiB
+-- Returns: {now_ms, total, {id, place, score, ...}, {record, ...}}: ids in rank order with their board
+--   scores and their scores as text, and the records of the first, at most `records` and 1 MiB
 local function rank(keys, args)
   local rules = Score.policy(args[1])
   same_policy(keys[1], rules.revision)
@@ -132,7 +132,8 @@ local function rank(keys, args)
   local query = read_query(args, rules, keys[2], now)
   local ranked, places = best(keys[2], rules, query, now), {}
   for position, entry in ipairs(ranked) do
-    places[2 * position - 1], places[2 * position] = entry.id, entry.place
+    places[3 * position - 2], places[3 * position - 1] = entry.id, entry.place
+    places[3 * position] = string.format('%.17g', entry.score)
   end
   return {now, total(keys[2], rules, query, now), places,
     records_of(record_prefix(keys[1]), ranked, tonumber(args[8]))}
