@@ -92,9 +92,8 @@ class Intake:
     def prepare(self, items: Sequence[Any], first: int) -> tuple[list[Packed], list[Rejection]]:
         """Pack `items`, the first of which has index `first` in its batch; never raises for one."""
         try:
-            return self._pack_all(
-                msgspec.convert([_plain(item) for item in items], list[_Wire])
-            ), []
+            plain = [_plain(item) for item in items]
+            return self._pack_all(msgspec.convert(plain, list[_Wire]), plain), []
         except Exception:  # whatever it was, it was one item's: look at each by itself
             return self._prepare_each(items, first)
 
@@ -134,7 +133,7 @@ class Intake:
                 rejected.append(Rejection(index, _id_of(item), str(exc)))
         return packed, rejected
 
-    def _pack_all(self, wires: list[_Wire]) -> list[Packed]:
+    def _pack_all(self, wires: list[_Wire], plain: list[Any]) -> list[Packed]:
         """Pack valid reports; what the quick checks cannot clear sends all to the slow way."""
         if max(len(w.content) for w in wires) > MAX_CONTENT_BYTES:
             raise ValueError
@@ -143,7 +142,7 @@ class Intake:
         )
         said = blob.split(b"\n")[:-1]
         ids = [w.threat_id.encode() for w in wires]
-        _check_quickly(wires, blob, said, ids)
+        _check_quickly(plain, blob, said, ids)
         if any(w.source or w.observed_at is not None for w in wires):
             return [
                 (threat_id, self._pack_wire(wire, text))
@@ -189,7 +188,7 @@ def _payload(
     return b"%s%s%s" % (part, said[:-1], end)
 
 
-def _check_quickly(wires: list[_Wire], blob: bytes, said: list[bytes], ids: list[bytes]) -> None:
+def _check_quickly(plain: list[Any], blob: bytes, said: list[bytes], ids: list[bytes]) -> None:
     """Clear a whole list at once; what might break a rule raises, and is looked at closely.
 
     msgspec writes NaN and infinities as null: without a null there is none to look for. Each line
@@ -197,8 +196,8 @@ def _check_quickly(wires: list[_Wire], blob: bytes, said: list[bytes], ids: list
     """
     openings = len(blob) - len(blob.translate(None, b"{["))
     if openings > 2 * len(said):
-        for wire in wires:
-            _check_values(wire.metadata or {})
+        for item in plain:  # as given: converting made lists of sets
+            _check_values(item["metadata"] or {} if "metadata" in item else {})
     if (
         b"null" in blob
         or max(map(len, said)) > MAX_CONTENT_BYTES

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -28,6 +30,17 @@ def endless() -> dict[str, Any]:
     value: dict[str, Any] = {}
     value["self"] = value
     return value
+
+
+class Evil:
+    @property
+    def threat_id(self) -> str:
+        raise ZeroDivisionError
+
+
+class EvilDict(dict[str, Any]):
+    def get(self, *_: Any) -> Any:
+        raise ZeroDivisionError
 
 
 BAD = [
@@ -56,6 +69,15 @@ BAD = [
     (GOOD | {"metadata": {"n": object()}}, "metadata: "),
     (GOOD | {"metadata": {"big": "x" * 65_536}}, "metadata: more than 65,536 bytes"),
     (GOOD | {"metadata": {1: 2}}, "metadata: "),
+    (GOOD | {"metadata": {"n": {1: 2}}}, "metadata: every key must be text"),
+    (GOOD | {"metadata": {"n": datetime.now(UTC)}}, "metadata: datetime is not JSON"),
+    (GOOD | {"metadata": {"n": [Decimal(1)]}}, "metadata: Decimal is not JSON"),
+    (GOOD | {"metadata": {"n": {"raw": msgspec.Raw(b"garbage")}}}, "metadata: Raw is not JSON"),
+    (GOOD | {"metadata": {"n": {1, 2}}}, "metadata: set is not JSON"),
+    (GOOD | {"metadata": {"n": b"bytes"}}, "metadata: bytes is not JSON"),
+    ({"\ud800": 1}, "not a report: "),
+    (Evil(), "not a report: "),
+    (EvilDict(), "threat_id: missing"),
     (GOOD | {"source": "x" * 257}, "source: 257 bytes, more than 256"),
     (GOOD | {"observed_at": "2026-01-01T00:00:00"}, "observed_at: expected `datetime` with"),
     (GOOD | {"observed_at": datetime(2026, 1, 1)}, "observed_at: "),  # noqa: DTZ001
