@@ -22,7 +22,7 @@ from periscope.ledger import Ledger, Stats, add_up
 from periscope.models import SEVERITIES, Page, Severity, Threat
 
 MAX_PAGE = 1000
-STRETCH = 400  # threats of one call: what a server does within a millisecond or two
+STRETCH = 250  # threats of one call: what a server does within a few milliseconds at worst
 DEEP_BATCH = 500
 ATTEMPTS = 3
 T = TypeVar("T")
