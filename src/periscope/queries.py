@@ -329,7 +329,7 @@ def score_query(lowest: float, highest: float) -> RankQuery:
         if isinstance(bound, bool) or not isinstance(bound, int | float):
             raise UsageError(f"a score bound must be a number, not {bound!r}")
     if not -1e9 < lowest <= highest < 1e9:
-        raise UsageError("not a score range; give two finite numbers, the lower one first")
+        raise UsageError("not a score range: give the lower bound first, both finite")
     return RankQuery(lowest=float(lowest), highest=float(highest))
 
 
