@@ -4,38 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from math import exp
 
 import msgspec
 
 from periscope import Periscope
 from periscope.header import FORMAT, NO_SOURCE, Header, pack_header
 from periscope.models import SEVERITIES
+from tests.support.model import Scored
 
 SPAN = 2**42
-STATIC = (0.1, 0.4, 0.7, 1.0)
 
 
 @dataclass(frozen=True)
-class Placed:
+class Placed(Scored):
     threat_id: str
     severity: int
     last_activity: int
     interactions: int = 0
     escalations: int = 0
     status: int = 0
-
-    def score(self, now: int) -> float:
-        age = max(0, now - self.last_activity)
-        return (
-            0.3 * STATIC[self.severity]
-            + 0.2 * min(1, self.interactions / 10)
-            + 0.3 * min(1, self.escalations / 3)
-            + 0.2 * exp(-age / 1_800_000)
-        )
-
-    def rank_key(self, now: int) -> tuple[float, int, bytes]:
-        return (self.score(now), self.last_activity, self.threat_id.encode())
 
     @property
     def header(self) -> Header:

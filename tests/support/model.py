@@ -25,20 +25,14 @@ class Word:
     severity: int
 
 
-@dataclass
-class ModelThreat:
+class Scored:
+    """The score and the order of the ranking, from the fields of whoever has them."""
+
     threat_id: str
-    words: list[Word]
-    first_seen: int
-    last_activity: int
     severity: int
-    body: Any
-    status: int = 0
-    status_severity: int = 0
-    interactions: int = 0
-    escalations: int = 0
-    sightings: int = 0
-    revision: int = 1
+    last_activity: int
+    interactions: int
+    escalations: int
 
     def score(self, now: int) -> float:
         age = max(0, now - self.last_activity)
@@ -51,6 +45,22 @@ class ModelThreat:
 
     def rank_key(self, now: int) -> tuple[float, int, bytes]:
         return (self.score(now), self.last_activity, self.threat_id.encode())
+
+
+@dataclass
+class ModelThreat(Scored):
+    threat_id: str
+    words: list[Word]
+    first_seen: int
+    last_activity: int
+    severity: int
+    body: Any
+    status: int = 0
+    status_severity: int = 0
+    interactions: int = 0
+    escalations: int = 0
+    sightings: int = 0
+    revision: int = 1
 
 
 @dataclass

@@ -7,16 +7,13 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter, validators
 
-from periscope.cli import documents, output
-from periscope.cli.figures import count, moment
+from periscope.cli import output
+from periscope.cli.look import caption, document, look
 from periscope.cli.options import ANY_STORE, FOR_PEOPLE, OutputOptions, StoreOptions
 from periscope.errors import UsageError
 
 if TYPE_CHECKING:
-    from rich.text import Text
-
     from periscope.models import Threat
-    from periscope.periscope import Periscope
 
 
 async def top(
@@ -55,21 +52,6 @@ async def top(
     return 0
 
 
-async def look(periscope: Periscope, limit: int) -> tuple[list[Threat], int]:
-    """Return the head of the queue and how long the queue is."""
-    return await periscope.get_top_threats(limit), (await periscope.get_stats()).queue
-
-
-def document(threats: Sequence[Threat], queue: int) -> documents.Document:
-    """One look as JSON; `as_of` is null when the queue is empty."""
-    as_of_ms = threats[0].as_of_ms if threats else None
-    return {
-        "items": [documents.threat(one) for one in threats],
-        "total": queue,
-        **documents.times("as_of", as_of_ms),
-    }
-
-
 def _print(threats: Sequence[Threat], queue: int) -> None:
     from periscope.cli.queue import QueueTable
 
@@ -78,11 +60,3 @@ def _print(threats: Sequence[Threat], queue: int) -> None:
         return
     table = QueueTable(threats, output.console().width, plain=output.is_plain())
     output.show_lines([table.header(), *table.rows(threats), caption(threats, queue)])
-
-
-def caption(threats: Sequence[Threat], queue: int) -> Text:
-    """How much of the queue this is, and of when."""
-    from rich.text import Text
-
-    shown = f"{len(threats):,} of {count(queue, 'open threat')}"
-    return Text(f"{shown}, as of {moment(threats[0].as_of_ms)}", style="dim")

@@ -10,10 +10,10 @@ from rich.live import Live
 from rich.text import Text
 
 from periscope.cli import output
+from periscope.cli.look import caption, document, look
 from periscope.cli.options import StoreOptions
 from periscope.cli.queue import QueueTable
 from periscope.cli.text import fit, safe
-from periscope.cli.top import caption, document, look
 from periscope.errors import StoreError
 
 if TYPE_CHECKING:
