@@ -116,6 +116,8 @@ def test_the_internals_page_names_every_room() -> None:
         name = str(path.relative_to(SOURCE))
         folder = f"{Path(name).parts[0]}/"
         assert name in named or folder in named, f"{name} is not on the internals page"
+    for path in (SOURCE / "lua").glob("*.lua"):
+        assert path.name in named, f"{path.name} is not on the internals page"
     for name in named:
         here = (SOURCE / name, ROOT / name, SOURCE / "lua" / name, SOURCE / "server" / name)
         assert any(place.exists() for place in here), f"{name} is on the page but not there"
