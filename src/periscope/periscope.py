@@ -140,7 +140,11 @@ class Periscope:
         return await self._queries.exists(threat_id)
 
     async def get_top_threats(self, limit: int = 100) -> list[Threat]:
-        """The first `limit` of the queue, exactly ranked as of one instant, highest first."""
+        """The first `limit` of the queue, exactly ranked as of one instant, highest first.
+
+        More than 250 take several calls for that instant: a threat that changes between two of
+        them may be missing, or ranked as it was.
+        """
         return await self._queries.top(limit)
 
     async def get_active_paginated(self, cursor: str | None = None, count: int = 100) -> Page:
