@@ -64,6 +64,20 @@ class ServerFacts:
     used_memory_bytes: int
 
 
+async def honour(call: Awaitable[Any]) -> Any:
+    """Await a call of redis-py; a cancellation that came together with its result counts.
+
+    redis-py sends through `asyncio.wait_for`, which until Python 3.12 returns the result then and
+    drops the cancellation: its task would go on for ever.
+    """
+    task = asyncio.current_task()
+    before = task.cancelling() if task else 0
+    result = await call
+    if task and task.cancelling() > before:
+        raise asyncio.CancelledError
+    return result
+
+
 class Connections:
     """A bounded, waiting pool of connections to one server."""
 
@@ -105,11 +119,11 @@ class Connections:
         """
         client = self.aside if aside else self.client
         try:
-            return await client.execute_command(*command)
+            return await honour(client.execute_command(*command))
         except LOST:
             if not await self.mend():
                 raise
-        return await client.execute_command(*command)
+        return await honour(client.execute_command(*command))
 
     @asynccontextmanager
     async def lease(self, retry_s: float) -> AsyncIterator[AbstractConnection]:
@@ -174,7 +188,7 @@ class Connections:
     async def guarded(self, call: Awaitable[Any]) -> Any:
         """Await a redis-py call; its errors become ours, each with one line."""
         try:
-            return await call
+            return await honour(call)
         except (RedisError, *LOST) as exc:
             raise self.explain(exc) from exc
 

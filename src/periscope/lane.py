@@ -17,7 +17,7 @@ from hiredis import pack_command
 from redis.asyncio.connection import AbstractConnection
 from redis.exceptions import ResponseError
 
-from periscope.connection import LOST, RECONNECT_PAUSE_S
+from periscope.connection import LOST, RECONNECT_PAUSE_S, honour
 from periscope.errors import BugError
 from periscope.functions import Functions, PolicyMoved, is_missing_function, parse_ingest
 from periscope.intake import Packed
@@ -136,7 +136,7 @@ class Lane:
             chunk.rejected,
             chunk.reports,
         )
-        await self._connection.send_packed_command(pack_command(command))
+        await honour(self._connection.send_packed_command(pack_command(command)))
 
     def _before(self, chunk: Chunk) -> bytes:
         """The unanswered chunk of the same partition that must be stored first; else the chunk.

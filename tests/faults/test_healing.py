@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -18,6 +19,7 @@ from periscope import (
     StoreUnsuitable,
     UsageError,
 )
+from periscope.connection import honour
 from periscope.intake import Intake
 from periscope.lane import Chunk, Lane
 from periscope.library import ensure_library
@@ -194,3 +196,21 @@ async def test_what_is_no_iterable_is_told(periscope: Periscope, nothing: Any) -
         await periscope.add_threats_batch(nothing)
     with pytest.raises(UsageError, match="iterable"):
         await periscope.get_threats(nothing)
+
+
+async def test_a_cancellation_that_comes_with_the_result_counts() -> None:
+    """As `asyncio.wait_for` of Python 3.11 drops it: the call returns although it was cancelled."""
+
+    async def swallowing() -> str:
+        task = asyncio.current_task()
+        assert task is not None
+        task.cancel()
+        with suppress(asyncio.CancelledError):
+            await asyncio.sleep(0)
+        return "a result"
+
+    async def calling() -> str:
+        return str(await honour(swallowing()))
+
+    with pytest.raises(asyncio.CancelledError):
+        await asyncio.create_task(calling())
