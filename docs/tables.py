@@ -10,10 +10,10 @@ import re
 from typing import Any
 
 from periscope import errors
-from periscope.functions import SPECS
 from periscope.keys import KEY_TABLE
 from periscope.library import read_library
 from periscope.settings import ENV_PREFIX, describe
+from periscope.specs import SPECS
 
 
 def settings() -> str:

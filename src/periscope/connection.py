@@ -33,6 +33,7 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from periscope.errors import (
+    AuditFull,
     BugError,
     PeriscopeError,
     SettingInvalid,
@@ -83,12 +84,23 @@ class Connections:
 
     def __init__(self, url: str, settings: Settings) -> None:
         self.shown_url = hide_password(url)
+        self._url, self._settings = url, settings
         self.pool = _pool(url, settings, settings.connections)
         self.client = redis_asyncio.Redis(connection_pool=self.pool)
         # Whoever mends something may hold a connection of the pool, as may all others who mend: a
         # second one from the same pool could never come.
         self.aside = redis_asyncio.Redis(connection_pool=_pool(url, settings, 1))
         self.revive: Callable[[], Awaitable[Path]] | None = None
+
+    @asynccontextmanager
+    async def apart(self) -> AsyncIterator[redis_asyncio.Redis]:
+        """Lend a client with one connection of its own, for calls that wait on the server."""
+        client = redis_asyncio.Redis(connection_pool=_pool(self._url, self._settings, 1))
+        try:
+            yield client
+        finally:
+            await client.aclose()
+            await client.connection_pool.disconnect()
 
     async def mend(self) -> bool:
         """Start an embedded server that died; False where the server is somebody else's.
@@ -99,6 +111,7 @@ class Connections:
         if self.revive is None:
             return False
         path = str(await self.revive())
+        self._url = f"unix://{path}"
         for pool in (self.pool, self.aside.connection_pool):
             pool.connection_kwargs["path"] = path
             known: list[Any] = [*pool._available_connections, *pool._in_use_connections]
@@ -254,6 +267,10 @@ _REPLY_EXPLANATIONS: dict[str, Callable[[str, str], StoreError]] = {
         f"a key at {url} is not of the type Periscope gave it; nothing was written: "
         "is something else using this namespace?"
     ),
+    "AUDIT_FULL": lambda text, url: AuditFull(
+        f"the audit trail at {url} is full ({text}), so nothing was recorded: "
+        "run `periscope worker`, which moves it into the archive"
+    ),
     "OUT_OF_ORDER": lambda text, url: StoreError(f"not stored at {url}: {text}"),
     "ERR": lambda text, url: (
         StoreUnsuitable(f"the server at {url} has no such database number")
@@ -270,7 +287,7 @@ _REPLY_EXPLANATIONS: dict[str, Callable[[str, str], StoreError]] = {
 
 
 def _explain_reply(exc: ResponseError, url: str) -> PeriscopeError:
-    code, _, text = str(exc).partition(" ")
+    code, _, text = str(exc).partition(" script: ")[0].partition(" ")  # less the server's trace
     code = (exc.status_code or code) if hasattr(exc, "status_code") else code
     make = _REPLY_EXPLANATIONS.get(code)
     if make is not None:

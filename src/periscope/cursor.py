@@ -11,36 +11,25 @@ from base64 import urlsafe_b64decode, urlsafe_b64encode
 from binascii import Error as Base64Error
 from hashlib import blake2b
 from hmac import compare_digest
+from typing import Any
 
 import msgspec
 
 from periscope.errors import CursorInvalid, CursorStale
-from periscope.functions import Position, RankQuery
 
-VERSION = 1
-MAX_CURSOR_CHARACTERS = 1024
+VERSION = 2
+MAX_CURSOR_CHARACTERS = 2048
 _TAG_BYTES = 12
 
 
 class Cursor(msgspec.Struct, frozen=True, array_like=True):
-    """Where a walk stands."""
+    """Where a walk stands: under which policy, as of when, over what, and after what."""
 
     version: int
     policy_revision: int
     as_of_ms: int
-    query: tuple[int, int, float | None, float | None]
-    place: int
-    threat_id: bytes
-
-    @property
-    def position(self) -> Position:
-        """The last threat of the page before."""
-        return Position(self.place, self.threat_id)
-
-
-def query_of(query: RankQuery) -> tuple[int, int, float | None, float | None]:
-    """A query as a cursor holds it."""
-    return (query.status, query.severity, query.lowest, query.highest)
+    query: tuple[Any, ...]
+    position: tuple[Any, ...]
 
 
 def encode(cursor: Cursor, secret: bytes) -> str:
@@ -53,7 +42,7 @@ def _as_text(raw: bytes) -> str:
     return urlsafe_b64encode(raw).decode().rstrip("=")
 
 
-def decode(text: str, secret: bytes, *, query: RankQuery) -> Cursor:
+def decode(text: str, secret: bytes, *, query: tuple[Any, ...]) -> Cursor:
     """Return the cursor, checked against the query it is used for.
 
     Raises:
@@ -61,7 +50,7 @@ def decode(text: str, secret: bytes, *, query: RankQuery) -> Cursor:
         CursorStale: from another version of this program.
     """
     cursor = _verified(text, secret)
-    if cursor.query != query_of(query):
+    if cursor.query != query:
         raise CursorInvalid("this cursor belongs to another query; use it with its own")
     return cursor
 

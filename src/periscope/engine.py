@@ -1,25 +1,22 @@
-"""Every change: reports go in here, and each is accounted for whatever happens on the way."""
+"""Reports and acts go in here, and each is accounted for whatever happens on the way."""
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Sequence
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable
 from contextlib import aclosing, asynccontextmanager
-from itertools import islice
 from typing import Any
 
+from periscope.acts import ActReply, PackedAct
+from periscope.batch import CHUNK_ENTRIES, ActBatch, Batch, ReportBatch
 from periscope.batches import Batches, SourceFailed
-from periscope.errors import BatchInterrupted, PeriscopeError, ReportRejected
+from periscope.errors import PeriscopeError, ReportRejected
 from periscope.functions import Functions
-from periscope.intake import Intake, Packed
+from periscope.intake import Intake
 from periscope.keys import Keyspace, PartitionKeys
-from periscope.lane import Answer, Chunk, Lane
-from periscope.models import BatchResult, Outcome, Rejection
+from periscope.lane import ActChunk, Answer, Chunk, Lane, ReportChunk
+from periscope.models import BatchResult, Outcome
 from periscope.settings import Settings
-
-CHUNK_REPORTS = 500
-CHUNK_BYTES = 1024 * 1024
-MAX_REJECTIONS_KEPT = 100_000
+from periscope.work import InteractionsResult
 
 
 class Engine:
@@ -41,32 +38,57 @@ class Engine:
 
     async def add_batch(self, reports: Iterable[Any] | AsyncIterable[Any]) -> BatchResult:
         """Take in reports; see `Periscope.add_threats_batch`."""
-        batch = _Batch(self._keyspace)
-        source = Batches(reports, CHUNK_REPORTS)
+        batch = ReportBatch(self._keyspace, self._intake)
+        await self._run_batch(reports, batch, self._guard)
+        return batch.result
+
+    async def act_batch(self, entries: Iterable[Any] | AsyncIterable[Any]) -> InteractionsResult:
+        """Record interactions; see `Periscope.record_interactions_batch`."""
+        batch = ActBatch(self._keyspace)
+        await self._run_batch(entries, batch, _no_guard)
+        return batch.result
+
+    async def act(self, act: PackedAct) -> ActReply:
+        """Carry out one act of an analyst; safe to repeat, as its request id is remembered."""
+        keys = self._keyspace.partition_of(act.threat_id)
+        answer = await self._send_alone(ActChunk(keys, [act], full=True))
+        (reply,) = answer.result
+        return reply  # type: ignore[no-any-return]
+
+    async def act_on_first(self, keys: PartitionKeys, acts: list[PackedAct]) -> list[ActReply]:
+        """Carry out the first of these acts that is possible, and none of the others."""
+        answer = await self._send_alone(ActChunk(keys, acts, full=True, first=True))
+        return answer.result  # type: ignore[no-any-return]
+
+    async def _run_batch(
+        self, entries: Iterable[Any] | AsyncIterable[Any], batch: Batch, guard: Callable[[], None]
+    ) -> None:
+        source = Batches(entries, CHUNK_ENTRIES)
         async with self._lane() as lane, aclosing(source):
             try:
                 async for items in source:
-                    batch.take(*self._intake.prepare(items, batch.met), len(items))
-                    await self._send_ready(lane, batch)
-                    if len(items) < CHUNK_REPORTS:
-                        await self._finish(lane, batch)  # the source pauses: let nothing wait
-                await self._finish(lane, batch)
+                    batch.take(items)
+                    await self._send_ready(lane, batch, guard)
+                    if len(items) < CHUNK_ENTRIES:
+                        await self._finish(lane, batch, guard)  # it pauses: let nothing wait
+                await self._finish(lane, batch, guard)
             except (SourceFailed, PeriscopeError) as exc:
-                await self._settle(lane, batch, flush=isinstance(exc, SourceFailed))
+                failed = isinstance(exc, SourceFailed)
+                await self._settle(lane, batch, guard if failed else None)
                 cause = exc.__cause__ if isinstance(exc, SourceFailed) else exc
                 raise batch.interrupted(exc, lane.unanswered, await source.aclose()) from cause
-        return batch.result
 
     async def add_one(self, item: Any) -> Outcome:
         """Take in one report; see `Periscope.add_threat`."""
         try:
             packed = self._intake.one(item)
         except ReportRejected:
-            await self._send_alone(Chunk(self._keyspace.partitions[0], [], rejected=1))
+            await self._send_alone(ReportChunk(self._keyspace.partitions[0], [], rejected=1))
             raise
         self._guard()
-        answer = await self._send_alone(Chunk(self._keyspace.partition_of(packed[0]), [packed]))
-        return answer.runs[0][1]
+        chunk = ReportChunk(self._keyspace.partition_of(packed[0]), [packed])
+        ((_, outcome),) = (await self._send_alone(chunk)).result
+        return outcome  # type: ignore[no-any-return]
 
     async def _send_alone(self, chunk: Chunk) -> Answer:
         async with self._lane() as lane:
@@ -77,24 +99,27 @@ class Engine:
             raise answer.refusal
         return answer
 
-    async def _send_ready(self, lane: Lane, batch: _Batch) -> None:
+    async def _send_ready(self, lane: Lane, batch: Batch, guard: Callable[[], None]) -> None:
         while batch.ready:
-            self._guard()
+            guard()
             # Popped first: from here on the lane accounts for it, as unanswered.
             await lane.submit(batch.ready.popleft())
             batch.note(lane.answers())
 
-    async def _finish(self, lane: Lane, batch: _Batch) -> None:
+    async def _finish(self, lane: Lane, batch: Batch, guard: Callable[[], None]) -> None:
         batch.close_all()
-        await self._send_ready(lane, batch)
+        await self._send_ready(lane, batch, guard)
         await lane.drain()
         batch.note(lane.answers())
 
-    async def _settle(self, lane: Lane, batch: _Batch, *, flush: bool) -> None:
-        """After a failure: learn what became of all that is out, so that little stays unknown."""
+    async def _settle(self, lane: Lane, batch: Batch, guard: Callable[[], None] | None) -> None:
+        """After a failure: learn what became of all that is out, so that little stays unknown.
+
+        With a guard, what is still to be sent is sent first.
+        """
         try:
-            if flush:
-                await self._finish(lane, batch)
+            if guard is not None:
+                await self._finish(lane, batch, guard)
             await lane.drain()
         except PeriscopeError:
             pass  # the failure that is being told already; what it cost is counted below
@@ -112,135 +137,5 @@ class Engine:
                 await lane.abandon()
 
 
-class _Batch:
-    """The books of one batch: chunks being filled, ready ones, and what became of those sent."""
-
-    def __init__(self, keyspace: Keyspace) -> None:
-        self.result = BatchResult()
-        self.met = 0
-        self.ready: deque[Chunk] = deque()
-        self._keyspace = keyspace
-        self._filling: dict[PartitionKeys, _Filling] = {}
-        self._uncounted = 0
-        self._refused = 0
-        self._refusal: Exception | None = None
-
-    def take(self, packed: Sequence[Packed], rejected: Sequence[Rejection], met: int) -> None:
-        """Sort reports into their partitions; full chunks become ready."""
-        self.met += met
-        self._reject(rejected)
-        for keys, reports in self._by_partition(packed):
-            filling = self._filling.setdefault(keys, _Filling())
-            if filling.take_all(reports):
-                continue
-            for report in reports:
-                if not filling.has_room(report):
-                    self._close(keys)
-                    filling = self._filling[keys] = _Filling()
-                filling.add(report)
-        for keys in [keys for keys, filling in self._filling.items() if filling.full]:
-            self._close(keys)
-
-    def _by_partition(
-        self, packed: Sequence[Packed]
-    ) -> Iterable[tuple[PartitionKeys, Sequence[Packed]]]:
-        if len(self._keyspace.partitions) == 1:
-            return [(self._keyspace.partitions[0], packed)]
-        groups: dict[PartitionKeys, list[Packed]] = {}
-        for report in packed:
-            groups.setdefault(self._keyspace.partition_of(report[0]), []).append(report)
-        return groups.items()
-
-    def close_all(self) -> None:
-        """Make every chunk ready; also one for rejections that no chunk has carried yet."""
-        for keys in list(self._filling):
-            self._close(keys)
-        if self._uncounted:
-            self._make_ready(Chunk(self._keyspace.partitions[0], []))
-
-    def note(self, answers: Iterable[Answer]) -> None:
-        """Count what the server answered, then raise the first refusal among it."""
-        self.count(answers)
-        if self._refusal is not None:
-            raise self._refusal
-
-    def count(self, answers: Iterable[Answer]) -> None:
-        """Count what the server answered."""
-        for answer in answers:
-            if answer.refusal is not None:
-                self._refused += len(answer.chunk.reports)
-                self._refusal = self._refusal or answer.refusal
-            for count, outcome in answer.runs:
-                self._count_outcome(outcome, count)
-
-    def interrupted(self, cause: Exception, unknown: int, ahead: int) -> BatchInterrupted:
-        """The one exception that accounts for every report that the source gave."""
-        unsent = ahead + sum(len(filling.reports) for filling in self._filling.values())
-        unsent += sum(len(chunk.reports) for chunk in self.ready)
-        return BatchInterrupted(
-            self.result, refused=self._refused + unsent, unknown=unknown, cause=cause
-        )
-
-    def _close(self, keys: PartitionKeys) -> None:
-        filling = self._filling.pop(keys, None)
-        if filling is not None and filling.reports:
-            self._make_ready(Chunk(keys, filling.reports))
-
-    def _make_ready(self, chunk: Chunk) -> None:
-        chunk.rejected, self._uncounted = self._uncounted, 0
-        self.ready.append(chunk)
-
-    def _count_outcome(self, outcome: Outcome, count: int) -> None:
-        match outcome:
-            case Outcome.ADDED:
-                self.result.added += count
-            case Outcome.SIGHTING:
-                self.result.sightings += count
-            case Outcome.DUPLICATE:
-                self.result.duplicates += count
-            case Outcome.SUPPRESSED:
-                self.result.suppressed += count
-
-    def _reject(self, rejected: Sequence[Rejection]) -> None:
-        self.result.rejected_count += len(rejected)
-        self._uncounted += len(rejected)
-        room = MAX_REJECTIONS_KEPT - len(self.result.rejected)
-        self.result.rejected.extend(islice(rejected, max(0, room)))
-
-
-class _Filling:
-    """A chunk that still takes reports: 500 of them or 1 MiB, whichever comes first."""
-
-    __slots__ = ("_bytes", "reports")
-
-    def __init__(self) -> None:
-        self.reports: list[Packed] = []
-        self._bytes = 0
-
-    @property
-    def full(self) -> bool:
-        """Is there no room for any more reports?"""
-        return len(self.reports) >= CHUNK_REPORTS
-
-    def take_all(self, reports: Sequence[Packed]) -> bool:
-        """Take the reports if all of them fit; False if not, and none is taken."""
-        size = sum(map(_size, reports))
-        if len(self.reports) + len(reports) > CHUNK_REPORTS or self._bytes + size > CHUNK_BYTES:
-            return False
-        self.reports.extend(reports)
-        self._bytes += size
-        return True
-
-    def has_room(self, report: Packed) -> bool:
-        """Does the report fit? The first always does."""
-        fits = self._bytes + _size(report) <= CHUNK_BYTES
-        return not self.reports or (fits and not self.full)
-
-    def add(self, report: Packed) -> None:
-        """Take the report."""
-        self.reports.append(report)
-        self._bytes += _size(report)
-
-
-def _size(report: Packed) -> int:
-    return 2 * len(report[0]) + len(report[1])
+def _no_guard() -> None:
+    """Acts are taken however full the disk is: they are few, and somebody waits for them."""

@@ -5,15 +5,29 @@
     │   ├── ReportRejected          one report broke a rule; names the field
     │   ├── CursorInvalid           the cursor is not one of ours, or is for another query
     │   ├── CursorStale             the cursor was right once; start the walk again
-    │   └── SettingInvalid          an option, variable or URL that cannot be used
+    │   ├── EventsLost              events since there are no longer kept; read the state anew
+    │   ├── SettingInvalid          an option, variable or URL that cannot be used
+    │   ├── ActInvalid              what an analyst asks for breaks a rule; names the field
+    │   └── ActRefused              an analyst's act does not fit the threat as it stands
+    │       ├── ThreatUnknown       there is no such threat
+    │       ├── Claimed             somebody else holds the threat
+    │       ├── ClaimLost           the claim has ended, or is another one
+    │       ├── TooLate             the act can no longer be taken back
+    │       ├── NotLast             the act is not the analyst's last one on that threat
+    │       ├── RequestReused       the request id belongs to another act
+    │       └── NotRemoved          the id is not one that was removed
     ├── StoreError                  the server
     │   ├── StoreUnavailable        cannot be reached, or went away
     │   ├── StoreUnsuitable         reached, and cannot be used as it is set up
     │   ├── StoreFull               out of memory or disk; the write was refused whole
+    │   ├── AuditFull               the audit trail is at its limit until it is archived
     │   ├── StoreDamaged            its files or keys are not as Periscope left them
     │   └── LibraryMismatch         its function library is not one this program can use
     ├── BatchInterrupted            a batch ended early; says what was committed
     ├── FeedError                   a feed cannot be read (further)
+    ├── BackupError                 a backup cannot be taken, read or restored
+    ├── ArchiveError                the archive cannot be read or written
+    │   └── ArchiveMismatch         this archive is not the one of this database
     └── BugError                    Periscope broke its own contract; please report
 
 Each class knows the exit code of the command line and the status of the HTTP API. The message is
@@ -22,10 +36,11 @@ one line that a person can act upon; what a program needs stands in attributes.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 if TYPE_CHECKING:
     from periscope.models import BatchResult
+    from periscope.work import InteractionsResult
 
 
 class PeriscopeError(Exception):
@@ -62,8 +77,76 @@ class CursorStale(UsageError):
     http_status = 410
 
 
+class EventsLost(UsageError):
+    """Events since that position are no longer kept; read the state anew, then the events."""
+
+    http_status = 410
+
+
 class SettingInvalid(UsageError):
     """A setting, environment variable or URL has a name or value that cannot be used."""
+
+
+class ActInvalid(UsageError):
+    """What an analyst asks for breaks a rule and was not done; `field` names the offender."""
+
+    http_status = 422
+
+    def __init__(self, reason: str, *, field: str) -> None:
+        super().__init__(reason)
+        self.field = field
+
+
+class ActRefused(UsageError):
+    """An analyst's act does not fit the threat as it stands; nothing was done or counted."""
+
+    exit_code = 1
+    http_status = 409
+    code: ClassVar[str] = "REFUSED"
+
+
+class ThreatUnknown(ActRefused):
+    """There is no threat of this id in any level."""
+
+    http_status = 404
+    code = "UNKNOWN"
+
+
+class Claimed(ActRefused):
+    """Somebody else holds the threat: wait, ask them, or take it over."""
+
+    code = "CLAIMED"
+
+
+class ClaimLost(ActRefused):
+    """The claim has ended, was taken over, or its token is not the current one."""
+
+    code = "NOT_HELD"
+
+
+class TooLate(ActRefused):
+    """The act can no longer be taken back: ten minutes passed, or the threat moved on."""
+
+    code = "TOO_LATE"
+
+
+class NotLast(ActRefused):
+    """The act is not this analyst's last one on that threat, or is of a kind that stays."""
+
+    code = "NOT_LAST"
+
+
+class RequestReused(ActRefused):
+    """The interaction or request id was used before, for another act."""
+
+    code = "CONFLICT"
+
+
+class NotRemoved(ActRefused):
+    """The id is not one that was removed, so there is nothing to allow again."""
+
+    http_status = 404
+    code = "NOT_REMOVED"
 
 
 class StoreError(PeriscopeError):
@@ -86,6 +169,12 @@ class StoreFull(StoreError):
     http_status = 507
 
 
+class AuditFull(StoreError):
+    """The audit trail is at its byte limit: analysts' acts wait until it has been archived."""
+
+    http_status = 507
+
+
 class StoreDamaged(StoreError):
     """Files or keys of the store are not as Periscope left them; nothing was changed."""
 
@@ -99,21 +188,26 @@ class LibraryMismatch(StoreError):
 class BatchInterrupted(PeriscopeError):
     """A batch ended before its input did; every report is accounted for.
 
-    `result` counts what the server acknowledged and what validation rejected; `refused` are the
-    reports that the server certainly did not store; `unknown` those that were sent and never
-    answered: repeating them is safe. `__cause__` is what happened.
+    `result` (a `BatchResult`, or an `InteractionsResult`) counts what the server acknowledged and
+    what validation rejected; `refused` are those that the server certainly did not store; `unknown`
+    those that were sent and never answered: repeating them is safe. `__cause__` is what happened.
     """
 
     http_status = 503
 
     def __init__(
-        self, result: BatchResult, *, refused: int, unknown: int, cause: Exception
+        self,
+        result: BatchResult | InteractionsResult,
+        *,
+        refused: int,
+        unknown: int,
+        cause: Exception,
     ) -> None:
         super().__init__(
             f"{cause} ({result.committed:,} committed, {result.rejected_count:,} rejected, "
-            f"{refused:,} refused, {unknown:,} unknown; sending the same reports again is safe)"
+            f"{refused:,} refused, {unknown:,} unknown; sending the same again is safe)"
         )
-        self.result = result
+        self.result: Any = result  # of reports or of interactions, as the batch was
         self.refused = refused
         self.unknown = unknown
 
@@ -122,6 +216,22 @@ class FeedError(PeriscopeError):
     """A feed cannot be opened, recognised or read further; names the place and the reason."""
 
     http_status = 422
+
+
+class BackupError(PeriscopeError):
+    """A backup cannot be taken, read or restored; names the file or the place, and the reason."""
+
+    http_status = 503
+
+
+class ArchiveError(PeriscopeError):
+    """The archive cannot be opened, read or written; names the place and the reason."""
+
+    http_status = 503
+
+
+class ArchiveMismatch(ArchiveError):
+    """The archive is not the one that the database keeps its departed threats in."""
 
 
 class BugError(PeriscopeError):

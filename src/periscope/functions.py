@@ -1,6 +1,6 @@
 """Typed calls of the functions in `lua/`: names, keys and arguments in order, replies parsed.
 
-`SPECS` says for each function what the header in its Lua file says; a test compares the two.
+`specs.py` says for each function what the header in its Lua file says; a test compares the two.
 A reply is parsed here and nowhere else, and an unknown word in one is a bug, never a shrug.
 """
 
@@ -21,41 +21,10 @@ from periscope.keys import PartitionKeys, control_key
 from periscope.library import ensure_library
 from periscope.models import Outcome
 from periscope.policy import Policy
+from periscope.rules import Rules
+from periscope.specs import SPECS
 
 Arg = bytes | str | int
-
-
-class Spec(NamedTuple):
-    """What a function's header says: its keys and arguments in order, and whether it writes."""
-
-    keys: tuple[str, ...]
-    args: tuple[str, ...]
-    writes: bool
-
-
-SPECS: dict[str, Spec] = {
-    "periscope_control": Spec(("control",), ("format", "partitions", "secret", "policy"), True),
-    "periscope_set_policy": Spec(("control",), ("expected_revision", "policy"), True),
-    "periscope_prepare": Spec(("meta",), ("format", "policy_revision"), True),
-    "periscope_ingest": Spec(
-        ("meta", "ledger", "board", "sources", "reply", "before", "record..."),
-        ("policy_revision", "now_ms", "rejected", "report..."),
-        True,
-    ),
-    "periscope_rank": Spec(
-        ("meta", "board"),
-        (
-            *("policy", "now_ms", "status", "severity", "lowest", "highest", "count"),
-            *("records", "after_place", "after_id"),
-        ),
-        False,
-    ),
-    "periscope_threats": Spec(("meta", "record..."), ("policy_revision", "now_ms"), False),
-    "periscope_stats": Spec(
-        ("meta", "board", "short_term", "long_term", "ledger"), ("now_ms",), False
-    ),
-    "periscope_verify": Spec(("meta", "board", "record..."), (), False),
-}
 
 
 class Control(NamedTuple):
@@ -69,7 +38,7 @@ class Control(NamedTuple):
 
 
 class Verdict(StrEnum):
-    """What `periscope_verify` says of one record."""
+    """What `periscope_inspect` says of one record."""
 
     OK = "OK"
     GONE = "GONE"
@@ -77,6 +46,9 @@ class Verdict(StrEnum):
     NOT_ON_BOARD = "NOT_ON_BOARD"
     MISPLACED = "MISPLACED"
     TWO_LEVELS = "TWO_LEVELS"
+    NOT_IN_LEVEL = "NOT_IN_LEVEL"
+    WRONG_LEVEL = "WRONG_LEVEL"
+    STUB_LEFT = "STUB_LEFT"
 
 
 class Position(NamedTuple):
@@ -88,12 +60,13 @@ class Position(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class RankQuery:
-    """Which part of the board, by indices: status, severity rank (-1: any), score bounds."""
+    """Which part of the board: status, severity rank (-1: any), score bounds, interactions."""
 
     status: int = 0
     severity: int = -1
     lowest: float | None = None
     highest: float | None = None
+    interactions: int = 0
 
 
 class Ranked(NamedTuple):
@@ -127,24 +100,13 @@ LEDGER_FIELDS = (
     "archived_unseen",
     "removed",
 )
-OUTCOMES = {"a": Outcome.ADDED, "s": Outcome.SIGHTING, "d": Outcome.DUPLICATE}
+OUTCOMES = {
+    "a": Outcome.ADDED,
+    "s": Outcome.SIGHTING,
+    "d": Outcome.DUPLICATE,
+    "x": Outcome.SUPPRESSED,
+}
 _RUN = re.compile(r"(\d+)([a-z])")
-
-
-@dataclass(frozen=True, slots=True)
-class Rules:
-    """A policy with the revision that it has in this database."""
-
-    policy: Policy
-    revision: int
-
-    @property
-    def packed(self) -> str:
-        """The policy as the functions read it: every number round-trips exactly."""
-        p = self.policy
-        weights = (p.severity_weight, p.interactions_weight, p.escalations_weight, p.recency_weight)
-        numbers = (*weights, *p.severity_values, p.recency_constant_ms)
-        return " ".join((str(self.revision), *map(repr, numbers)))
 
 
 class Functions:
@@ -163,13 +125,13 @@ class Functions:
     async def control(self, namespace: str, partitions: int, secret: bytes) -> Control:
         """Read the control key, writing it if this is a new database. Safe to repeat."""
         args = (FORMAT, partitions, secret, encode_policy(self.rules.policy))
-        reply = await self._call("periscope_control", [control_key(namespace)], args, aside=True)
+        reply = await self.call("periscope_control", [control_key(namespace)], args, aside=True)
         number, count, kept, policy, revision = reply
         return Control(int(number), int(count), kept, policy, int(revision))
 
     async def set_policy(self, namespace: str, expected: int, policy: Policy) -> tuple[bool, int]:
         """Replace the policy if its revision still is `expected`; (done?, revision in force)."""
-        word, revision = await self._call(
+        word, revision = await self.call(
             "periscope_set_policy",
             [control_key(namespace)],
             (expected, encode_policy(policy)),
@@ -181,8 +143,8 @@ class Functions:
 
     async def prepare(self, keys: PartitionKeys) -> int:
         """Make a partition ready and raise its policy revision to ours. Safe to repeat."""
-        args = (FORMAT, self.rules.revision)
-        return int(await self._call("periscope_prepare", [keys.meta], args, aside=True))
+        args = (FORMAT, self.rules.revision, self.rules.packed)
+        return int(await self.call("periscope_prepare", [keys.meta], args, aside=True))
 
     def ingest_command(
         self,
@@ -197,12 +159,11 @@ class Functions:
         `before_id` is a chunk that must have been stored, the chunk's own id if there is none.
         """
         prefix = keys.record_prefix
-        replies = (keys.reply(chunk_id), keys.reply(before_id))
-        names = (keys.meta, keys.ledger, keys.board, keys.sources, *replies)
+        names = (*keys.singles, keys.reply(chunk_id), keys.reply(before_id))
         return (
-            *("FCALL", "periscope_ingest", len(names) + len(entries), *names),
+            *("FCALL", "periscope_ingest_2", len(names) + len(entries), *names),
             *[prefix + entry[0] for entry in entries],
-            *(self.rules.revision, self._now(), rejected),
+            *(self.rules.packed, self.moment, rejected),
             *[entry[1] for entry in entries],
         )
 
@@ -220,11 +181,11 @@ class Functions:
         """The next `count` of the ranking at `as_of_ms` (None: now) after `after` (None: top)."""
         position = after or ("", b"")
         bounds = ["" if bound is None else repr(bound) for bound in (query.lowest, query.highest)]
-        args = (self._now() if as_of_ms is None else as_of_ms, query.status, query.severity)
-        now_ms, total, flat, found = await self._call(
+        args = (self.moment if as_of_ms is None else as_of_ms, query.status, query.severity)
+        now_ms, total, flat, found = await self.call(
             "periscope_rank",
             [keys.meta, keys.board],
-            (rules.packed, *args, *bounds, count, records, *position),
+            (rules.packed, *args, *bounds, count, records, *position, query.interactions),
         )
         places = zip(flat[::3], map(int, flat[1::3]), map(float, flat[2::3]), strict=True)
         return Ranked(now_ms, total, list(places), found)
@@ -234,29 +195,29 @@ class Functions:
     ) -> tuple[int, list[bytes]]:
         """(server time, records) of the ids; b'' where unknown, fewer than asked when cut."""
         names = [keys.meta, *map(keys.record, ids)]
-        moment = self._now() if as_of_ms is None else as_of_ms
-        now_ms, records = await self._call("periscope_threats", names, (rules.revision, moment))
+        moment = self.moment if as_of_ms is None else as_of_ms
+        now_ms, records = await self.call("periscope_threats", names, (rules.revision, moment))
         return now_ms, records
 
     async def stats(self, keys: PartitionKeys) -> PartitionStats:
         """Counts of a partition, from its sets."""
-        names = [keys.meta, keys.board, keys.short_term, keys.long_term, keys.ledger]
-        now_ms, counts, unseen, short, long, ledger = await self._call(
-            "periscope_stats", names, (self._now(),)
+        names = [keys.meta, keys.board, keys.short, keys.long, keys.ledger]
+        now_ms, counts, unseen, short, long, ledger = await self.call(
+            "periscope_stats", names, (self.moment,)
         )
         counters = dict(zip(LEDGER_FIELDS, map(int, ledger), strict=True))
         return PartitionStats(now_ms, _by_four(counts), _by_four(unseen), short, long, counters)
 
     async def verify(self, keys: PartitionKeys, ids: Sequence[bytes]) -> list[Verdict]:
-        """For each id, whether the board shows its record as its header says."""
-        names = [keys.meta, keys.board, *map(keys.record, ids)]
-        words = await self._call("periscope_verify", names, ())
+        """For each id, whether every index shows its record as its header says."""
+        names = [*keys.singles, *map(keys.record, ids)]
+        words = await self.call("periscope_inspect", names, (self.rules.packed,))
         try:
             return [Verdict(word.decode()) for word in words]
         except ValueError as exc:
-            raise BugError(f"periscope_verify: {exc}") from None
+            raise BugError(f"periscope_inspect: {exc}") from None
 
-    async def _call(
+    async def call(
         self, name: str, keys: Sequence[bytes], args: Sequence[Arg], *, aside: bool = False
     ) -> Any:
         """One FCALL; once more if the library had been flushed. All calls are safe to repeat."""
@@ -289,7 +250,9 @@ class Functions:
             return PolicyMoved(str(exc))
         return self.connections.explain(exc)
 
-    def _now(self) -> Arg:
+    @property
+    def moment(self) -> Arg:
+        """The time argument of a call: empty for the server's clock."""
         return "" if self.now_ms is None else self.now_ms
 
 
@@ -311,17 +274,17 @@ def parse_ingest(reply: Any, expected: int) -> list[tuple[int, Outcome]]:
         case [int(), bytes(runs)]:
             return _parse_runs(runs, expected)
         case _:
-            raise BugError(f"periscope_ingest answered {reply!r:.100}")
+            raise BugError(f"periscope_ingest_2 answered {reply!r:.100}")
 
 
 def _parse_runs(runs: bytes, expected: int) -> list[tuple[int, Outcome]]:
     parsed = []
     for count, code in _RUN.findall(runs.decode()):
         if code not in OUTCOMES:
-            raise BugError(f"periscope_ingest answered an unknown code {code!r}")
+            raise BugError(f"periscope_ingest_2 answered an unknown code {code!r}")
         parsed.append((int(count), OUTCOMES[code]))
     if sum(count for count, _ in parsed) != expected:
-        raise BugError(f"periscope_ingest answered {runs!r} to {expected} reports")
+        raise BugError(f"periscope_ingest_2 answered {runs!r} to {expected} reports")
     return parsed
 
 

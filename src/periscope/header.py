@@ -12,13 +12,18 @@ from typing import Any, NamedTuple
 import msgspec
 
 from periscope.errors import StoreDamaged
-from periscope.models import SEVERITIES, STATUSES, Level, Threat
+from periscope.models import DECISIONS, SEVERITIES, STATUSES, Level
 from periscope.policy import Policy
+from periscope.threat import Threat
 
 FORMAT = 1
 HEADER_BYTES = 88
 REPORT_BYTES = 21
 SOURCE_BYTES = 6
+FLAG_LATCHED = 1
+FLAG_ESCALATED = 2
+FLAG_PROTECTED = 4
+FLAG_SOURCES = 8
 NO_SOURCE = bytes(SOURCE_BYTES)
 
 _LAYOUT = Struct("<7B6I2H" + "IH" * 4 + "dB" + "IH" + "8s6s")
@@ -113,11 +118,15 @@ def read_threat(threat_id: bytes, record: bytes, as_of_ms: int, policy: Policy) 
     try:
         body = _decode_body(record[HEADER_BYTES:])
     except msgspec.DecodeError as exc:
-        raise StoreDamaged(f"the body of threat {threat_id!r} cannot be read: {exc}") from None
+        raise StoreDamaged(
+            f"the body of threat {threat_id.decode(errors='replace')!r} cannot be read: {exc}"
+        ) from None
     try:
         return _as_threat(threat_id.decode(), h, body, as_of_ms, policy)
     except (ValueError, IndexError) as exc:
-        raise StoreDamaged(f"the header of threat {threat_id!r} cannot be read: {exc}") from None
+        raise StoreDamaged(
+            f"the header of threat {threat_id.decode(errors='replace')!r} cannot be read: {exc}"
+        ) from None
 
 
 def _as_threat(threat_id: str, h: Header, body: Body, as_of_ms: int, policy: Policy) -> Threat:
@@ -134,10 +143,15 @@ def _as_threat(threat_id: str, h: Header, body: Body, as_of_ms: int, policy: Pol
         analysts=h.analysts,
         sightings=h.sightings,
         consolidations=h.consolidations,
-        confidence=h.confidence,
+        entry_confidence=h.confidence,
+        outcome=DECISIONS[h.outcome - 1] if h.outcome else None,
+        latched=bool(h.flags & FLAG_LATCHED),
+        protected=bool(h.flags & FLAG_PROTECTED),
         revision=h.revision,
         first_seen_ms=h.first_seen,
         last_activity_ms=h.last_activity,
+        entered_ms=h.entered,
+        consolidated_ms=h.consolidated or None,
         as_of_ms=as_of_ms,
         content=body.content,
         metadata=body.metadata,

@@ -33,17 +33,23 @@ KEY_TABLE = (
         "control",
         "{ns:control}",
         "hash",
-        "format, partitions, secret (keys fingerprints and cursors), policy, policy_revision",
+        (
+            "format, partitions, secret (keys fingerprints and cursors), policy, "
+            "policy_revision, archive (its identity), clock (set while sweeps are paused)"
+        ),
         "for ever",
-        "periscope_control, periscope_set_policy",
+        "periscope_control, periscope_set_policy, periscope_note",
     ),
     KeyKind(
         "meta",
         "{ns:p}:meta",
         "hash",
-        "format, policy_revision of the partition",
+        (
+            "format, policy_revision; token (of the last claim), remembered_since, "
+            "forgotten, event_bytes, events_lost, audit_bytes"
+        ),
         "for ever",
-        "periscope_prepare",
+        "periscope_prepare, every function that writes",
     ),
     KeyKind(
         "record",
@@ -51,7 +57,18 @@ KEY_TABLE = (
         "string",
         "88-byte header (header.py) + the report as JSON",
         "as long as the threat is in a level",
-        "periscope_ingest",
+        "periscope_ingest_2, periscope_act",
+    ),
+    KeyKind(
+        "analysts",
+        "{ns:p}:a:<id>",
+        "hash",
+        (
+            "analyst -> their interactions, last action, its time and id; '' -> the "
+            "claim; '\\1' -> the revision that decided the status"
+        ),
+        "as the record",
+        "periscope_act",
     ),
     KeyKind(
         "board",
@@ -59,7 +76,70 @@ KEY_TABLE = (
         "sorted set",
         "id -> (status * 176 + bucket) * 2^42 + last_activity_ms, for every threat of level 1",
         "for ever",
-        "periscope_ingest",
+        "12_index.lua",
+    ),
+    KeyKind(
+        "exceptions",
+        "{ns:p}:exceptions",
+        "sorted set",
+        (
+            "id -> class * 2^42 + ms, for level 1 threats whose end the board cannot "
+            "tell: unseen ones with sightings (by severity; first_seen), open CRITICAL "
+            "and HIGH ones with a dismissal, recalled ones (last_activity)"
+        ),
+        "for ever",
+        "12_index.lua",
+    ),
+    KeyKind(
+        "promotable",
+        "{ns:p}:promotable",
+        "sorted set",
+        "id -> score when its eligibility was latched",
+        "for ever",
+        "12_index.lua",
+    ),
+    KeyKind(
+        "claims",
+        "{ns:p}:claims",
+        "sorted set",
+        "id -> end of the lease in ms",
+        "for ever; ended ones go with the next act on the threat or its departure",
+        "periscope_act",
+    ),
+    KeyKind(
+        "short",
+        "{ns:p}:short",
+        "sorted set",
+        "id -> ms when it entered level 2",
+        "for ever",
+        "12_index.lua",
+    ),
+    KeyKind(
+        "short_rank",
+        "{ns:p}:short_rank",
+        "sorted set",
+        "confidence, last_activity and id as bytes that sort, for level 2",
+        "for ever",
+        "12_index.lua",
+    ),
+    KeyKind(
+        "long",
+        "{ns:p}:long",
+        "sorted set",
+        "id -> ms when it entered level 3; inf while protected",
+        "for ever",
+        "12_index.lua",
+    ),
+    KeyKind(
+        "long_rank",
+        "{ns:p}:long_rank",
+        "sorted set",
+        (
+            "industry ('' for all), then as short_rank; what decays apart from what is "
+            "protected, for level 3"
+        ),
+        "for ever",
+        "12_index.lua",
     ),
     KeyKind(
         "sources",
@@ -67,7 +147,7 @@ KEY_TABLE = (
         "hash",
         "id -> the last words of its sources, for threats with more than one source",
         "as the record",
-        "periscope_ingest",
+        "periscope_ingest_2",
     ),
     KeyKind(
         "ledger",
@@ -75,7 +155,71 @@ KEY_TABLE = (
         "hash",
         "received, added, sightings, duplicates, suppressed, rejected, archived_*, removed",
         "for ever",
-        "periscope_ingest",
+        "periscope_ingest_2, periscope_depart",
+    ),
+    KeyKind(
+        "stubs",
+        "{ns:p}:stubs",
+        "hash",
+        "id -> header, last words and analysts of a threat that departed",
+        "7 days, 100,000 at most (policy)",
+        "periscope_depart, periscope_ingest_2",
+    ),
+    KeyKind(
+        "stub_ages",
+        "{ns:p}:stub_ages",
+        "sorted set",
+        "id -> ms when it departed",
+        "as the stub",
+        "periscope_depart, periscope_ingest_2",
+    ),
+    KeyKind(
+        "removed",
+        "{ns:p}:removed",
+        "hash",
+        "id -> when, and by whom it was removed: it stays out",
+        "until allowed again",
+        "periscope_depart, periscope_act",
+    ),
+    KeyKind(
+        "departures",
+        "{ns:p}:departures",
+        "hash",
+        "batch -> which of its threats departed, until the archive has confirmed",
+        "until confirmed",
+        "periscope_depart, periscope_resolve, periscope_confirm",
+    ),
+    KeyKind(
+        "events",
+        "{ns:p}:events",
+        "stream",
+        "what happened, one entry a call, for whoever follows",
+        "8 MiB (policy), oldest first",
+        "every function that writes",
+    ),
+    KeyKind(
+        "audit",
+        "{ns:p}:audit",
+        "stream",
+        "what analysts did, one entry a call",
+        "until it is in the archive",
+        "periscope_act, periscope_depart, periscope_trim",
+    ),
+    KeyKind(
+        "done",
+        "{ns:p}:done",
+        "hash",
+        "interaction or request id -> what it did and its reply",
+        "24 to 48 hours, 250,000 at most (policy)",
+        "periscope_act",
+    ),
+    KeyKind(
+        "done_before",
+        "{ns:p}:done_before",
+        "hash",
+        "the same of the period before",
+        "as done",
+        "periscope_act",
     ),
     KeyKind(
         "reply",
@@ -83,66 +227,62 @@ KEY_TABLE = (
         "string",
         "the answer to a chunk, so that a repeated one counts once",
         "10 minutes",
-        "periscope_ingest",
-    ),
-    KeyKind(
-        "short_term",
-        "{ns:p}:short",
-        "sorted set",
-        "threats of level 2 (counted; filled by promotion, from a later version on)",
-        "for ever",
-        "periscope_stats reads it",
-    ),
-    KeyKind(
-        "long_term",
-        "{ns:p}:long",
-        "sorted set",
-        "threats of level 3 (counted; filled by promotion, from a later version on)",
-        "for ever",
-        "periscope_stats reads it",
+        "periscope_ingest_2, periscope_act",
     ),
 )
 
+# The keys that each partition has once, in the order in which every function that writes is given
+# them (`partition_keys` in 00_prelude.lua): one order, so that no function has one of its own.
+SINGLE_KEYS = (
+    *("meta", "ledger", "board", "exceptions", "promotable", "claims"),
+    *("short", "short_rank", "long", "long_rank", "sources"),
+    *("stubs", "stub_ages", "removed", "departures", "events", "audit", "done", "done_before"),
+)
 
-@dataclass(frozen=True, slots=True)
+
 class PartitionKeys:
-    """The keys of one partition; `tag` is its hash tag with the braces."""
+    """The keys of one partition; `tag` is its hash tag with the braces.
 
-    number: int
-    tag: bytes
+    `singles` are all keys of SINGLE_KEYS, in that order; each has an attribute of its name as well.
+    """
 
-    @property
-    def meta(self) -> bytes:  # noqa: D102
-        return self.tag + b":meta"
+    __slots__ = ("number", "record_prefix", "singles", "tag", *SINGLE_KEYS)
 
-    @property
-    def board(self) -> bytes:  # noqa: D102
-        return self.tag + b":board"
+    meta: bytes
+    ledger: bytes
+    board: bytes
+    exceptions: bytes
+    promotable: bytes
+    claims: bytes
+    short: bytes
+    short_rank: bytes
+    long: bytes
+    long_rank: bytes
+    sources: bytes
+    stubs: bytes
+    stub_ages: bytes
+    removed: bytes
+    departures: bytes
+    events: bytes
+    audit: bytes
+    done: bytes
+    done_before: bytes
 
-    @property
-    def sources(self) -> bytes:  # noqa: D102
-        return self.tag + b":sources"
-
-    @property
-    def ledger(self) -> bytes:  # noqa: D102
-        return self.tag + b":ledger"
-
-    @property
-    def short_term(self) -> bytes:  # noqa: D102
-        return self.tag + b":short"
-
-    @property
-    def long_term(self) -> bytes:  # noqa: D102
-        return self.tag + b":long"
-
-    @property
-    def record_prefix(self) -> bytes:
-        """What stands before the id in a record's key."""
-        return self.tag + b":t:"
+    def __init__(self, number: int, tag: bytes) -> None:
+        self.number = number
+        self.tag = tag
+        self.singles = tuple(tag + b":" + name.encode() for name in SINGLE_KEYS)
+        for name, key in zip(SINGLE_KEYS, self.singles, strict=True):
+            setattr(self, name, key)
+        self.record_prefix = tag + b":t:"
 
     def record(self, threat_id: bytes) -> bytes:
         """The key of a threat's record."""
         return self.record_prefix + threat_id
+
+    def analysts(self, threat_id: bytes) -> bytes:
+        """The key of what analysts did to a threat."""
+        return self.tag + b":a:" + threat_id
 
     def reply(self, chunk_id: bytes) -> bytes:
         """The key of a chunk's remembered reply."""

@@ -12,11 +12,13 @@ from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from secrets import token_bytes
+from typing import Any
 
 from hiredis import pack_command
 from redis.asyncio.connection import AbstractConnection
 from redis.exceptions import ResponseError
 
+from periscope.acts import ActReply, PackedAct, parse_acts
 from periscope.connection import LOST, RECONNECT_PAUSE_S, honour
 from periscope.errors import BugError
 from periscope.functions import Functions, PolicyMoved, is_missing_function, parse_ingest
@@ -27,23 +29,93 @@ from periscope.models import Outcome
 HEALS = 3
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Chunk:
-    """Reports of one partition that travel, and are stored, together."""
+    """What travels, and is stored, together: entries of one partition."""
 
     keys: PartitionKeys
+    chunk_id: bytes = field(default_factory=lambda: token_bytes(12), kw_only=True)
+    heals: int = field(default=0, kw_only=True)
+
+    @property
+    def size(self) -> int:
+        """How many entries it has."""
+        raise NotImplementedError
+
+    def command(self, functions: Functions, before_id: bytes) -> tuple[Any, ...]:
+        """The call that stores it, once the chunk `before_id` was stored (its own id: none)."""
+        raise NotImplementedError
+
+    def parse(self, reply: Any) -> Any:
+        """What became of its entries, from the server's reply.
+
+        Raises:
+            BugError: this is no reply to such a call.
+        """
+        raise NotImplementedError
+
+
+@dataclass(slots=True, eq=False)
+class ReportChunk(Chunk):
+    """Reports of one partition, and how many rejected ones are to be counted with them."""
+
     reports: Sequence[Packed]
     rejected: int = 0
-    chunk_id: bytes = field(default_factory=lambda: token_bytes(12))
-    heals: int = 0
+
+    @property
+    def size(self) -> int:
+        """How many reports it has."""
+        return len(self.reports)
+
+    def command(self, functions: Functions, before_id: bytes) -> tuple[Any, ...]:
+        """The call of periscope_ingest_2."""
+        return functions.ingest_command(
+            self.keys, self.chunk_id, before_id, self.rejected, self.reports
+        )
+
+    def parse(self, reply: Any) -> list[tuple[int, Outcome]]:
+        """Runs of outcomes."""
+        return parse_ingest(reply, len(self.reports))
+
+
+@dataclass(slots=True, eq=False)
+class ActChunk(Chunk):
+    """Acts on threats of one partition.
+
+    `full` asks for the threats as well; with `first` acts are tried until one is done.
+    """
+
+    acts: Sequence[PackedAct]
+    full: bool = False
+    first: bool = False
+
+    @property
+    def size(self) -> int:
+        """How many acts it has."""
+        return len(self.acts)
+
+    def command(self, functions: Functions, before_id: bytes) -> tuple[Any, ...]:
+        """The call of periscope_act."""
+        keys = self.keys
+        names = [*keys.singles, keys.reply(self.chunk_id), keys.reply(before_id)]
+        for act in self.acts:
+            names += (keys.record(act.threat_id), keys.analysts(act.threat_id))
+        moment = functions.moment
+        head = (functions.rules.packed, moment, int(self.full), int(self.first))
+        payloads = [act.payload for act in self.acts]
+        return ("FCALL", "periscope_act", len(names), *names, *head, *payloads)
+
+    def parse(self, reply: Any) -> list[ActReply]:
+        """A reply for each act."""
+        return parse_acts(reply, len(self.acts))
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What became of a chunk: runs of outcomes, or the error with which the server refused it."""
+    """What became of a chunk: what it parsed to, or the error with which the server refused it."""
 
     chunk: Chunk
-    runs: list[tuple[int, Outcome]]
+    result: Any
     refusal: Exception | None = None
 
 
@@ -64,8 +136,8 @@ class Lane:
 
     @property
     def unanswered(self) -> int:
-        """Reports that were sent and have no answer: their outcome is unknown."""
-        return sum(len(chunk.reports) for chunk in self._unanswered)
+        """Entries that were sent and have no answer: their outcome is unknown."""
+        return sum(chunk.size for chunk in self._unanswered)
 
     async def submit(self, chunk: Chunk) -> None:
         """Send a chunk, first waiting for room. Answers that come meanwhile are kept for `answers`.
@@ -104,7 +176,7 @@ class Lane:
             reply = await self._connection.read_response()
         except ResponseError as exc:
             if not await self._heal(exc):
-                self._answer([], self._functions.explain(exc))
+                self._answer(None, self._functions.explain(exc))
         except LOST as exc:
             await self._reconnect(exc)
         else:
@@ -113,7 +185,7 @@ class Lane:
     async def _take(self, reply: object) -> None:
         chunk = self._unanswered[0]
         try:
-            runs = parse_ingest(reply, len(chunk.reports))
+            result = chunk.parse(reply)
         except BugError as exc:
             # Not an answer to a chunk: whatever follows on this wire cannot be trusted either.
             await self._connection.disconnect(nowait=True)
@@ -122,20 +194,14 @@ class Lane:
                 raise
             await self._reconnect(exc)
         else:
-            self._answer(runs)
+            self._answer(result)
 
-    def _answer(self, runs: list[tuple[int, Outcome]], refusal: Exception | None = None) -> None:
-        self._answers.append(Answer(self._unanswered.popleft(), runs, refusal))
+    def _answer(self, result: Any, refusal: Exception | None = None) -> None:
+        self._answers.append(Answer(self._unanswered.popleft(), result, refusal))
         self._deadline = None
 
     async def _send(self, chunk: Chunk) -> None:
-        command = self._functions.ingest_command(
-            chunk.keys,
-            chunk.chunk_id,
-            self._before(chunk),
-            chunk.rejected,
-            chunk.reports,
-        )
+        command = chunk.command(self._functions, self._before(chunk))
         await honour(self._connection.send_packed_command(pack_command(command)))
 
     def _before(self, chunk: Chunk) -> bytes:
@@ -148,7 +214,7 @@ class Lane:
         for other in self._unanswered:
             if other is chunk:
                 break
-            if other.keys == chunk.keys:
+            if other.keys is chunk.keys:
                 before = other.chunk_id
         return before
 

@@ -16,6 +16,7 @@ class Ledger:
 
     `level_1` to `level_3` are counted from the sets, the rest are counters. `records` and `faults`
     are there after a deep recount only: faults are words of what is wrong, with how often.
+    `archived` are the archive's own counts by reason, where an archive was given to it.
     """
 
     received: int
@@ -32,6 +33,7 @@ class Ledger:
     removed: int
     records: int | None = None
     faults: dict[str, int] = field(default_factory=dict)
+    archived: dict[str, int] | None = None
 
     @property
     def departed(self) -> int:
@@ -52,7 +54,17 @@ class Ledger:
             and self.added == self.in_levels + self.departed
             and self.records in (None, self.in_levels)
             and not self.faults
+            and self.archived in (None, self._expected_archive)
         )
+
+    @property
+    def _expected_archive(self) -> dict[str, int]:
+        counts = {
+            "expired_seen": self.archived_seen,
+            "expired_unseen": self.archived_unseen,
+            "removed": self.removed,
+        }
+        return {reason: count for reason, count in counts.items() if count}
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import IntEnum, StrEnum
 from typing import Annotated, Any, NamedTuple
 
 import msgspec
-
-from periscope.policy import Policy
-from periscope.scoring import Explanation, explain, score
 
 MAX_ID_BYTES = 512
 MAX_CONTENT_BYTES = 64 * 1024
@@ -69,6 +65,39 @@ class Action(StrEnum):
     DISMISS = "dismiss"
     MONITOR = "monitor"
     INVESTIGATE = "investigate"
+
+
+class Decision(StrEnum):
+    """The outcome that an analyst gives a threat; it closes it. `duplicate` names its target."""
+
+    TRUE_POSITIVE_IMPACT = "true_positive_impact"
+    TRUE_POSITIVE_NO_IMPACT = "true_positive_no_impact"
+    BENIGN_EXPECTED = "benign_expected"
+    FALSE_POSITIVE_LOGIC = "false_positive_logic"
+    FALSE_POSITIVE_DATA = "false_positive_data"
+    DUPLICATE = "duplicate"
+    INCONCLUSIVE = "inconclusive"
+
+    @property
+    def number(self) -> int:
+        """1 to 7: what the record's header holds (0 is none)."""
+        return DECISIONS.index(self) + 1
+
+    @property
+    def withdraws(self) -> bool:
+        """Does it say that the threat is none (false positive or benign)?"""
+        return 3 <= self.number <= 5
+
+
+DECISIONS = tuple(Decision)
+
+
+class MemoryType(StrEnum):
+    """What a threat of level 2 or 3 stands for."""
+
+    VALIDATED = "validated"
+    FALSE_POSITIVE = "false_positive"
+    PATTERN = "pattern"
 
 
 class Report(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -141,93 +170,3 @@ def to_datetime(moment_ms: int) -> datetime:
     """Milliseconds since 1970 as an aware UTC datetime, exact to the millisecond."""
     seconds, ms = divmod(moment_ms, 1000)
     return datetime.fromtimestamp(seconds, UTC).replace(microsecond=ms * 1000)
-
-
-@dataclass(frozen=True, slots=True)
-class Threat:
-    """One threat as it stood at `as_of`; reading it has no side effect.
-
-    Fields ending in `_ms` are integer milliseconds since 1970, UTC; the same names without the
-    suffix are aware datetimes.
-    """
-
-    threat_id: str
-    severity: Severity
-    level: Level
-    status: Status
-    home: Level | None
-    interactions: int
-    escalations: int
-    dismissals: int
-    views: int
-    analysts: int
-    sightings: int
-    consolidations: int
-    confidence: float
-    revision: int
-    first_seen_ms: int
-    last_activity_ms: int
-    as_of_ms: int
-    content: str
-    metadata: dict[str, Any]
-    source: str
-    observed_at_ms: int | None
-    policy: Policy = field(repr=False, compare=False)
-
-    @property
-    def first_seen(self) -> datetime:
-        """When the engine first stored it."""
-        return to_datetime(self.first_seen_ms)
-
-    @property
-    def last_activity(self) -> datetime:
-        """Its last interaction or sighting, or its arrival."""
-        return to_datetime(self.last_activity_ms)
-
-    @property
-    def as_of(self) -> datetime:
-        """The server's time at which it was read."""
-        return to_datetime(self.as_of_ms)
-
-    @property
-    def observed_at(self) -> datetime | None:
-        """When its source says that it happened, if the source says so."""
-        return None if self.observed_at_ms is None else to_datetime(self.observed_at_ms)
-
-    @property
-    def score(self) -> float:
-        """Its score at `as_of`, between 0 and 1 under the default policy (DESIGN 2)."""
-        return score(self.policy, self.severity, self.interactions, self.escalations, self.age_ms)
-
-    @property
-    def age_ms(self) -> int:
-        """Milliseconds from its last activity to `as_of`; never negative."""
-        return max(0, self.as_of_ms - self.last_activity_ms)
-
-    def explain(self) -> Explanation:
-        """The score as its four terms, each with its input and weight."""
-        return explain(self.policy, self.severity, self.interactions, self.escalations, self.age_ms)
-
-
-@dataclass(frozen=True, slots=True)
-class Page:
-    """A stretch of a ranking that stands still at `as_of`.
-
-    `next_cursor` is None on the last page; `total` counts all matches when the page was read.
-    """
-
-    items: list[Threat]
-    next_cursor: str | None
-    as_of_ms: int
-    total: int
-
-    @property
-    def as_of(self) -> datetime:
-        """The server's time for which the whole walk is ranked."""
-        return to_datetime(self.as_of_ms)
-
-    def __iter__(self) -> Iterator[Threat]:
-        return iter(self.items)
-
-    def __len__(self) -> int:
-        return len(self.items)

@@ -2,93 +2,28 @@
 
 from __future__ import annotations
 
-import asyncio
-import logging
-import os
 from collections.abc import AsyncIterable, AsyncIterator, Iterable
-from contextlib import AsyncExitStack
-from pathlib import Path
-from secrets import token_bytes
-from types import TracebackType
-from typing import Any, Self
+from dataclasses import replace
+from typing import Any
 
-import msgspec
-
-from periscope.connection import Connections, ServerFacts
-from periscope.engine import Engine
-from periscope.errors import SettingInvalid, StoreDamaged, StoreFull, UsageError
-from periscope.functions import Functions, RankQuery, Rules
-from periscope.intake import Intake
-from periscope.keys import Keyspace
+from periscope.archive import Archive, AuditEntry
+from periscope.desk import AnalystsDesk
+from periscope.errors import UsageError
+from periscope.functions import RankQuery
+from periscope.knowledge import normal_industry
 from periscope.ledger import Ledger, Stats
-from periscope.models import BatchResult, Outcome, Page, Report, Severity, Threat
+from periscope.models import BatchResult, Outcome, Report, Severity, Status
 from periscope.policy import Policy
-from periscope.queries import Queries, score_query, severity_query
-from periscope.server import EmbeddedServer
-from periscope.settings import Settings
-
-log = logging.getLogger("periscope")
+from periscope.queries import hot_query, score_query, severity_query, status_query
+from periscope.threat import Page, Threat
+from periscope.work import Event, PromotionStats, SweepStats
 
 
-class Periscope:
+class Periscope(AnalystsDesk):
     """One database of threats. Use as `async with Periscope.open() as p:`.
 
     All methods are safe to call concurrently. Cancelling one call harms no other.
     """
-
-    def __init__(self, settings: Settings) -> None:
-        self.settings = settings
-        self._stack = AsyncExitStack()
-        self._server: EmbeddedServer | None = None
-        self._facts: ServerFacts | None = None
-        self._state = "new"
-
-    @classmethod
-    def open(cls, url: str | None = None, namespace: str | None = None, **options: Any) -> Self:
-        """Describe a database; it is reached on `async with` (or `await p.start()`).
-
-        Without a URL (and without PERISCOPE_URL) it is the embedded server in the data directory:
-        started on first use, shared by processes, stopped by the last to leave. `options` are the
-        settings of `periscope.settings`.
-
-        Raises:
-            SettingInvalid: an option or PERISCOPE_ variable is unknown or does not fit.
-        """
-        return cls(Settings.load(url=url, namespace=namespace, **options))
-
-    async def start(self) -> Self:
-        """Reach the server (or start it), check it, load the function library, read the policy.
-
-        Raises:
-            StoreError: one line that says what is wrong with the server and what to do.
-        """
-        if self._state != "new":
-            raise UsageError(f"this database is {self._state}; open another one")
-        self._state = "open"
-        self._home = (os.getpid(), asyncio.get_running_loop())
-        try:
-            await self._start()
-        except BaseException:
-            await self.close()
-            raise
-        return self
-
-    async def close(self) -> None:
-        """Give everything back; the last to leave an embedded server stops it. Idempotent."""
-        # Shielded: a cancelled close would leave the embedded server with a user that is gone.
-        self._state = "closed"
-        await asyncio.shield(self._stack.aclose())
-
-    async def __aenter__(self) -> Self:
-        return await self.start()
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        exc: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        await self.close()
 
     async def add_threats_batch(self, reports: Iterable[Any] | AsyncIterable[Any]) -> BatchResult:
         """Take in reports (dicts or `Report`) from any iterable of any length, in bounded memory.
@@ -179,13 +114,124 @@ class Periscope:
         """
         return self._queries.walk(RankQuery())
 
+    async def get_by_status(
+        self, status: Status | str, cursor: str | None = None, count: int = 100
+    ) -> Page:
+        """A page of level 1 threats of one status, ranked; see `get_active_paginated`."""
+        return await self._queries.page(status_query(status), cursor, count)
+
+    async def get_hot_threats(
+        self, min_interactions: int = 3, cursor: str | None = None, count: int = 100
+    ) -> Page:
+        """A page of the queue with at least so many interactions (1 to 10), ranked."""
+        return await self._queries.page(hot_query(min_interactions), cursor, count)
+
+    async def get_overdue(
+        self, severity: Severity | str | None = None, cursor: str | None = None, count: int = 100
+    ) -> Page:
+        """A page of open, unseen threats past their response target, the longest overdue first.
+
+        `total` is counted for the first page of a walk, as of its moment.
+        """
+        return await self._knowledge.overdue(severity, cursor, count)
+
+    async def get_short_term(self, cursor: str | None = None, count: int = 100) -> Page:
+        """A page of level 2 by confidence, then last activity, then id, all falling."""
+        return await self._knowledge.level(2, "", cursor, count)
+
+    async def get_long_term(
+        self, industry: str | None = None, cursor: str | None = None, count: int = 100
+    ) -> Page:
+        """A page of level 3 by confidence as decayed by now, then last activity, then id.
+
+        `industry` is matched with the report's metadata `industry` or `industries` (text or a list,
+        in any case). On the floor of the decay the threat that decayed less comes first.
+        """
+        return await self._knowledge.level(3, normal_industry(industry), cursor, count)
+
+    async def promote_eligible_threats(self) -> PromotionStats:
+        """Promote every threat that is latched and that nobody holds, with the score of its latch.
+
+        Any number of processes may do so at once; each threat is promoted once.
+        """
+        return await self._keeping.promote()
+
+    async def sweep(self, archive: Archive) -> SweepStats:
+        """One pass over all that time has overtaken: archived and let go of, or settled home.
+
+        What is touched meanwhile stays. Safe to repeat, and for any number of processes at once.
+
+        Raises:
+            ArchiveMismatch: this is not the archive of this database.
+        """
+        return await self._keeping.sweep(archive)
+
+    async def remove(
+        self, archive: Archive, threat_id: str, analyst_id: str, note: str = ""
+    ) -> None:
+        """Take a threat out, whatever its level: archived first; its id stays out until allowed.
+
+        Raises:
+            ThreatUnknown: no such threat.
+        """
+        await self._keeping.remove(archive, threat_id, analyst_id, note)
+
+    async def erase(self, archive: Archive, threat_id: str, analyst_id: str) -> int:
+        """Remove a threat and blank all that the archive says of it; how many rows were blanked.
+
+        Ids, times and counts stay, so that the ledger balances; the erasing is in the audit trail.
+        """
+        return await self._keeping.erase(archive, threat_id, analyst_id, self._engine)
+
+    async def resolve_departures(self, archive: Archive) -> int:
+        """Settle what crashed processes left between archive and store; rows made final."""
+        return await self._keeping.resolve(archive)
+
+    async def archive_audit(self, archive: Archive) -> int:
+        """Move the audit trail into the archive, then trim it; how many acts were moved."""
+        return await self._keeping.archive_audit(archive)
+
+    async def adopt_archive(self, archive: Archive) -> None:
+        """Make this the database's archive, if it has none yet.
+
+        Raises:
+            ArchiveMismatch: it has another one.
+        """
+        await self._keeping.adopt(archive)
+
+    async def get_recent_audit(self, most: int = 1000) -> list[AuditEntry]:
+        """The newest acts that are not in the archive yet (`most` calls each), oldest first."""
+        return await self._keeping.recent_audit(most)
+
+    def events(self, since: str | None = None) -> AsyncIterator[Event]:
+        """Follow what happens, for ever; `since` is the `position` of the last event one has seen.
+
+        Without it only what happens from now on. Partitions are merged by time.
+
+        Raises:
+            EventsLost: older events are no longer kept; read the state anew.
+        """
+        return self._events.follow(since)
+
+    async def note(self, name: str, expected: str, value: str) -> str:
+        """Set a note on the database if it says `expected` ('' for nothing); what it says now."""
+        return await self._knowledge.note(name, expected, value)
+
+    async def get_holdings(self) -> dict[str, int]:
+        """What else is held: promotable, claims, stubs, remembered ids, bytes of both streams."""
+        return await self._knowledge.holdings()
+
     async def get_stats(self) -> Stats:
         """Counts by status and severity, the unseen, the levels and the ledger."""
         return await self._queries.stats()
 
-    async def get_ledger(self, *, deep: bool = False) -> Ledger:
-        """The conservation law; `deep` recounts every record (slow, for a quiet database)."""
-        return await self._queries.ledger(deep=deep)
+    async def get_ledger(self, *, deep: bool = False, archive: Archive | None = None) -> Ledger:
+        """The conservation law; `deep` recounts every record (slow, for a quiet database).
+
+        With an archive its rows are counted as well: they must be what the ledger says departed.
+        """
+        found = await self._queries.ledger(deep=deep)
+        return found if archive is None else replace(found, archived=await archive.counts())
 
     async def get_policy(self) -> Policy:
         """The policy in force."""
@@ -195,11 +241,15 @@ class Periscope:
     async def set_policy(self, policy: Policy) -> Policy:
         """Put a policy in force for all processes; the next read anywhere ranks by it.
 
+        `decay_per_day` orders the long-term ranks, so it changes only while nothing there decays.
+
         Raises:
             UsageError: somebody else changed it at the same moment; look, and try again.
         """
         if type(policy) is not Policy:
             raise UsageError(f"a policy must be a Policy, not {type(policy).__name__}")
+        if policy.decay_per_day != self.functions.rules.policy.decay_per_day:
+            await self._refuse_while_fading()
         revision = self.functions.rules.revision
         done, _ = await self.functions.set_policy(self.settings.namespace, revision, policy)
         await self.refresh()
@@ -209,105 +259,10 @@ class Periscope:
             )
         return policy
 
-    @property
-    def server(self) -> ServerFacts:
-        """Kind, version and effective durability of the server, as found at the start."""
-        if self._facts is None:
-            raise SettingInvalid("not started: use `async with Periscope.open() as p:`")
-        return self._facts
-
-    @property
-    def _engine(self) -> Engine:
-        self._check_open()
-        return self._changes
-
-    @property
-    def _queries(self) -> Queries:
-        self._check_open()
-        return self._reads
-
-    def _check_open(self) -> None:
-        """Connections belong to one process and one event loop; others would read their replies."""
-        if self._state != "open":
-            raise UsageError(f"this database is {self._state}: use `async with Periscope.open()`")
-        if self._home != (os.getpid(), asyncio.get_running_loop()):
-            raise UsageError("this database was opened in another process or event loop")
-
-    async def _start(self) -> None:
-        url = self.settings.url or await self._embedded_url()
-        connections = Connections(url, self.settings)
-        self._stack.push_async_callback(connections.close)
-        if self._server is not None:
-            connections.revive = self._revive
-        self._facts = await connections.examine()
-        self.functions = Functions(connections, Rules(Policy(), 0))
-        await self.functions.load()
-        secret, partitions = await self._read_control()
-        self._secret = secret
-        self.keyspace = Keyspace.of(self.settings.namespace, partitions)
-        self.functions.refresh = self.refresh
-        await self._prepare()
-        self._changes = Engine(
-            self.functions, self.keyspace, Intake(secret), self.settings, self._check_room
-        )
-        self._reads = Queries(self.functions, self.keyspace, secret)
-        log.info("opened %s, settings %s", connections.shown_url, self.settings.shown())
-
-    async def _embedded_url(self) -> str:
-        self._server = await EmbeddedServer.join(
-            self.settings.data_path, durability=self.settings.durability
-        )
-        self._stack.push_async_callback(self._server.leave)
-        return self._server.url
-
-    async def _revive(self) -> Path:
-        assert self._server is not None  # noqa: S101 - set before this is handed out
-        await self._server.revive()
-        return self._server.socket_path
-
-    async def _read_control(self) -> tuple[bytes, int]:
-        wanted = self.settings.partitions
-        control = await self.functions.control(
-            self.settings.namespace, wanted or 1, token_bytes(16)
-        )
-        if wanted not in (0, control.partitions):
-            raise SettingInvalid(
-                f"partitions is {wanted}, but this database has {control.partitions}; "
-                "leave the setting out"
-            )
-        self._take_policy(control.policy, control.policy_revision)
-        return control.secret, control.partitions
-
-    async def _read_control_again(self) -> None:
-        """The control key as it is now; written anew, as this process knows it, if it was lost."""
-        count = len(self.keyspace.partitions)
-        control = await self.functions.control(self.settings.namespace, count, self._secret)
-        if (control.partitions, control.secret) != (count, self._secret):
-            raise StoreDamaged("the database was replaced by another one; start this program again")
-        self._take_policy(control.policy, control.policy_revision)
-
-    async def refresh(self) -> None:
-        """Read the policy in force anew and bring every partition up to it. Safe to repeat."""
-        await self._read_control_again()
-        await self._prepare()
-
-    async def _prepare(self) -> None:
-        for keys in self.keyspace.partitions:
-            await self.functions.prepare(keys)
-
-    def _take_policy(self, encoded: bytes, revision: int) -> None:
-        try:
-            policy = msgspec.json.decode(encoded, type=Policy)
-        except (msgspec.DecodeError, SettingInvalid) as exc:
-            raise StoreDamaged(f"the stored policy cannot be read: {exc}") from None
-        self.functions.rules = Rules(policy, revision)
-
-    def _check_room(self) -> None:
-        if self._server is None or not self.settings.min_free_mb:
-            return
-        free_mb = self._server.free_bytes() >> 20
-        if free_mb < self.settings.min_free_mb:
-            raise StoreFull(
-                f"only {free_mb:,} MiB free in {self.settings.data_path}, less than "
-                f"min_free_mb ({self.settings.min_free_mb:,}); no new reports until there is room"
+    async def _refuse_while_fading(self) -> None:
+        fading = await self._knowledge.fading()
+        if fading:
+            raise UsageError(
+                f"decay_per_day cannot change while {fading:,} long-term threats decay: "
+                "it orders their ranks; let them age out, or reopen them"
             )

@@ -3,29 +3,32 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Iterable, Sequence
 from dataclasses import dataclass, replace
 from heapq import merge
 from itertools import islice
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple
 
-from redis.exceptions import RedisError
-
-from periscope import cursor as cursors
-from periscope.connection import LOST
 from periscope.cursor import Cursor
-from periscope.errors import CursorStale, StoreDamaged, UsageError
-from periscope.functions import Functions, PolicyMoved, Position, Ranked, RankQuery, Rules
-from periscope.header import read_threat
-from periscope.keys import Keyspace, PartitionKeys
+from periscope.errors import UsageError
+from periscope.functions import Position, Ranked, RankQuery
+from periscope.keys import PartitionKeys
 from periscope.ledger import Ledger, Stats, add_up
-from periscope.models import SEVERITIES, Page, Severity, Threat
+from periscope.models import SEVERITIES, STATUSES, Severity, Status
+from periscope.policy import INTERACTIONS_CAP
+from periscope.reader import (
+    MAX_PAGE,
+    STRETCH,
+    Reader,
+    check_count,
+    check_same_policy,
+    encoded,
+    padded,
+)
+from periscope.rules import Rules
+from periscope.threat import Page, Threat
 
-MAX_PAGE = 1000
-STRETCH = 250  # threats of one call: what a server does within a few milliseconds at worst
 DEEP_BATCH = 500
-ATTEMPTS = 3
-T = TypeVar("T")
 _SPAN = 2**42
 
 
@@ -49,47 +52,39 @@ class _Stretch:
     total: int
 
 
-class Queries:
-    """Reads of one database."""
-
-    def __init__(self, functions: Functions, keyspace: Keyspace, secret: bytes) -> None:
-        self._functions = functions
-        self._keyspace = keyspace
-        self._secret = secret
+class Queries(Reader):
+    """Reads of the queue, of threats by id, and of the ledger."""
 
     async def threats(self, ids: Iterable[str]) -> list[Threat]:
         """The known ones among `ids`, in the order given, each as often as asked for."""
-        keyed = [_encoded(threat_id) for threat_id in ids]
+        keyed = [encoded(threat_id) for threat_id in ids]
 
         async def read(rules: Rules) -> dict[bytes, Threat]:
             found: dict[bytes, Threat] = {}
             as_of_ms: int | None = None
-            for keys, members in self._by_partition(keyed).items():
-                as_of_ms = await self._fetch(keys, rules, members, as_of_ms, found)
+            for keys, members in self.by_partition(keyed).items():
+                as_of_ms = await self.fetch(keys, rules, members, as_of_ms, found)
             return found
 
-        found = await self._steady(read)
+        found = await self.steady(read)
         return [found[threat_id] for threat_id in keyed if threat_id in found]
 
     async def exists(self, threat_id: str) -> bool:
         """Is there a record of it, whatever its level?"""
-        key_bytes = _encoded(threat_id)
+        key_bytes = encoded(threat_id)
         if not key_bytes:
             return False
         key = self._keyspace.partition_of(key_bytes).record(key_bytes)
-        return bool(await self._run("EXISTS", key))
+        return bool(await self.run("EXISTS", key))
 
     async def page(self, query: RankQuery, cursor: str | None, count: int) -> Page:
         """A page of the live ranking; see `Periscope.get_active_paginated`."""
-        _check_count(count, MAX_PAGE)
-        if cursor is None:
-            return await self._gather(query, count, None)
-        walk = await self._resume(query, cursor)
-        return await self._gather(query, count, walk)
+        check_count(count, MAX_PAGE)
+        return await self._gather(query, count, await self.resume(_query_of(query), cursor))
 
     async def top(self, limit: int) -> list[Threat]:
         """The first `limit` of the queue, ranked as of one instant."""
-        _check_count(limit, None)
+        check_count(limit, None)
         return (await self._gather(RankQuery(), limit, None)).items
 
     async def walk(self, query: RankQuery, count: int = 500) -> AsyncIterator[Threat]:
@@ -108,7 +103,7 @@ class Queries:
         async def read(_: Rules) -> Stats:
             return add_up([await self._functions.stats(keys) for keys in self._keyspace.partitions])
 
-        return await self._steady(read)
+        return await self.steady(read)
 
     async def ledger(self, *, deep: bool = False) -> Ledger:
         """The conservation law; deep recounts every record against its board."""
@@ -119,77 +114,36 @@ class Queries:
         records = 0
         for keys in self._keyspace.partitions:
             records += await self._recount(keys, faults)
+            await self._compare_ranks(keys, faults)
         return replace(stats.ledger, records=records, faults=faults)
-
-    async def _steady(self, read: Callable[[Rules], Awaitable[T]]) -> T:
-        """Read under one policy from start to end; begin anew when it changes meanwhile."""
-        for _ in range(ATTEMPTS):
-            rules = self._functions.rules
-            try:
-                return await read(rules)
-            except PolicyMoved as exc:
-                moved = exc
-                await self._functions.refresh()
-        raise moved
-
-    async def _run(self, *command: bytes | str | int) -> Any:
-        connections = self._functions.connections
-        try:
-            return await connections.run(*command)
-        except (RedisError, *LOST) as exc:
-            raise connections.explain(exc) from exc
 
     async def _gather(self, query: RankQuery, count: int, walk: Cursor | None) -> Page:
         async def read(rules: Rules) -> Page:
-            if walk is not None and walk.policy_revision != rules.revision:
-                raise CursorStale("the policy changed during this walk; start again without it")
+            check_same_policy(walk, rules)
             return await self._gather_under(rules, query, count, walk)
 
-        return await self._steady(read)
+        return await self.steady(read)
 
     async def _gather_under(
         self, rules: Rules, query: RankQuery, count: int, walk: Cursor | None
     ) -> Page:
         """The next `count` of a ranking that stands still, in stretches that delay nobody."""
-        after = walk.position if walk else None
+        after = Position(*walk.position) if walk else None
         as_of_ms = walk.as_of_ms if walk else None
         items: list[Threat] = []
         while True:
             ask = min(STRETCH, count - len(items))
             stretch = await self._stretch(rules, query, ask, as_of_ms, after)
-            items += await self._read_all(rules, stretch)
+            entries = [(entry.threat_id, entry.record) for entry in stretch.entries]
+            items += await self.complete(rules, stretch.as_of_ms, entries)
             if not stretch.more or len(items) >= count:
                 break
             as_of_ms, after = stretch.as_of_ms, _position(stretch.entries[-1])
-        token = self._token(rules, query, stretch) if stretch.more else None
+        token = None
+        if stretch.more:
+            position = _position(stretch.entries[-1])
+            token = self.token(rules, stretch.as_of_ms, _query_of(query), position)
         return Page(items, token, stretch.as_of_ms, stretch.total)
-
-    async def _fetch(
-        self,
-        keys: PartitionKeys,
-        rules: Rules,
-        ids: Sequence[bytes],
-        as_of_ms: int | None,
-        found: dict[bytes, Threat],
-    ) -> int | None:
-        done = 0
-        while done < len(ids):
-            asked = ids[done : done + STRETCH]
-            now_ms, records = await self._functions.threats(keys, rules, asked, as_of_ms)
-            as_of_ms = now_ms if as_of_ms is None else as_of_ms
-            for threat_id, record in zip(asked, records, strict=False):
-                if record:
-                    found[threat_id] = read_threat(threat_id, record, as_of_ms, rules.policy)
-            done += len(records)
-        return as_of_ms
-
-    def _by_partition(self, ids: Iterable[bytes]) -> dict[PartitionKeys, list[bytes]]:
-        sorted_out: dict[PartitionKeys, list[bytes]] = {}
-        for threat_id in dict.fromkeys(ids):
-            if threat_id:
-                keys = self._keyspace.partition_of(threat_id)
-                sorted_out.setdefault(keys, []).append(threat_id)
-        return sorted_out
 
     async def _stretch(
         self,
@@ -221,45 +175,11 @@ class Queries:
 
     def _entries(self, part: Ranked) -> list[_Entry]:
         # The scores are the server's: this machine's exp() might round differently.
-        records: list[bytes | None] = [*part.records]
-        records += [None] * (len(part.places) - len(records))
+        records = padded(part.records, len(part.places))
         return [
             _Entry(score, place % _SPAN, threat_id, place, record)
             for (threat_id, place, score), record in zip(part.places, records, strict=True)
         ]
-
-    async def _read_all(self, rules: Rules, stretch: _Stretch) -> list[Threat]:
-        """Threats of the entries; records that the reply was cut before are fetched now."""
-        cut = [entry.threat_id for entry in stretch.entries if entry.record is None]
-        fetched: dict[bytes, Threat] = {}
-        for keys, members in self._by_partition(cut).items():
-            await self._fetch(keys, rules, members, stretch.as_of_ms, fetched)
-        if len(fetched) < len(cut):
-            raise StoreDamaged("the board names a threat that has no record; see `ledger --deep`")
-        return [
-            fetched[entry.threat_id]
-            if entry.record is None
-            else read_threat(entry.threat_id, entry.record, stretch.as_of_ms, rules.policy)
-            for entry in stretch.entries
-        ]
-
-    async def _resume(self, query: RankQuery, cursor: str) -> Cursor:
-        """The walk of a cursor; another process may know of a newer policy than this one."""
-        walk = cursors.decode(cursor, self._secret, query=query)
-        if walk.policy_revision != self._functions.rules.revision:
-            await self._functions.refresh()
-        return walk
-
-    def _token(self, rules: Rules, query: RankQuery, stretch: _Stretch) -> str:
-        position = _position(stretch.entries[-1])
-        cursor = Cursor(
-            cursors.VERSION,
-            rules.revision,
-            stretch.as_of_ms,
-            cursors.query_of(query),
-            *position,
-        )
-        return cursors.encode(cursor, self._secret)
 
     async def _recount(self, keys: PartitionKeys, faults: dict[str, int]) -> int:
         """Check every record of a partition against its board, and every place against a record."""
@@ -267,9 +187,20 @@ class Queries:
         async for ids in self._scan_ids(keys):
             records += len(ids)
             await self._judge(keys, ids, faults)
-        async for ids in self._scan_board(keys):
-            await self._judge(keys, ids, faults, only=("NO_RECORD",))
+        for place in (keys.board, keys.short, keys.long, keys.exceptions, keys.promotable):
+            async for ids in self._scan_set(place):
+                await self._judge(keys, ids, faults, only=("NO_RECORD",))
         return records
+
+    async def _compare_ranks(self, keys: PartitionKeys, faults: dict[str, int]) -> None:
+        """Has each rank as many members as its level?"""
+        found = (
+            await self.run("ZCARD", keys.short_rank),
+            await self.run("ZLEXCOUNT", keys.long_rank, b"[\0", b"(\1"),
+        )
+        levels = [await self.run("ZCARD", keys.short), await self.run("ZCARD", keys.long)]
+        if (wrong := sum(abs(a - b) for a, b in zip(found, levels, strict=True))) > 0:
+            faults["RANKS_DIFFER"] = faults.get("RANKS_DIFFER", 0) + wrong
 
     async def _judge(
         self,
@@ -287,7 +218,7 @@ class Queries:
         pattern = b"".join(b"\\" + bytes((c,)) if c in b"*?[]\\" else bytes((c,)) for c in prefix)
         at, seen = 0, set[bytes]()
         while True:
-            at, names = await self._run("SCAN", at, "MATCH", pattern + b"*", "COUNT", DEEP_BATCH)
+            at, names = await self.run("SCAN", at, "MATCH", pattern + b"*", "COUNT", DEEP_BATCH)
             fresh = [name[len(prefix) :] for name in names if name not in seen]
             seen.update(names)
             if fresh:
@@ -295,10 +226,10 @@ class Queries:
             if not at:
                 return
 
-    async def _scan_board(self, keys: PartitionKeys) -> AsyncIterator[list[bytes]]:
+    async def _scan_set(self, key: bytes) -> AsyncIterator[list[bytes]]:
         at = 0
         while True:
-            at, places = await self._run("ZSCAN", keys.board, at, "COUNT", DEEP_BATCH)
+            at, places = await self.run("ZSCAN", key, at, "COUNT", DEEP_BATCH)
             members = [place[0] if isinstance(place, tuple) else place for place in places]
             if members:
                 yield members
@@ -333,26 +264,39 @@ def score_query(lowest: float, highest: float) -> RankQuery:
     return RankQuery(lowest=float(lowest), highest=float(highest))
 
 
+def status_query(status: Status | str) -> RankQuery:
+    """The query for one status of level 1.
+
+    Raises:
+        UsageError: no such status.
+    """
+    try:
+        return RankQuery(status=STATUSES.index(Status(status)))
+    except ValueError:
+        known = ", ".join(STATUSES)
+        raise UsageError(f"unknown status {status!r}; use one of {known}") from None
+
+
+def hot_query(min_interactions: int) -> RankQuery:
+    """The query for open threats with so many interactions at least.
+
+    Raises:
+        UsageError: not from 1 to 10, which is as far as the board counts.
+    """
+    if type(min_interactions) is not int or not 1 <= min_interactions <= INTERACTIONS_CAP:
+        raise UsageError(f"min_interactions must be a whole number from 1 to {INTERACTIONS_CAP}")
+    return RankQuery(interactions=min_interactions)
+
+
+def _query_of(query: RankQuery) -> tuple[Any, ...]:
+    """A query as a cursor holds it."""
+    bounds = (query.lowest, query.highest, query.interactions)
+    return ("queue", query.status, query.severity, *bounds)
+
+
 def _rank_key(entry: _Entry) -> tuple[float, int, bytes]:
     return entry[:3]
 
 
 def _position(entry: _Entry) -> Position:
     return Position(entry.place, entry.threat_id)
-
-
-def _encoded(threat_id: str) -> bytes:
-    """The id as bytes; what cannot be an id is the id of no threat."""
-    if not isinstance(threat_id, str):
-        raise UsageError(f"a threat id must be text, not {type(threat_id).__name__}")
-    try:
-        return threat_id.encode()
-    except UnicodeEncodeError:
-        return b""
-
-
-def _check_count(count: int, most: int | None) -> None:
-    if isinstance(count, bool) or not isinstance(count, int):
-        raise UsageError(f"count must be a whole number, not {type(count).__name__}")
-    if not 1 <= count <= (most or 2**31):
-        raise UsageError(f"count must be from 1 to {most or 2**31:,}; walk the pages for more")

@@ -14,6 +14,9 @@ if TYPE_CHECKING:
     from periscope.models import Severity
 
 
+_DAY_MS = 24 * 60 * 60 * 1000
+
+
 class Term(NamedTuple):
     """One term of a score: `value = weight * factor`, and the input the factor came from."""
 
@@ -69,6 +72,12 @@ def score(
 ) -> float:
     """Return the score of DESIGN 2 as a double, equal to the server's bit for bit."""
     return explain(policy, severity, interactions, escalations, age_ms).score
+
+
+def decayed(policy: Policy, confidence: float, age_ms: int) -> float:
+    """The confidence of an unprotected level 3 threat after `age_ms` (DESIGN 2, closed form)."""
+    days = max(0, age_ms) / _DAY_MS
+    return float(max(policy.decay_floor, confidence * policy.decay_per_day**days))
 
 
 def _term(name: str, weight: float, factor: float, given: str) -> Term:

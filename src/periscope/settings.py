@@ -90,6 +90,21 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
         _help("Free disk space (MiB) below which the embedded server refuses new reports.", ge=0),
     ] = 512
 
+    archive: Annotated[
+        str | None,
+        _help(
+            "Archive of what departed: a file, or postgresql://... where several hosts share one "
+            "(default: archive-<namespace>.db in the data directory).",
+            secret=True,
+        ),
+    ] = None
+    archive_keep_days: Annotated[
+        int, _help("Days for which the archive keeps what departed; 0: for ever.", ge=0, le=36_500)
+    ] = 0
+    analyst: Annotated[
+        str | None, _help("Who acts on the command line (default: the login name).")
+    ] = None
+
     @classmethod
     def load(cls, environ: Mapping[str, str] | None = None, /, **given: Any) -> Self:
         """Settings from the environment, overridden by `given` (None means not given).
@@ -108,8 +123,17 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
 
     def shown(self) -> dict[str, Any]:
         """Effective values for logs and `stats`, secrets hidden."""
-        hidden = {"url": hide_password(self.url) if self.url else None}
+        hidden = {
+            name: hide_password(value)
+            for name, value in (("url", self.url), ("archive", self.archive))
+            if value
+        }
         return {**msgspec.structs.asdict(self), **hidden}
+
+    @property
+    def archive_place(self) -> str | Path:
+        """Where the archive is: a URL, or a file."""
+        return self.archive or self.data_path / f"archive-{self.namespace}.db"
 
     @property
     def data_path(self) -> Path:

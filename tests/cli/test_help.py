@@ -13,7 +13,8 @@ from pathlib import Path
 import pytest
 from cyclopts import App
 
-from periscope.cli.app import COMMANDS, ROOT_EXAMPLES, SERVER, build
+from periscope.cli.app import build
+from periscope.cli.commands import COMMANDS, ROOT_EXAMPLES, SERVER
 from tests.cli.conftest import ROOT, Program
 
 PAGE = (ROOT / "docs" / "reference" / "commands.md").read_text()
@@ -51,13 +52,20 @@ def shell(place: Path, tmp_path: Path) -> dict[str, str]:
     return {**program.environment, "PATH": path}
 
 
+@pytest.mark.timeout(300)  # some forty programs, one after the other
 def test_the_examples_run(shell: dict[str, str]) -> None:
     lines = [*ROOT_EXAMPLES, *(line for command in COMMANDS for line in command.examples)]
     for line in lines:
         if any(word in line for word in NOT_HERE):
             continue
         done = subprocess.run(
-            ["sh", "-c", line], env=shell, cwd=ROOT, capture_output=True, text=True, check=False
+            ["sh", "-c", line],
+            env=shell,
+            cwd=ROOT,
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
         )
         assert (done.returncode, done.stderr) == (0, ""), line
 
@@ -102,9 +110,9 @@ def test_completion_can_be_installed(held: Program, tmp_path: Path) -> None:
 def test_help_imports_no_command() -> None:
     code = (
         "import sys, periscope.cli.app as a; a.build(); "
-        "print([m for m in sys.modules if m.startswith('periscope.cli.')])"
+        "print(sorted(m for m in sys.modules if m.startswith('periscope.cli.')))"
     )
     done = subprocess.run(
         [sys.executable, "-c", code], env=Program().environment, capture_output=True, check=True
     )
-    assert done.stdout.decode().strip() == "['periscope.cli.app']"
+    assert done.stdout.decode().strip() == "['periscope.cli.app', 'periscope.cli.commands']"

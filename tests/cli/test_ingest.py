@@ -163,5 +163,5 @@ def test_a_lost_server_ends_the_run_and_says_what_was_done(held: Program) -> Non
         server.stop()
     assert done.code == 1
     line = done.err.splitlines()[-1]
-    assert "sending the same reports again is safe" in line
+    assert "sending the same again is safe" in line
     assert f"({figures(done.out)['added']} committed" in line

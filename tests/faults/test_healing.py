@@ -21,7 +21,7 @@ from periscope import (
 )
 from periscope.connection import honour
 from periscope.intake import Intake
-from periscope.lane import Chunk, Lane
+from periscope.lane import Lane, ReportChunk
 from periscope.library import ensure_library
 from tests.conftest import OpenHere
 from tests.support.servers import ServerProcess, free_port
@@ -53,10 +53,10 @@ async def test_a_chunk_never_overtakes_one_that_was_refused(periscope: Periscope
     async with p.functions.connections.lease(1) as connection:
         lane = Lane(p.functions, connection, 8, 1)
         await client.execute_command("FUNCTION", "FLUSH")
-        await lane.submit(Chunk(keys, [intake.one(GOOD | {"content": "older"})]))
+        await lane.submit(ReportChunk(keys, [intake.one(GOOD | {"content": "older"})]))
         await client.ping()
         await ensure_library(client)
-        await lane.submit(Chunk(keys, [intake.one(GOOD | {"content": "newer"})]))
+        await lane.submit(ReportChunk(keys, [intake.one(GOOD | {"content": "newer"})]))
         await lane.drain()
         assert [answer.refusal for answer in lane.answers()] == [None, None]
     threat = await p.get_threat("t")

@@ -7,10 +7,13 @@ from typing import Any
 import pytest
 
 from periscope import BatchInterrupted, BugError, Periscope, StoreDamaged, StoreUnsuitable
+from periscope.acts import parse_acts
+from periscope.calls import Calls
 from periscope.functions import parse_ingest
 from periscope.header import FORMAT, HEADER_BYTES
 from tests.conftest import OpenHere
 
+NOW = 1_790_000_000_000
 KNOWN = [{"threat_id": f"t{i}", "content": "before", "severity": "LOW"} for i in range(3)]
 CHANGED = [
     {"threat_id": "new-1", "content": "x", "severity": "HIGH"},
@@ -128,7 +131,7 @@ async def test_a_body_that_is_no_report_is_told(periscope: Periscope) -> None:
     (keys,) = periscope.keyspace.partitions
     client = periscope.functions.connections.client
     await client.setrange(keys.record(b"t"), HEADER_BYTES, b"!")
-    with pytest.raises(StoreDamaged, match="body of threat b't'"):
+    with pytest.raises(StoreDamaged, match="body of threat 't'"):
         await periscope.get_threat("t")
 
 
@@ -141,6 +144,39 @@ async def test_a_flushed_store_is_prepared_again(periscope: Periscope) -> None:
 
 
 async def test_unknown_replies_are_bugs() -> None:
-    for reply, expected in (([1, b"3x"], 3), ([1, b"3a"], 4), ([1, b""], 1), (b"OK", 1), (7, 1)):
-        with pytest.raises(BugError, match="periscope_ingest answered"):
+    for reply, expected in (([1, b"3z"], 3), ([1, b"3a"], 4), ([1, b""], 1), (b"OK", 1), (7, 1)):
+        with pytest.raises(BugError, match="periscope_ingest_2 answered"):
             parse_ingest(reply, expected)
+
+
+ACTS = [[1, [b"MAYBE"]], [1, [b"DONE", b"DONE"]], [1, [[b"PERHAPS", b"", b"", b""]]], b"OK", [1]]
+
+
+@pytest.mark.parametrize("reply", ACTS)
+async def test_unknown_replies_to_acts_are_bugs(reply: Any) -> None:
+    with pytest.raises(BugError, match="periscope_act answered"):
+        parse_acts(reply, 1)
+
+
+@pytest.mark.parametrize(
+    ("name", "reply"),
+    [
+        ("promote", [NOW, [b"MAYBE"]]),
+        ("promote", [NOW, []]),
+        ("settle", [NOW, [b"DONE", b"DONE"]]),
+        ("depart", [NOW, b"x"]),
+        ("depart", [NOW, b"dd"]),
+    ],
+)
+async def test_unknown_replies_of_workers_functions_are_bugs(
+    periscope: Periscope, monkeypatch: pytest.MonkeyPatch, name: str, reply: Any
+) -> None:
+    async def answer(*_: Any, **__: Any) -> Any:
+        return reply
+
+    functions, (keys,) = periscope.functions, periscope.keyspace.partitions
+    batch: list[Any] = ["batch", [(b"t", 1)]] if name == "depart" else [[b"t"]]
+    with monkeypatch.context() as patched:
+        patched.setattr(functions, "call", answer)
+        with pytest.raises(BugError):
+            await getattr(Calls(functions), name)(keys, functions.rules, *batch)

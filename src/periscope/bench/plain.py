@@ -17,10 +17,10 @@ from typing import NamedTuple
 
 from hiredis import pack_command
 
+from periscope.batch import CHUNK_ENTRIES
 from periscope.bench.effort import Effort
 from periscope.bench.stand import Stand
 from periscope.bench.threats import Item, blocks, report
-from periscope.engine import CHUNK_REPORTS
 from periscope.errors import BugError
 from periscope.header import FORMAT, HEADER_BYTES, NO_SOURCE, REPORT_BYTES, Header, pack_header
 from periscope.intake import Intake
@@ -32,11 +32,12 @@ SPAN = 2**42
 
 
 class Entry(NamedTuple):
-    """What is stored of a threat: its record, and its place on the board."""
+    """What is stored of a threat: its record, its place on the board, and among the exceptions."""
 
     threat_id: bytes
     record: bytes
     place: int
+    exception: int | None = None
 
 
 class PlainChunk(NamedTuple):
@@ -82,14 +83,20 @@ def place_of(severity: int, escalations: int, interactions: int, last_activity_m
 def chunks(keys: PartitionKeys, entries: Iterable[Entry]) -> Iterator[PlainChunk]:
     """The entries as chunks of plain commands."""
     source = iter(entries)
-    while part := list(islice(source, CHUNK_REPORTS)):
+    while part := list(islice(source, CHUNK_ENTRIES)):
         words: list[bytes] = []
+        exceptions: list[bytes] = []
         commands = []
-        for threat_id, record, place in part:
+        for threat_id, record, place, exception in part:
             commands.append(_packed("SET", keys.record(threat_id), record, "NX"))
             words += (b"%d" % place, threat_id)
+            if exception is not None:
+                exceptions += (b"%d" % exception, threat_id)
         commands.append(_packed("ZADD", keys.board, *words))
         replies = b"+OK\r\n" * len(part) + b":%d\r\n" % len(part)
+        if exceptions:
+            commands.append(_packed("ZADD", keys.exceptions, *exceptions))
+            replies += b":%d\r\n" % (len(exceptions) // 2)
         yield PlainChunk(len(part), b"".join(commands), replies)
 
 
@@ -117,6 +124,7 @@ async def fill_plainly(stand: Stand, first: int, count: int) -> Effort:
         now_ms = time.time_ns() // 1_000_000
         entries = arrivals([report(number) for number in block], now_ms)
         effort.add(await send(stand, list(chunks(stand.keys, entries))))
+        await stand.count_added(len(entries))
     return effort
 
 

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import get_args
 
 from periscope.bench.effort import Effort
-from periscope.bench.figures import Figure, figure, pairs
+from periscope.bench.figures import Figure
 from periscope.bench.plain import fill_plainly
 from periscope.bench.plan import Plan
 from periscope.bench.profiling import profiled
+from periscope.bench.rates import Rates, rate_figure, runs
 from periscope.bench.stand import Stand, stand
 from periscope.bench.threats import report
 from periscope.bench.work import ingest, ingest_known
@@ -24,19 +25,6 @@ RESIDENT_BATCH = 100_000
 Job = Callable[[Stand], Awaitable[Effort]]
 
 
-class Rates:
-    """The runs of one kind of work: a rate for each, and the effort of all."""
-
-    def __init__(self) -> None:
-        self.samples: list[float] = []
-        self.effort = Effort()
-
-    def note(self, count: int, effort: Effort) -> None:
-        """Keep a run that took in `count` reports."""
-        self.samples.append(count / effort.wall_s)
-        self.effort.add(effort)
-
-
 async def on_fresh(job: Job, durability: Durability = "durable") -> Effort:
     """Do a job on a server of its own."""
     async with stand(durability) as fresh:
@@ -47,7 +35,7 @@ async def limit_row(plan: Plan) -> list[Figure]:
     """Packed records as plain commands."""
     rates = {durability: Rates() for durability in get_args(Durability)}
     job = partial(fill_plainly, first=0, count=plan.scale)
-    async for _ in _runs(plan, "limit"):
+    for _ in runs(plan, "limit"):
         for durability, of in rates.items():
             of.note(plan.scale, await on_fresh(job, durability))
     return [_rate_figure(plan, "limit", PLAIN, of, on=name) for name, of in rates.items()]
@@ -61,7 +49,7 @@ async def ingest_row(plan: Plan) -> list[Figure]:
     figures = []
     for durability in get_args(Durability):
         rates = {name: Rates() for name in _jobs(plan)}
-        async for _ in _runs(plan, f"ingest, {durability}"):
+        for _ in runs(plan, f"ingest, {durability}"):
             for name, job in _jobs(plan).items():
                 rates[name].note(plan.scale, await on_fresh(job, durability))
         figures += _ingest_figures(plan, rates, durability)
@@ -77,7 +65,7 @@ async def resident_row(plan: Plan) -> list[Figure]:
     async with stand() as full:
         await fill_plainly(full, 0, plan.scale)
         first = plan.scale
-        async for _ in _runs(plan, "ingest-resident"):
+        for _ in runs(plan, "ingest-resident"):
             empty.note(count, await on_fresh(partial(ingest, first=0, count=count)))
             resident.note(count, await ingest(full, first, count))
             first += count
@@ -91,7 +79,7 @@ async def durability_row(plan: Plan) -> list[Figure]:
     """Acknowledged when fsynced, against acknowledged when in memory, in turns."""
     durable, fast = Rates(), Rates()
     job = partial(ingest, first=0, count=plan.scale)
-    async for _ in _runs(plan, "durability"):
+    for _ in runs(plan, "durability"):
         fast.note(plan.scale, await on_fresh(job, "fast"))
         durable.note(plan.scale, await on_fresh(job, "durable"))
     return [
@@ -116,12 +104,6 @@ async def _ingest_changed(on: Stand, count: int) -> Effort:
     return await ingest(on, 0, count, partial(report, edition=1))
 
 
-async def _runs(plan: Plan, row: str) -> AsyncIterator[int]:
-    for run in range(plan.runs):
-        plan.say(f"{row}: {plan.scale:,}, run {run + 1} of {plan.runs}")
-        yield run
-
-
 def _ingest_figures(plan: Plan, rates: dict[str, Rates], durability: str) -> list[Figure]:
     limit, new = rates.pop("limit"), rates.pop("new")
     known = [
@@ -144,14 +126,4 @@ def _rate_figure(
     to: Rates | None = None,
     on: str | None = None,
 ) -> Figure:
-    return figure(
-        row,
-        what,
-        plan.scale,
-        UNIT,
-        rates.samples,
-        on=on,
-        ratios=pairs(rates.samples, to.samples) if to else (),
-        ratio_to=ratio_to,
-        effort=rates.effort,
-    )
+    return rate_figure(plan, row, what, UNIT, rates, ratio_to, to, on)

@@ -10,10 +10,12 @@ from periscope.bench.boards import fill
 from periscope.bench.figures import Figure, figure
 from periscope.bench.plan import Plan
 from periscope.bench.stand import Stand, stand
+from periscope.bench.stop_work import Trial, trials
 from periscope.bench.threats import report, threat_id
 from periscope.bench.work import ingest, ingest_known
 from periscope.periscope import Periscope
 
+PREFIX = "periscope_"
 LARGE_CONTENT_BYTES = 2000  # 500 of these are a chunk of about 1 MiB
 LARGE_REPORTS = 5_000
 
@@ -31,6 +33,24 @@ async def stop_row(plan: Plan) -> list[Figure]:
     figures += await _timed(plan, prepare, _reads("read", plan.calls // 10))
     prepare = partial(_fill_large, count=min(plan.scale, LARGE_REPORTS))
     figures += await _timed(plan, prepare, _reads("large reports, read", plan.calls // 10))
+    for trial in trials(plan.scale):
+        figures += await _tried(plan, trial)
+    return figures
+
+
+async def _tried(plan: Plan, trial: Trial) -> list[Figure]:
+    """Analysts' and workers' calls, by the function that each of them is."""
+    figures = []
+    async with stand() as on:
+        plan.say(f"stop: {plan.scale:,}, {', '.join(trial.jobs)}")
+        await trial.prepare(on)
+        for what, job in trial.jobs.items():
+            await on.record_calls()
+            await job(on)
+            for name, calls in sorted((await on.recorded_by_name()).items()):
+                if name.startswith(PREFIX):
+                    told = f"{what}: {name.removeprefix(PREFIX)}"
+                    figures.append(figure("stop", told, plan.scale, "ms", calls))
     return figures
 
 
@@ -42,7 +62,7 @@ async def _timed(plan: Plan, prepare: Job, jobs: dict[str, Job]) -> list[Figure]
         await on.record_calls()
         for what, job in jobs.items():
             await job(on)
-            calls = await on.recorded_calls("periscope_")
+            calls = await on.recorded_calls(PREFIX)
             figures.append(figure("stop", what, plan.scale, "ms", calls))
     return figures
 

@@ -6,10 +6,13 @@ from collections.abc import Sequence
 
 from periscope.bench.plan import Row
 from periscope.bench.row_ingest import durability_row, ingest_row, limit_row, resident_row
+from periscope.bench.row_interactions import interactions_row
 from periscope.bench.row_memory import memory_row
 from periscope.bench.row_pages import pages_row
+from periscope.bench.row_promote import promote_row
 from periscope.bench.row_queries import queries_row
 from periscope.bench.row_stop import stop_row
+from periscope.bench.row_sweep import sweep_row
 from periscope.errors import UsageError
 
 ROWS: dict[str, Row] = {
@@ -20,6 +23,9 @@ ROWS: dict[str, Row] = {
     "queries": queries_row,
     "pages": pages_row,
     "memory": memory_row,
+    "interactions": interactions_row,
+    "promote": promote_row,
+    "sweep": sweep_row,
     "stop": stop_row,
 }
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Literal, NamedTuple
 
+HUNDRED_THOUSAND = 100_000
 MILLION = 1_000_000
 
 
@@ -42,6 +43,12 @@ TARGETS = (
     Target("queries", "top-100, server, growth", "ratio", "<=", 1.10),
     Target("pages", "last pages", "ratio", "<=", 1.50),
     Target("memory", "beyond the body", "median", "<=", 260, " bytes", least_scale=MILLION),
+    Target("interactions", "200 callers", "ratio", ">=", 4.0),
+    # The cost of promotion must not depend on what else is there.
+    Target("promote", "among the scale", "ratio", "<=", 1.25, least_scale=HUNDRED_THOUSAND),
+    Target("promote", "each call", "highest", "<=", 5.0, " ms"),
+    Target("promote", "100 eligible", "median", "<=", 20.0, " ms"),
+    Target("sweep", "each call", "highest", "<=", 5.0, " ms"),
     Target("stop", None, "highest", "<=", 5.0, " ms"),
 )
 

@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from periscope.cli.figures import moment
 
 if TYPE_CHECKING:
+    from periscope.archive import AuditEntry, Departure
     from periscope.ledger import Ledger, Stats
-    from periscope.models import Page, Threat
     from periscope.scoring import Explanation
+    from periscope.threat import Page, Threat
+    from periscope.work import Claim, Desk
 
 Document = dict[str, Any]
 
 _AS_THEY_ARE = (
     *("interactions", "escalations", "dismissals", "views", "analysts", "sightings"),
-    *("consolidations", "confidence", "revision"),
+    *("consolidations", "confidence", "entry_confidence", "validated", "withdrawn"),
+    *("latched", "protected", "overdue", "revision"),
 )
 
 
@@ -34,9 +38,14 @@ def threat(one: Threat) -> Document:
         "level": int(one.level),
         "status": one.status.value,
         "home": None if one.home is None else int(one.home),
+        "outcome": None if one.outcome is None else one.outcome.value,
+        "memory_type": one.memory_type.value,
         **{name: getattr(one, name) for name in _AS_THEY_ARE},
         **times("first_seen", one.first_seen_ms),
         **times("last_activity", one.last_activity_ms),
+        **times("entered", one.entered_ms),
+        **times("consolidated", one.consolidated_ms),
+        **times("due", one.due_ms),
         **times("observed_at", one.observed_at_ms),
         **times("as_of", one.as_of_ms),
         "source": one.source,
@@ -79,3 +88,70 @@ def stats(one: Stats) -> Document:
         "unseen": one.unseen,
         "ledger": ledger(one.ledger),
     }
+
+
+def claim(one: Claim) -> Document:
+    """Return who has a threat until when."""
+    return {
+        "threat_id": one.threat_id,
+        "analyst_id": one.analyst_id,
+        "token": one.token,
+        **times("until", one.until_ms),
+    }
+
+
+def desk(one: Desk) -> Document:
+    """Return who holds a threat, and what each analyst did to it last."""
+    return {
+        "claim": None if one.claim is None else claim(one.claim),
+        "acts": [
+            {
+                "analyst_id": act.analyst_id,
+                "action": act.action,
+                **times("at", act.at_ms),
+                "interactions": act.interactions,
+                "interaction_id": act.interaction_id or None,
+            }
+            for act in one.acts
+        ],
+    }
+
+
+_OF_A_DEPARTURE = (
+    *("threat_id", "reason", "severity", "source", "title", "level", "interactions"),
+    *("escalations", "dismissals", "views", "sightings", "analysts", "consolidations"),
+    *("confidence", "outcome", "actor", "note", "erased"),
+)
+
+
+def departure(row: int | None, one: Departure) -> Document:
+    """Return one departure without the record itself; `row` is its number in the archive."""
+    return {
+        "row": row,
+        **{name: getattr(one, name) for name in _OF_A_DEPARTURE},
+        **times("departed_at", one.departed_at_ms),
+        **times("first_seen", one.first_seen_ms),
+        **times("last_activity", one.last_activity_ms),
+    }
+
+
+def audit_entry(one: AuditEntry) -> Document:
+    """Return one act on record; `detail` is what the act says besides, as an object or null."""
+    return {
+        **times("at", one.at_ms),
+        "action": one.action,
+        "threat_id": one.threat_id,
+        "analyst_id": one.analyst_id,
+        "request_id": one.request_id,
+        "detail": detail(one),
+        "erased": one.erased,
+        "entry": f"{one.partition}:{one.stream_id}:{one.position}",
+    }
+
+
+def detail(one: AuditEntry) -> Any:
+    """Return an entry's detail, decoded; None if it has none, its text if it is no JSON."""
+    try:
+        return json.loads(one.detail) if one.detail else None
+    except ValueError:
+        return one.detail

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 from cyclopts import Parameter
 
 from periscope.cli import documents, output
+from periscope.cli.archives import archive_of
 from periscope.cli.options import ANY_STORE, FOR_PEOPLE, OutputOptions, StoreOptions
 from periscope.cli.text import safe
 
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from rich.text import Text
 
     from periscope.ledger import Ledger
+    from periscope.periscope import Periscope
 
 IN = ("added", "sightings", "duplicates", "suppressed", "rejected")
 WHERE = ("level_1", "level_2", "level_3", "archived_seen", "archived_unseen", "removed")
@@ -26,19 +28,27 @@ async def ledger(
     *,
     deep: Annotated[
         bool,
-        Parameter(help="Count every record again; slow, for a quiet database.", show_default=False),
+        Parameter(
+            help="Count every record again, and the archive; slow, for a quiet database.",
+            show_default=False,
+        ),
     ] = False,
     store: StoreOptions = ANY_STORE,
     out: OutputOptions = FOR_PEOPLE,
 ) -> int:
     """Prove that nothing was lost."""
     async with store.open() as periscope:
-        found = await periscope.get_ledger(deep=deep)
+        found = await (_recounted(periscope) if deep else periscope.get_ledger())
     if out.as_json:
         output.show_json(documents.ledger(found))
     else:
         output.show(*_parts(found))
     return 0 if found.balanced else 1
+
+
+async def _recounted(periscope: Periscope) -> Ledger:
+    async with archive_of(periscope) as archive:
+        return await periscope.get_ledger(deep=True, archive=archive)
 
 
 def _parts(found: Ledger) -> Iterator[Text]:
@@ -48,6 +58,9 @@ def _parts(found: Ledger) -> Iterator[Text]:
     yield from _sum("added", found.added, {name: getattr(found, name) for name in WHERE})
     if found.records is not None:
         yield from _sum("records", found.records, {"in levels": found.in_levels})
+    if found.archived is not None:
+        archived = {name.replace("_", " "): number for name, number in found.archived.items()}
+        yield from _sum("departed", found.departed, archived or {"in the archive": 0})
     for word, often in found.faults.items():
         yield Text(f"fault {safe(word)}: {often:,}", style="bold red")
     if found.balanced:

@@ -2,29 +2,23 @@
 
 from __future__ import annotations
 
-import shlex
-from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated
 
-from cyclopts import Group, Parameter, validators
+from cyclopts import Group, Parameter
 
-from periscope.cli import documents, output
-from periscope.cli.figures import count as counted
-from periscope.cli.figures import moment
 from periscope.cli.options import ANY_STORE, FOR_PEOPLE, OutputOptions, StoreOptions
+from periscope.cli.paging import FIRST_PAGE, PageOptions, ReadPage, Walk
+from periscope.cli.words import chosen
 from periscope.errors import UsageError
+from periscope.models import Status
 
 if TYPE_CHECKING:
-    from periscope.models import Page
     from periscope.periscope import Periscope
 
 PART = Group("Which threats", sort_key=10)
-STREAM_PAGE = 500
 LOWEST, HIGHEST = -1e6, 1e6
 """Bounds beyond any score, for a range that is open on one side."""
-
-ReadPage = Callable[[str | None, int], Awaitable["Page"]]
 
 
 @Parameter(name="*")
@@ -35,6 +29,14 @@ class FilterOptions:
     severity: Annotated[
         str | None,
         Parameter(name="--severity", group=PART, help="Only this: CRITICAL, HIGH, MEDIUM or LOW."),
+    ] = None
+    status: Annotated[
+        str | None,
+        Parameter(
+            name="--status",
+            group=PART,
+            help="Only this of level 1: open, dismissed, snoozed or closed.",
+        ),
     ] = None
     score: Annotated[
         str | None,
@@ -58,17 +60,25 @@ class FilterOptions:
         Raises:
             UsageError: they contradict each other, or the range is none.
         """
-        bounds = (self.minimum, self.maximum)
-        if self.score is not None:
-            if bounds != (None, None):
-                raise UsageError("--score says the same as --min and --max; give one of them")
-            bounds = _range(self.score)
-        if bounds == (None, None):
-            return Part(severity=self.severity)
+        bounds = self._bounds()
+        if sum((self.severity is not None, self.status is not None, bounds != (None, None))) > 1:
+            raise UsageError("--severity, --status and scores cannot be combined; give one of them")
         if self.severity is not None:
-            raise UsageError("--severity and scores cannot be combined; give one of them")
+            return Part(severity=self.severity)
+        if self.status is not None:
+            return Part(status=chosen(Status, self.status, "--status"))
+        if bounds == (None, None):
+            return Part()
         low, high = bounds
         return Part(scores=(LOWEST if low is None else low, HIGHEST if high is None else high))
+
+    def _bounds(self) -> tuple[float | None, float | None]:
+        bounds = (self.minimum, self.maximum)
+        if self.score is None:
+            return bounds
+        if bounds != (None, None):
+            raise UsageError("--score says the same as --min and --max; give one of them")
+        return _range(self.score)
 
 
 EVERYTHING = FilterOptions()
@@ -77,44 +87,24 @@ EVERYTHING = FilterOptions()
 async def listing(
     *,
     wanted: FilterOptions = EVERYTHING,
-    cursor: Annotated[
-        str | None,
-        Parameter(help="Go on where a page ended: its next cursor.", allow_leading_hyphen=True),
-    ] = None,
-    count: Annotated[
-        int, Parameter(help="Threats a page.", validator=validators.Number(gte=1, lte=1000))
-    ] = 100,
-    everything: Annotated[
-        bool,
-        Parameter(
-            name="--all",
-            help="Stream all pages; with --json one line a threat.",
-            show_default=False,
-        ),
-    ] = False,
+    paging: PageOptions = FIRST_PAGE,
     store: StoreOptions = ANY_STORE,
     out: OutputOptions = FOR_PEOPLE,
 ) -> int:
     """Go through the queue page by page."""
     part = wanted.part()
     async with store.open() as periscope:
-        read = part.reader(periscope)
-        if everything:
-            await _stream(read, cursor, as_json=out.as_json)
-            return 0
-        page = await read(cursor, count)
-    if out.as_json:
-        output.show_json(documents.page(page))
-    else:
-        _print(page, part, count, store)
+        walk = Walk(["list", *part.words()], part.reader(periscope))
+        await walk.go(paging, store, out)
     return 0
 
 
 @dataclass(frozen=True)
 class Part:
-    """A part of the queue; at most one of the two is set."""
+    """A part of the queue, or of level 1; at most one of the three is set."""
 
     severity: str | None = None
+    status: Status | None = None
     scores: tuple[float, float] | None = None
 
     def reader(self, periscope: Periscope) -> ReadPage:
@@ -122,6 +112,9 @@ class Part:
         if self.severity is not None:
             wanted = self.severity
             return lambda cursor, count: periscope.get_by_severity(wanted, cursor, count)
+        if self.status is not None:
+            status = self.status
+            return lambda cursor, count: periscope.get_by_status(status, cursor, count)
         if self.scores is not None:
             low, high = self.scores
             return lambda cursor, count: periscope.get_by_score_range(low, high, cursor, count)
@@ -131,6 +124,8 @@ class Part:
         """Return the options that say the same."""
         if self.severity is not None:
             return ["--severity", self.severity]
+        if self.status is not None:
+            return ["--status", self.status.value]
         if self.scores is None:
             return []
         low, high = self.scores
@@ -150,62 +145,3 @@ def _range(text: str) -> tuple[float | None, float | None]:
         raise UsageError(
             f"--score {text} is no range; write it as 0.7..1.0, 0.7.. or ..0.5"
         ) from None
-
-
-async def _pages(read: ReadPage, cursor: str | None) -> AsyncIterator[Page]:
-    while True:
-        page = await read(cursor, STREAM_PAGE)
-        yield page
-        if (cursor := page.next_cursor) is None:
-            return
-
-
-async def _stream(read: ReadPage, cursor: str | None, *, as_json: bool) -> None:
-    """All pages; memory stays that of one."""
-    if as_json:
-        async for page in _pages(read, cursor):
-            lines = [output.as_json(documents.threat(one)) + "\n" for one in page.items]
-            output.write("".join(lines))
-    else:
-        await _stream_table(read, cursor)
-
-
-async def _stream_table(read: ReadPage, cursor: str | None) -> None:
-    from periscope.cli.queue import QueueTable
-
-    table, rank = None, 1
-    async for page in _pages(read, cursor):
-        if table is None:
-            width, plain = output.console().width, output.is_plain()
-            table = QueueTable(page.items, width, ranks=page.total, plain=plain)
-            output.show_lines([table.header()])
-        if page.items:
-            output.show_lines(table.rows(page.items, rank))
-        rank += len(page.items)
-
-
-def _print(page: Page, part: Part, count: int, store: StoreOptions) -> None:
-    from rich.text import Text
-
-    from periscope.cli.queue import QueueTable
-
-    summary = f"{len(page):,} of {counted(page.total, 'threat')}, as of {moment(page.as_of_ms)}"
-    if not page.items:
-        output.write(f"{summary}\n")
-        return
-    table = QueueTable(page.items, output.console().width, plain=output.is_plain())
-    output.show_lines([table.header(), *table.rows(page.items), Text(summary, style="dim")])
-    if page.next_cursor is not None:
-        output.write(f"Next page: {_next_command(page.next_cursor, part, count, store)}\n")
-
-
-def _next_command(cursor: str, part: Part, count: int, store: StoreOptions) -> str:
-    """Return the command for the next page; a URL may hold a password and is left out."""
-    words = ["periscope", "list", *part.words(), "--count", str(count)]
-    if store.data_dir is not None:
-        words += ["--data-dir", store.data_dir]
-    if store.namespace is not None:
-        words += ["--namespace", store.namespace]
-    if store.url is not None:
-        words += ["--url", "..."]
-    return shlex.join([*words, f"--cursor={cursor}"])

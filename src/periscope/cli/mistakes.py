@@ -15,7 +15,7 @@ from cyclopts.exceptions import (
     UnusedCliTokensError,
 )
 
-from periscope.cli.app import COMMANDS
+from periscope.cli.commands import COMMANDS
 
 
 def explain(exc: CycloptsError) -> str:

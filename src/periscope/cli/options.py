@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Group, Parameter
 
-from periscope.errors import SettingInvalid
+from periscope.errors import SettingInvalid, UsageError
 
 if TYPE_CHECKING:
     from periscope.periscope import Periscope
     from periscope.settings import Settings
 
+ACTING = Group("Who and how", sort_key=20)
 STORE = Group("Store", sort_key=80)
 OUTPUT = Group("Output", sort_key=90)
 
@@ -91,5 +92,41 @@ class StoreOptions:
         return Periscope(self.settings())
 
 
+@Parameter(name="*")
+@dataclass(frozen=True)
+class AnalystOptions:
+    """Who acts."""
+
+    analyst: Annotated[
+        str | None,
+        Parameter(
+            name="--analyst",
+            group=ACTING,
+            help="Who acts; without it PERISCOPE_ANALYST, else your login name.",
+            metavar="NAME",
+        ),
+    ] = None
+
+    def name(self, settings: Settings) -> str:
+        """Return the analyst's id: the option, the setting, or the login name.
+
+        Raises:
+            UsageError: the system does not know who is logged in.
+        """
+        if self.analyst is not None:
+            return self.analyst
+        return settings.analyst or _login_name()
+
+
+def _login_name() -> str:
+    from getpass import getuser
+
+    try:
+        return getuser()
+    except (KeyError, OSError, ImportError):
+        raise UsageError("who acts? give --analyst NAME, or set PERISCOPE_ANALYST") from None
+
+
+MYSELF = AnalystOptions()
 ANY_STORE = StoreOptions()
 FOR_PEOPLE = OutputOptions()

@@ -10,7 +10,8 @@ from rich.text import Text
 
 from periscope.cli.figures import age, bar
 from periscope.cli.text import first_line, fit, safe, width_of
-from periscope.models import Severity, Threat
+from periscope.models import Severity
+from periscope.threat import Threat
 
 GAP = 2
 MIN_TITLE = 16
@@ -42,6 +43,10 @@ class Column:
     right: bool = False
 
 
+Columns = Callable[[int, bool], list[Column]]
+"""Makes columns, for a width of the ids and for terminals with or without block characters."""
+
+
 def title(threat: Threat) -> str:
     """Return its title, else the first line of its content, else its id; safe."""
     given = threat.metadata.get("title")
@@ -57,15 +62,24 @@ def severity_style(severity: Severity) -> str:
 class QueueTable:
     """Rows of one width for one screen; the same columns whatever page comes.
 
-    `ranks` is how high ranks get, `sample` some of the threats: their ids decide a width.
+    `ranks` is how high ranks get, `sample` some of the threats: their ids decide a width;
+    `columns` makes the columns between the rank and the edge.
     """
 
     def __init__(
-        self, sample: Sequence[Threat], width: int, *, ranks: int = 0, plain: bool = False
+        self,
+        sample: Sequence[Threat],
+        width: int,
+        *,
+        ranks: int = 0,
+        plain: bool = False,
+        columns: Columns | None = None,
     ) -> None:
         self._plain = plain
         digits = max(MIN_RANK, len(str(ranks)))
-        self._columns = _fitting(_columns(sample, width, digits, plain=plain), width)
+        rank = Column("#", digits, lambda rank, _: Cell(str(rank), "dim"), right=True)
+        others = (columns or queue_columns)(id_width(sample, width), plain)
+        self._columns = _fitting([rank, *others], width)
         fixed = sum(column.width + GAP for column in self._columns if column.width)
         self._title_width = max(1, width - fixed)
 
@@ -92,18 +106,25 @@ class QueueTable:
         return line
 
 
-def _columns(sample: Sequence[Threat], width: int, digits: int, *, plain: bool) -> list[Column]:
+def queue_columns(id_cells: int, plain: bool) -> list[Column]:
+    """Return the columns of the queue, for ids of that width."""
     return [
-        Column("#", digits, lambda rank, _: Cell(str(rank), "dim"), right=True),
         Column("SCORE", 5, lambda _, threat: Cell(f"{threat.score:.3f}")),
         Column("", 6, lambda _, threat: Cell(bar(threat.score, 6, plain=plain), "blue"), rank=5),
-        Column("SEVERITY", 8, lambda _, threat: _severity(threat), rank=2),
-        Column("S", 1, lambda _, threat: _letter(threat)),
+        *severity_columns(),
         Column("TITLE", 0, lambda _, threat: Cell(title(threat))),
         Column("SOURCE", 12, lambda _, threat: Cell(safe(threat.source)), rank=4),
-        Column("ID", _id_width(sample, width), lambda _, threat: Cell(safe(threat.threat_id))),
+        Column("ID", id_cells, lambda _, threat: Cell(safe(threat.threat_id))),
         Column("AGE", 4, lambda _, threat: Cell(age(threat.age_ms)), right=True),
         Column("INT/ESC/SEE", 11, lambda _, threat: Cell(_counts(threat), "dim"), rank=3),
+    ]
+
+
+def severity_columns() -> list[Column]:
+    """Return the severity as a word, and as the letter that stands for it where it is narrow."""
+    return [
+        Column("SEVERITY", 8, lambda _, threat: _severity(threat), rank=2),
+        Column("S", 1, lambda _, threat: _letter(threat)),
     ]
 
 
@@ -119,7 +140,8 @@ def _counts(threat: Threat) -> str:
     return f"{threat.interactions}/{threat.escalations}/{threat.sightings}"
 
 
-def _id_width(sample: Sequence[Threat], width: int) -> int:
+def id_width(sample: Sequence[Threat], width: int) -> int:
+    """Return how many cells the ids get."""
     longest = max((width_of(safe(one.threat_id)) for one in sample), default=MIN_ID)
     return max(MIN_ID, min(longest, MAX_ID, width // 3))
 

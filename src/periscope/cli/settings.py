@@ -32,6 +32,8 @@ def _rows(effective: Settings, store: StoreOptions) -> Iterator[dict[str, Any]]:
     shown = effective.shown()
     if shown["data_dir"] is None:
         shown["data_dir"] = str(effective.data_path)
+    if shown["archive"] is None:
+        shown["archive"] = str(effective.archive_place)
     for name, kind, default, text, secret in describe():
         yield {
             "name": name,

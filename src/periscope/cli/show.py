@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
@@ -10,7 +11,8 @@ from cyclopts import Parameter
 from periscope.cli import documents, output
 from periscope.cli.figures import age, bar, moment
 from periscope.cli.options import ANY_STORE, FOR_PEOPLE, OutputOptions, StoreOptions
-from periscope.cli.text import fit, safe, safe_lines
+from periscope.cli.standing import LABEL_CELLS, fact, standing
+from periscope.cli.text import safe, safe_lines
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -18,13 +20,35 @@ if TYPE_CHECKING:
     from rich.console import RenderableType
     from rich.text import Text
 
-    from periscope.models import Threat
+    from periscope.periscope import Periscope
     from periscope.scoring import Term
+    from periscope.threat import Threat
+    from periscope.work import Desk
 
-LEVELS = {1: "1 (working)", 2: "2 (short-term)", 3: "3 (long-term)"}
 BAR_CELLS = 20
-LABEL_CELLS = 16
 COUNTS = ("interactions", "escalations", "dismissals", "views", "analysts", "sightings")
+
+
+@dataclass(frozen=True)
+class Look:
+    """A threat with its desk: who holds it, and who did what."""
+
+    threat: Threat
+    desk: Desk
+
+    @classmethod
+    async def at(cls, periscope: Periscope, threat_id: str) -> Look | None:
+        """Look at a threat; None if there is none of this id."""
+        threat = await periscope.get_threat(threat_id)
+        return None if threat is None else cls(threat, await periscope.get_desk(threat_id))
+
+    def document(self) -> documents.Document:
+        """Return everything as JSON."""
+        return {
+            **documents.threat(self.threat),
+            "explanation": documents.explanation(self.threat.explain()),
+            "desk": documents.desk(self.desk),
+        }
 
 
 async def show_threat(
@@ -38,21 +62,27 @@ async def show_threat(
 ) -> int:
     """Show everything about one threat."""
     async with store.open() as periscope:
-        threat = await periscope.get_threat(threat_id)
-    if threat is None:
+        look = await Look.at(periscope, threat_id)
+    if look is None:
         output.complain(f"no threat {threat_id!r}", "NotFound", json_wanted=out.as_json)
         return 1
     if out.as_json:
-        explained = documents.explanation(threat.explain())
-        output.show_json({**documents.threat(threat), "explanation": explained})
+        output.show_json(look.document())
     else:
-        output.show(*_parts(threat))
+        show(look)
     return 0
 
 
-def _parts(threat: Threat) -> Iterator[RenderableType]:
+def show(look: Look) -> None:
+    """Print all of it for people."""
+    output.show(*_parts(look))
+
+
+def _parts(look: Look) -> Iterator[RenderableType]:
+    threat = look.threat
     yield from _heading(threat)
     yield from _score(threat)
+    yield from standing(threat, look.desk)
     yield from _facts(threat)
     yield from _block("Content", safe_lines(threat.content))
     if threat.metadata:
@@ -64,14 +94,14 @@ def _parts(threat: Threat) -> Iterator[RenderableType]:
 def _heading(threat: Threat) -> Iterator[Text]:
     from rich.text import Text
 
+    from periscope.cli.act_told import state
     from periscope.cli.queue import severity_style, title
 
     yield Text(safe(threat.threat_id), style="bold")
     yield Text(title(threat))
     line = Text()
     line.append(threat.severity.value, style=severity_style(threat.severity))
-    home = f", home level {int(threat.home)}" if threat.home is not None else ""
-    line.append(f"  {threat.status.value}, level {LEVELS[int(threat.level)]}{home}")
+    line.append(f"  {state(threat)}")
     yield line
 
 
@@ -105,23 +135,14 @@ def _facts(threat: Threat) -> Iterator[Text]:
     from rich.text import Text
 
     yield Text("")
-    yield _fact("Source", safe(threat.source) or "(none)")
-    yield _fact("First seen", _when(threat.first_seen_ms, threat.as_of_ms))
-    yield _fact("Last activity", _when(threat.last_activity_ms, threat.as_of_ms))
+    yield fact("Source", safe(threat.source) or "(none)")
+    yield fact("First seen", _when(threat.first_seen_ms, threat.as_of_ms))
+    yield fact("Last activity", _when(threat.last_activity_ms, threat.as_of_ms))
     if threat.observed_at_ms is not None:
-        yield _fact("Observed at", _when(threat.observed_at_ms, threat.as_of_ms))
+        yield fact("Observed at", _when(threat.observed_at_ms, threat.as_of_ms))
     for name in COUNTS:
-        yield _fact(name.capitalize(), f"{getattr(threat, name):,}")
-    if threat.consolidations:
-        yield _fact("Consolidations", f"{threat.consolidations:,}")
-        yield _fact("Confidence", f"{threat.confidence:.3f}")
-    yield _fact("Revision", f"{threat.revision:,}")
-
-
-def _fact(label: str, value: str) -> Text:
-    from rich.text import Text
-
-    return Text.assemble((fit(label, LABEL_CELLS), "bold"), value)
+        yield fact(name.capitalize(), f"{getattr(threat, name):,}")
+    yield fact("Revision", f"{threat.revision:,}")
 
 
 def _when(moment_ms: int, as_of_ms: int) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from periscope.cli import documents, output
-from periscope.cli.figures import moment, size
+from periscope.cli.figures import count, moment, size
 from periscope.cli.options import ANY_STORE, FOR_PEOPLE, OutputOptions, StoreOptions
 from periscope.cli.text import safe
 
@@ -24,10 +24,11 @@ async def stats(*, store: StoreOptions = ANY_STORE, out: OutputOptions = FOR_PEO
     """Count the threats by status, severity and level."""
     async with store.open() as periscope:
         found, server = await periscope.get_stats(), periscope.server
+        held = await periscope.get_holdings()
     if out.as_json:
-        output.show_json({**documents.stats(found), "server": _server(server)})
+        output.show_json({**documents.stats(found), "held": held, "server": _server(server)})
     else:
-        output.show(*_parts(found, server))
+        output.show(*_parts(found, held, server))
     return 0
 
 
@@ -40,7 +41,7 @@ def _server(facts: ServerFacts) -> documents.Document:
     }
 
 
-def _parts(found: Stats, server: ServerFacts) -> Iterator[Text]:
+def _parts(found: Stats, held: Mapping[str, int], server: ServerFacts) -> Iterator[Text]:
     from rich.text import Text
 
     from periscope.models import SEVERITIES
@@ -59,6 +60,7 @@ def _parts(found: Stats, server: ServerFacts) -> Iterator[Text]:
         ("Departed", ledger.departed),
     ):
         yield Text(_line(label, [f"{number:,}"]))
+    yield Text(_held(held))
     state = "balanced" if ledger.balanced else "DOES NOT BALANCE: see periscope ledger"
     yield Text(f"Ledger    {state}")
     yield Text(
@@ -66,6 +68,12 @@ def _parts(found: Stats, server: ServerFacts) -> Iterator[Text]:
         f"{size(server.used_memory_bytes)} used",
     )
     yield Text(f"As of     {moment(found.as_of_ms)}")
+
+
+def _held(held: Mapping[str, int]) -> str:
+    """Return what waits, in one line: for the worker, for analysts, for the archive."""
+    waiting = f"{held['promotable']:,} eligible, {count(held['claims'], 'claim')}"
+    return f"Waiting   {waiting}, {size(held['audit_bytes'])} to be archived"
 
 
 def _row(label: str, counts: Mapping[str, int], names: list[str]) -> str:

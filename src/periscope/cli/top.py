@@ -13,7 +13,7 @@ from periscope.cli.options import ANY_STORE, FOR_PEOPLE, OutputOptions, StoreOpt
 from periscope.errors import UsageError
 
 if TYPE_CHECKING:
-    from periscope.models import Threat
+    from periscope.threat import Threat
 
 
 async def top(

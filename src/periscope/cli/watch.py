@@ -19,7 +19,7 @@ from periscope.errors import StoreError
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from periscope.models import Threat
+    from periscope.threat import Threat
 
 LINES_AROUND = 3
 """Lines of the screen that are no threats: the header, the caption, the state of the server."""

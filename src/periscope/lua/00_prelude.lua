@@ -7,7 +7,7 @@
 -- Ids and times arrive as text; fingerprints are bytes and never numbers. Order text with
 -- `bytes_before`, never with `<`: the server compares text by its locale.
 
-local VERSION = 1            -- of this library; raise it with every change to these files
+local VERSION = 2            -- of this library; raise it with every change to these files
 local FORMAT = 1             -- of the records; a newer one on the server is refused
 
 local HEADER = '<BBBBBBBI4I4I4I4I4I4I2I2I6I6I6I6dBI6c8c6'
@@ -15,9 +15,11 @@ local HEADER_BYTES = 88
 local SERVER_BYTES = 67      -- what this library fills in; the rest of the header comes packed
 local REPORT_BYTES = 21      -- severity 1, observed_at 6, fingerprint 8, source 6
 
-local LEVEL_WORKING = 1
-local OPEN = 0               -- statuses: open 0, dismissed 1, snoozed 2, closed 3
-local CLOSED = 3
+local LEVEL_WORKING, LEVEL_SHORT, LEVEL_LONG = 1, 2, 3
+local OPEN, DISMISSED, SNOOZED, CLOSED = 0, 1, 2, 3
+local FLAG_LATCHED = 1       -- eligible for promotion: see the promotable key
+local FLAG_ESCALATED = 2     -- escalated since it was recalled
+local FLAG_PROTECTED = 4     -- in level 3: does not decay
 local FLAG_SOURCES = 8       -- more than one source has reported it: see the sources key
 local BUCKETS = 176          -- severity (4) x escalations capped at 3 (4) x interactions capped at 10 (11)
 local BUCKETS_OF_SEVERITY = 44
@@ -25,8 +27,14 @@ local SPAN = 2 ^ 42          -- milliseconds that a bucket has room for: to the 
 local REPLY_BYTES = 1048576  -- a reply is cut after this many bytes of records
 local SAFE_INTEGER = 2 ^ 53
 
--- What 10_sighting, 30_score and 35_stretch lend to the files after them.
-local Sighting, Score, Stretch = {}, {}, {}
+-- What a file lends to the files after it; each is filled by the file that bears its name.
+local Score, Sighting, Index, Moves, Log, Memory = {}, {}, {}, {}, {}, {}
+local Chunk, Stretch, Rank, Desk, Claims, Undo, Verbs = {}, {}, {}, {}, {}, {}, {}
+
+-- The keys that a partition has once, in the order of SINGLE_KEYS in keys.py.
+local SINGLES = {'meta', 'ledger', 'board', 'exceptions', 'promotable', 'claims', 'short',
+  'short_rank', 'long', 'long_rank', 'sources', 'stubs', 'stub_ages', 'removed', 'departures',
+  'events', 'audit', 'done', 'done_before'}
 
 -- Fail a function before its first write. `code` is one of the words of functions.py; `text` must
 -- hold no threat content.
@@ -46,6 +54,26 @@ local function clock(given)
   end
   local time = redis.call('TIME')
   return tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)
+end
+
+-- The single keys by name; a function's own keys begin at `first`.
+local function partition_keys(keys)
+  local named = {first = #SINGLES + 1}
+  for position, name in ipairs(SINGLES) do
+    named[name] = keys[position]
+  end
+  return named
+end
+
+local function has(flags, flag)
+  return flags % (2 * flag) >= flag
+end
+
+-- Set or clear a flag of a header.
+local function mark(header, flag, on)
+  if has(header.flags, flag) ~= on then
+    header.flags = header.flags + (on and flag or -flag)
+  end
 end
 
 -- The key prefix of records, from the partition's meta key.
@@ -72,6 +100,22 @@ local function same_policy(meta, revision)
     refuse('STALE_POLICY', 'revision ' .. integer(revision) .. ' is older than ' .. integer(here))
   elseif revision > here then
     refuse('OLD_PARTITION', 'revision ' .. integer(here) .. ' is older than ' .. integer(revision))
+  end
+end
+
+-- The policy revision of a partition that is about to be written to; one who brings a newer policy
+-- takes the partition along (`bring_forward`), one with an older one is refused.
+local function writers_revision(meta, revision)
+  local here = partition_revision(meta)
+  if revision < here then
+    refuse('STALE_POLICY', 'revision ' .. integer(revision) .. ' is older than ' .. integer(here))
+  end
+  return here
+end
+
+local function bring_forward(meta, here, rules)
+  if rules.revision > here then
+    redis.call('HSET', meta, 'policy_revision', integer(rules.revision), 'policy', rules.text)
   end
 end
 
@@ -104,10 +148,10 @@ local function pack_header(h)
 end
 
 -- A threat's place on the board: 10 bits of status and bucket, 42 bits of last activity.
-local function board_score(header)
+local function board_place(header)
   local bucket = header.severity * BUCKETS_OF_SEVERITY
     + math.min(header.escalations, 3) * 11 + math.min(header.interactions, 10)
-  return integer((header.status * BUCKETS + bucket) * SPAN + header.last_activity)
+  return (header.status * BUCKETS + bucket) * SPAN + header.last_activity
 end
 
 -- Does `a` sort before `b` as bytes?

@@ -4,11 +4,6 @@
 local REPORT = '<BI6c8c6'
 local SOURCES_KEPT = 32      -- last words kept per threat; a flood of source names cannot grow it
 
--- Has more than one source reported it, so that its last words are under the sources key?
-local function several_sources(flags)
-  return flags % (2 * FLAG_SOURCES) >= FLAG_SOURCES
-end
-
 -- The last words of a threat's sources, newest first: {source, fingerprint, observed_at, severity}.
 function Sighting.last_words(packed)
   local words = {}
@@ -42,7 +37,8 @@ end
 -- reports of a feed that is polled, without unpacking anything.
 function Sighting.is_repetition(record, packed)
   local format, level, _, _, _, flags = string.byte(record, 1, 6)
-  return format == FORMAT and level == LEVEL_WORKING and not several_sources(flags)
+  return format == FORMAT and level >= LEVEL_WORKING and level <= LEVEL_LONG
+    and not has(flags, FLAG_SOURCES)
     and string.sub(record, SERVER_BYTES + 1) == string.sub(packed, 1, REPORT_BYTES)
 end
 
@@ -51,45 +47,72 @@ local function source_of(text, last)
   return string.sub(text, last - 5, last)
 end
 
--- format, level, status, flags, revision, interactions, escalations, sightings, last_activity
-local PARTS = '<BBxBxBxI4I4I4xxxxxxxxI4xxxxxxxxxxI6'
+-- format, level, home, status, flags, revision, interactions, escalations, dismissals, sightings,
+-- first_seen, last_activity
+local PARTS = '<BBBBxBxI4I4I4I4xxxxI4xxxxI6I6'
 
--- The usual sighting (the threat is open and has one source, which says it again) on the bytes
--- themselves: the new header and its board score; nil where it takes more. The tables of `sight`
--- cost five times as much, and a feed may renew every threat at each poll.
+-- The place among the exceptions that a usual sighting gives an open threat which has `home` 0; nil
+-- where it has none, or keeps the one it has.
+local function renewed_exception(interactions, dismissals, severity, was, first, before, last)
+  if interactions == 0 then
+    if last ~= first and (before == first or severity ~= was) then
+      return integer(severity * SPAN + first)
+    end
+  elseif dismissals > 0 and severity >= 2 then
+    return integer(Index.SET_ASIDE * SPAN + last)
+  end
+end
+
+-- The usual sighting (the threat is open, was never recalled and has one source, which says it again)
+-- on the bytes themselves: the new header, its board score, its place among the exceptions if that
+-- changes; nil where it takes more. The tables of `sight` cost five times as much, and a feed may
+-- renew every threat at each poll.
 function Sighting.renew(record, packed, now)
   if #record < HEADER_BYTES then
     return nil
   end
-  local format, level, status, flags, revision, interactions, escalations, sightings, last =
-    struct.unpack(PARTS, record)
+  local format, level, home, status, flags, revision, interactions, escalations, dismissals,
+    sightings, first, before = struct.unpack(PARTS, record)
   local severity, observed_at = struct.unpack('<BI6', packed)
-  if format ~= FORMAT or level ~= LEVEL_WORKING or status ~= OPEN or flags ~= 0
+  local was, observed_before = struct.unpack('<BI6', record, SERVER_BYTES + 1)
+  if format ~= FORMAT or level ~= LEVEL_WORKING or home ~= 0 or status ~= OPEN or flags ~= 0
+    or (dismissals > 0 and (severity >= 2) ~= (was >= 2))
     or source_of(record, HEADER_BYTES) ~= source_of(packed, REPORT_BYTES)
-    or observed_at < struct.unpack('<xI6', record, SERVER_BYTES + 1) then
+    or observed_at < observed_before then
     return nil
   end
-  last = math.max(last, now)
+  local last = math.max(before, now)
   local bucket = severity * BUCKETS_OF_SEVERITY + math.min(escalations, 3) * 11
     + math.min(interactions, 10)
   return string.sub(record, 1, 7) .. struct.pack('<I4', revision + 1) .. string.sub(record, 12, 27)
     .. struct.pack('<I4', sightings + 1) .. string.sub(record, 32, 41) .. struct.pack('<I6', last)
-    .. string.sub(record, 48, SERVER_BYTES) .. packed, integer(bucket * SPAN + last)
+    .. string.sub(record, 48, SERVER_BYTES) .. packed, integer(bucket * SPAN + last),
+    renewed_exception(interactions, dismissals, severity, was, first, before, last)
 end
 
 -- What is known of a threat, from the header of its record.
-function Sighting.known(record, id, sources)
-  local header = unpack_header(record)
-  if header.level ~= LEVEL_WORKING then
-    refuse('DAMAGED', 'a record is in a level that this library does not know')
-  end
-  local words
-  if several_sources(header.flags) then
-    words = Sighting.last_words(redis.call('HGET', sources, id) or '')
+function Sighting.known(keys, rules, record, id, record_key)
+  local state = {header = unpack_header(record), id = id}
+  Index.load(keys, state, record_key)
+  if has(state.header.flags, FLAG_SOURCES) then
+    state.words = Sighting.last_words(redis.call('HGET', keys.sources, id) or '')
   else
-    words = Sighting.last_words(string.sub(record, SERVER_BYTES + 1))
+    state.words = Sighting.last_words(string.sub(record, SERVER_BYTES + 1))
   end
-  return {header = header, id = id, words = words}
+  state.before = Index.places(rules, state)
+  return state
+end
+
+-- A threat that departed and is reported anew: what its stub remembers, in level 1 at `now`. Its counts
+-- stay; its time, its status and its level begin anew.
+function Sighting.returned(stub, id, now)
+  local header = unpack_header(stub.header)
+  local words = has(header.flags, FLAG_SOURCES) and Sighting.last_words(stub.words)
+    or Sighting.last_words(string.sub(stub.header, SERVER_BYTES + 1))
+  header.level, header.home, header.status, header.status_severity = LEVEL_WORKING, 0, OPEN, 0
+  header.outcome, header.flags = 0, has(header.flags, FLAG_SOURCES) and FLAG_SOURCES or 0
+  header.first_seen, header.last_activity, header.entered = now, now, now
+  return {header = header, id = id, words = words, analysts = stub.analysts, returned = true}
 end
 
 -- Put the report first among the last words, without the older word of its source.
@@ -107,30 +130,34 @@ end
 -- A raise opens again what was set aside (DESIGN 2): a severity above that of the change of status.
 local function reopen_if_raised(header)
   if header.status ~= OPEN and header.severity > header.status_severity then
-    header.status, header.status_severity = OPEN, 0
+    header.status, header.status_severity, header.outcome = OPEN, 0, 0
   end
 end
 
 -- Take a new word into a known threat: its counts stay, its severity is the highest of the last words.
+-- One of level 2 or 3 is recalled by it.
 local function sight(state, report, position, body, now)
   local header = state.header
+  if header.level ~= LEVEL_WORKING then
+    state.recalled_from = header.level
+    Moves.recall(state, now, false)
+  end
   renew_words(state.words, report, position)
   header.severity = 0
   for _, word in ipairs(state.words) do
     header.severity = math.max(header.severity, word.severity)
   end
-  if #state.words > 1 and not several_sources(header.flags) then
-    header.flags = header.flags + FLAG_SOURCES
-  end
+  mark(header, FLAG_SOURCES, #state.words > 1)
   header.fingerprint, header.source = report.fingerprint, report.source
   header.observed_at = report.observed_at
-  header.sightings, header.revision = header.sightings + 1, header.revision + 1
+  header.sightings = header.sightings + (state.returned and 0 or 1)
+  header.revision = header.revision + 1
   header.last_activity = math.max(header.last_activity, now)
   reopen_if_raised(header)
   state.body, state.changed = body, true
 end
 
--- Apply a report to what is known; return whether it was a sighting.
+-- Apply a report to what is known; return whether it said something new.
 function Sighting.apply(state, packed, now)
   local report = Sighting.last_words(string.sub(packed, 1, REPORT_BYTES))[1]
   local body = string.sub(packed, REPORT_BYTES + 1)

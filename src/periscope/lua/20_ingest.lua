@@ -1,25 +1,10 @@
 -- Ingest in three steps: look (which reports are known?), decide (in tables), write (all at once).
 
+
 local REPLY_KEPT_MS = '600000'
-local FIRST_RECORD = 7       -- among the keys; its report is three places earlier among the arguments
-local ADDED, SIGHTING, DUPLICATE = 'a', 's', 'd'
-local COUNTERS = {'received', 'added', 'sightings', 'duplicates', 'rejected'}
-
--- The part of a header that is the same for every threat that arrives at `now`.
-local function arrival(now)
-  return string.sub(struct.pack(HEADER, FORMAT, LEVEL_WORKING, 0, OPEN, 0, 0, 0, 1,
-    0, 0, 0, 0, 0, 0, 0, now, now, now, 0, 0, 0, 0, string.rep('\0', 8), string.rep('\0', 6)),
-    1, SERVER_BYTES)
-end
-
--- Board scores of threats that arrive at `now`, by severity.
-local function arrival_scores(now)
-  local scores = {}
-  for severity = 0, 3 do
-    scores[severity] = integer(severity * BUCKETS_OF_SEVERITY * SPAN + now)
-  end
-  return scores
-end
+local ADDED, SIGHTING = Chunk.ADDED, Chunk.SIGHTING
+local DUPLICATE, SUPPRESSED = Chunk.DUPLICATE, Chunk.SUPPRESSED
+local COUNTERS = {'received', 'added', 'sightings', 'duplicates', 'suppressed', 'rejected'}
 
 -- 'aaadd' as '3a2d': the reply of a chunk in which all went the same way is a few bytes.
 local function run_lengths(codes)
@@ -35,9 +20,8 @@ end
 
 -- Everything that the writes below rely on; a store that somebody damaged is refused whole.
 local function check_store(keys)
-  redis.call('ZCARD', keys[3])
-  redis.call('HLEN', keys[4])
-  local counts = redis.call('HMGET', keys[2], unpack(COUNTERS))
+  Memory.check_types(keys)
+  local counts = redis.call('HMGET', keys.ledger, unpack(COUNTERS))
   for _, count in ipairs(counts) do
     if count and not (string.match(count, '^%d+$') and tonumber(count) < SAFE_INTEGER) then
       refuse('DAMAGED', 'a counter of the ledger is not a number')
@@ -47,118 +31,28 @@ end
 
 -- May this user do what the writes below do? One that lacks a command would stop half-way.
 local function check_rights(keys)
-  if not (redis.acl_check_cmd('MSET', keys[5], '') and redis.acl_check_cmd('ZADD', keys[3], '0', '')
-    and redis.acl_check_cmd('HSET', keys[4], '', '') and redis.acl_check_cmd('HSET', keys[1], '', '')
-    and redis.acl_check_cmd('HINCRBY', keys[2], '', '0')
-    and redis.acl_check_cmd('SET', keys[5], '', 'PX', '1')) then
-    refuse('NOPERM', 'ingest needs MSET, ZADD, HSET, HINCRBY and SET on the keys of its namespace')
+  if not (redis.acl_check_cmd('MSET', keys.reply, '')
+    and redis.acl_check_cmd('ZADD', keys.board, '0', '')
+    and redis.acl_check_cmd('HSET', keys.sources, '', '')
+    and redis.acl_check_cmd('HSET', keys.meta, '', '')
+    and redis.acl_check_cmd('HINCRBY', keys.ledger, '', '0') and Memory.may_write(keys)
+    and redis.acl_check_cmd('SET', keys.reply, '', 'PX', '1')) then
+    refuse('NOPERM', 'ingest needs the write commands that docs/how-to/own-server.md lists')
   end
 end
 
 -- Are the arguments what functions.py sends?
-local function check_arguments(keys, args)
-  if #args ~= #keys - 3 or not string.match(args[1], '^%d+$') or not string.match(args[3], '^%d+$') then
-    refuse('BAD_CALL', 'the arguments do not fit the keys')
-  end
-  for position = 4, #args do
-    if #args[position] <= REPORT_BYTES or string.byte(args[position]) > 3 then
+local function check_arguments(chunk)
+  for position = 1, chunk.size do
+    local packed = chunk.args[chunk.arg_at + position]
+    if #packed <= REPORT_BYTES or string.byte(packed) > 3 then
       refuse('BAD_CALL', 'a report is not packed as it must be')
     end
   end
 end
 
--- Are all reports of threats that nobody has heard of, each of another one?
-local function all_new(keys)
-  local records, seen = {}, {}
-  for position = FIRST_RECORD, #keys do
-    local key = keys[position]
-    if seen[key] then
-      return false
-    end
-    seen[key] = true
-    records[position - 6] = key
-  end
-  return redis.call('EXISTS', unpack(records)) == 0
-end
-
--- A threat that arrived with this chunk and is reported in it once more.
-local function arrived(packed, id, head)
-  local state = Sighting.known(head .. string.sub(packed, 1, REPORT_BYTES), id)
-  state.body, state.changed = string.sub(packed, REPORT_BYTES + 1), true
-  return state
-end
-
--- Decide on every report in the order given. A state is, by key: the number of the argument with
--- which a threat arrives; the whole new record after a usual sighting (its board score in `places`);
--- a table of what is known where it takes more; none for mere repetitions.
-local function decide(keys, args, prefix_length, head, now)
-  local states, codes, places = {}, {}, {}
-  for position = FIRST_RECORD, #keys do
-    local key, packed = keys[position], args[position - 3]
-    local state, code = states[key], nil
-    if not state then
-      local record = redis.call('GETRANGE', key, 0, HEADER_BYTES - 1)
-      if record == '' then
-        state, code = position - 3, ADDED
-      elseif Sighting.is_repetition(record, packed) then
-        code = DUPLICATE
-      else
-        state, places[key] = Sighting.renew(record, packed, now)
-        code = state and SIGHTING
-        state = state or Sighting.known(record, string.sub(key, prefix_length + 1), keys[4])
-      end
-    elseif type(state) == 'string' then
-      local body = string.sub(state, HEADER_BYTES + 1)
-      state = Sighting.known(string.sub(state, 1, HEADER_BYTES), string.sub(key, prefix_length + 1),
-        keys[4])
-      state.body, state.changed = body, true
-    elseif type(state) == 'number' then
-      state = arrived(args[state], string.sub(key, prefix_length + 1), head)
-    end
-    states[key] = state
-    codes[position - 6] = code or (Sighting.apply(state, packed, now) and SIGHTING or DUPLICATE)
-  end
-  return states, codes, places
-end
-
--- The arguments of one MSET and one ZADD for a chunk of new threats: the common case, kept short.
-local function new_writes(keys, args, prefix_length, head, scores)
-  local records, places = {}, {}
-  for position = FIRST_RECORD, #keys do
-    local key, packed, slot = keys[position], args[position - 3], 2 * (position - 6)
-    records[slot - 1], records[slot] = key, head .. packed
-    places[slot - 1], places[slot] = scores[string.byte(packed)], string.sub(key, prefix_length + 1)
-  end
-  return records, places, {}
-end
-
-local function changed_writes(states, renewed, args, prefix_length, head, scores)
-  local records, places, sources, slot = {}, {}, {}, 0
-  for key, state in pairs(states) do
-    if type(state) == 'number' then
-      local packed = args[state]
-      records[slot + 1], records[slot + 2] = key, head .. packed
-      places[slot + 1], places[slot + 2] = scores[string.byte(packed)],
-        string.sub(key, prefix_length + 1)
-      slot = slot + 2
-    elseif type(state) == 'string' then
-      records[slot + 1], records[slot + 2] = key, state
-      places[slot + 1], places[slot + 2] = renewed[key], string.sub(key, prefix_length + 1)
-      slot = slot + 2
-    elseif state.changed then
-      records[slot + 1], records[slot + 2] = key, pack_header(state.header) .. state.body
-      places[slot + 1], places[slot + 2] = board_score(state.header), state.id
-      slot = slot + 2
-      if #state.words > 1 then
-        sources[#sources + 1], sources[#sources + 2] = state.id, Sighting.pack_words(state.words)
-      end
-    end
-  end
-  return records, places, sources
-end
-
 local function tally(codes)
-  local counts = {[ADDED] = 0, [SIGHTING] = 0, [DUPLICATE] = 0}
+  local counts = {[ADDED] = 0, [SIGHTING] = 0, [DUPLICATE] = 0, [SUPPRESSED] = 0}
   for _, code in ipairs(codes) do
     counts[code] = counts[code] + 1
   end
@@ -167,8 +61,9 @@ end
 
 local function count(ledger, counts, rejected)
   local added, sightings, duplicates = counts[ADDED], counts[SIGHTING], counts[DUPLICATE]
-  local amounts = {received = added + sightings + duplicates + rejected, added = added,
-    sightings = sightings, duplicates = duplicates, rejected = rejected}
+  local suppressed = counts[SUPPRESSED]
+  local amounts = {received = added + sightings + duplicates + suppressed + rejected, added = added,
+    sightings = sightings, duplicates = duplicates, suppressed = suppressed, rejected = rejected}
   for _, name in ipairs(COUNTERS) do
     if amounts[name] > 0 then
       redis.call('HINCRBY', ledger, name, integer(amounts[name]))
@@ -177,58 +72,126 @@ local function count(ledger, counts, rejected)
 end
 
 -- Everything the decisions ask for, in one step: nothing here can fail.
-local function write(keys, records, places, sources)
-  if #records > 0 then
-    redis.call('MSET', unpack(records))
-    redis.call('ZADD', keys[3], unpack(places))
+local function write(keys, writes)
+  if #writes.records > 0 then
+    redis.call('MSET', unpack(writes.records))
+    Index.flush(keys, writes.indexes)
   end
-  if #sources > 0 then
-    redis.call('HSET', keys[4], unpack(sources))
+  if #writes.sources > 0 then
+    redis.call('HSET', keys.sources, unpack(writes.sources))
+  end
+  for key, fields in pairs(writes.analysts) do
+    for first = 1, #fields, 1000 do
+      redis.call('HSET', key, unpack(fields, first, math.min(#fields, first + 999)))
+    end
+  end
+  if #writes.stubs > 0 then
+    redis.call('HDEL', keys.stubs, unpack(writes.stubs))
+    redis.call('ZREM', keys.stub_ages, unpack(writes.stubs))
   end
 end
 
--- periscope_ingest: take in one chunk of reports, all of one partition, in the order given.
--- Why: records, board and ledger change together or not at all, and a chunk counts once.
--- KEYS: meta, ledger, board, sources, reply, before, record...
--- ARGV: policy_revision, now_ms, rejected, report...
--- Returns: {now_ms, runs}; runs is a code for each report, run-length encoded: a added, s sighting,
---   d duplicate ('498a2d'). The same chunk again (same reply key) answers the first reply. `before`
---   is the reply key of a chunk that must have been stored, or `reply` again if there is none.
-local function ingest(keys, args)
-  local earlier = redis.call('GET', keys[5])
+-- Take in a chunk whose reply is not remembered yet; return the runs of codes.
+local function take_in(chunk)
+  local codes, writes, counts, runs
+  if chunk.size > 0 and Chunk.all_new(chunk) then
+    writes = Chunk.new_writes(chunk)
+    runs = integer(chunk.size) .. ADDED
+    counts = {[ADDED] = chunk.size, [SIGHTING] = 0, [DUPLICATE] = 0, [SUPPRESSED] = 0}
+  else
+    local states
+    states, codes = Chunk.decide(chunk)
+    writes = Chunk.changed_writes(chunk, states)
+    Chunk.tell(chunk, writes, codes)
+    counts, runs = tally(codes), run_lengths(codes)
+  end
+  return writes, counts, runs
+end
+
+-- The reply that is remembered for this chunk, or nil.
+local function remembered(keys)
+  local earlier = redis.call('GET', keys.reply)
   if earlier then
     local now, runs = string.match(earlier, '^(%d+) (%w*)$')
     return {tonumber(now), runs}
   end
-  check_arguments(keys, args)
-  if keys[6] ~= keys[5] and redis.call('EXISTS', keys[6]) == 0 then
+  if keys.before ~= keys.reply and redis.call('EXISTS', keys.before) == 0 then
     refuse('OUT_OF_ORDER', 'the chunk before this one was refused')
   end
-  local revision, here = tonumber(args[1]), partition_revision(keys[1])
-  if revision < here then
-    refuse('STALE_POLICY', 'revision ' .. integer(revision) .. ' is older than ' .. integer(here))
-  end
-  check_store(keys)
-  check_rights(keys)
-  local now, rejected, total = clock(args[2]), tonumber(args[3]), #keys - 6
-  local prefix_length, head, scores = #record_prefix(keys[1]), arrival(now), arrival_scores(now)
-  local records, places, sources, counts, runs
-  if total > 0 and all_new(keys) then
-    records, places, sources = new_writes(keys, args, prefix_length, head, scores)
-    counts, runs = {[ADDED] = total, [SIGHTING] = 0, [DUPLICATE] = 0}, integer(total) .. ADDED
-  else
-    local states, codes, renewed = decide(keys, args, prefix_length, head, now)
-    records, places, sources = changed_writes(states, renewed, args, prefix_length, head, scores)
-    counts, runs = tally(codes), run_lengths(codes)
-  end
-  -- first write
-  write(keys, records, places, sources)
-  count(keys[2], counts, rejected)
-  if revision > here then
-    redis.call('HSET', keys[1], 'policy_revision', args[1])
-  end
-  redis.call('SET', keys[5], integer(now) .. ' ' .. runs, 'PX', REPLY_KEPT_MS)
-  return {now, runs}
 end
 
-redis.register_function('periscope_ingest', ingest)
+-- Take in a chunk: check, decide, write.
+local function store(chunk, rejected)
+  local keys = chunk.keys
+  local here = writers_revision(keys.meta, chunk.rules.revision)
+  check_arguments(chunk)
+  check_store(keys)
+  check_rights(keys)
+  local writes, counts, runs = take_in(chunk)
+  return function()
+    write(keys, writes)
+    count(keys.ledger, counts, rejected)
+    Log.events(keys, chunk.rules.events_limit, chunk.now, writes.events)
+    bring_forward(keys.meta, here, chunk.rules)
+    redis.call('SET', keys.reply, integer(chunk.now) .. ' ' .. runs, 'PX', REPLY_KEPT_MS)
+    return {chunk.now, runs}
+  end
+end
+
+-- periscope_ingest_2: take in one chunk of reports, all of one partition, in the order given.
+-- Why: records, indexes, ledger and events change together or not at all, and a chunk counts once.
+-- KEYS: singles..., reply, before, record...
+-- ARGV: policy, now_ms, rejected, report...
+-- Returns: {now_ms, runs}; runs is a code for each report, run-length encoded: a added, s sighting,
+--   d duplicate, x suppressed ('498a2d'). The same chunk again (same reply key) answers the first
+--   reply. `before` is the reply key of a chunk that must have been stored, or `reply` again.
+local function ingest(all_keys, args)
+  local keys = partition_keys(all_keys)
+  keys.reply, keys.before = all_keys[keys.first], all_keys[keys.first + 1]
+  local earlier = remembered(keys)
+  if earlier then
+    return earlier
+  end
+  if #args - 3 ~= #all_keys - keys.first - 1 or not string.match(args[3], '^%d+$') then
+    refuse('BAD_CALL', 'the arguments do not fit the keys')
+  end
+  local chunk = Chunk.of(keys, keys.first + 1, all_keys, args, Score.policy(args[1]),
+    clock(args[2]))
+  local commit = store(chunk, tonumber(args[3]))
+  -- first write
+  return commit()
+end
+
+-- periscope_ingest: what periscope_ingest_2 does, for programs of version 0.1.
+-- Why: old and new programs work side by side on one store; an old one ranks by the rules it finds.
+-- KEYS: meta, ledger, board, sources, reply, before, record...
+-- ARGV: policy_revision, now_ms, rejected, report...
+-- Returns: {now_ms, runs} as periscope_ingest_2; a suppressed report is called a duplicate
+local function ingest_as_before(all_keys, args)
+  local keys = {meta = all_keys[1], reply = all_keys[5], before = all_keys[6]}
+  for _, name in ipairs(SINGLES) do
+    keys[name] = string.sub(keys.meta, 1, -5) .. name
+  end
+  local earlier = remembered(keys)
+  if earlier then
+    return {earlier[1], (string.gsub(earlier[2], SUPPRESSED, DUPLICATE))}
+  end
+  if #args ~= #all_keys - 3 or not string.match(args[1] .. ' ' .. args[3], '^%d+ %d+$') then
+    refuse('BAD_CALL', 'the arguments do not fit the keys')
+  end
+  partition_revision(keys.meta)
+  local known = redis.call('HGET', keys.meta, 'policy')
+  if not known then
+    refuse('UNPREPARED', 'no program of this version has opened this partition yet')
+  end
+  local policy = Score.policy(known)
+  local rules = setmetatable({revision = tonumber(args[1])}, {__index = policy})
+  local chunk = Chunk.of(keys, 6, all_keys, args, rules, clock(args[2]))
+  local commit = store(chunk, tonumber(args[3]))
+  -- first write
+  local reply = commit()
+  return {reply[1], (string.gsub(reply[2], SUPPRESSED, DUPLICATE))}
+end
+
+redis.register_function('periscope_ingest', ingest_as_before)
+redis.register_function('periscope_ingest_2', ingest)

@@ -3,7 +3,7 @@
 
 -- Buckets of the query that hold anything, in falling order of their static part; and the first
 -- member of each, as {id, place}.
-local function filled_buckets(board, rules, status, severity)
+local function filled_buckets(board, rules, status, severity, interactions)
   local first, last = 0, BUCKETS - 1
   if severity >= 0 then
     first, last = severity * BUCKETS_OF_SEVERITY, (severity + 1) * BUCKETS_OF_SEVERITY - 1
@@ -17,7 +17,9 @@ local function filled_buckets(board, rules, status, severity)
       break
     end
     local bucket = math.floor(tonumber(head[2]) / SPAN)
-    found[#found + 1], heads[bucket - base] = bucket - base, head
+    if (bucket - base) % 11 >= interactions then
+      found[#found + 1], heads[bucket - base] = bucket - base, head
+    end
     ceiling = bucket * SPAN
   end
   table.sort(found, function(a, b) return rules.static[a] > rules.static[b] end)
@@ -43,16 +45,27 @@ local function open_next(board, rules, query, heap, opened, now)
   end
 end
 
--- The first `count` of the query: a merge of the buckets' stretches, each read as far as needed.
+local function is_claimed(claims, id, now)
+  local ends = redis.call('ZSCORE', claims, id)
+  return ends and tonumber(ends) > now
+end
+
+-- The first `count` of the query: a merge of the buckets' stretches, each read as far as needed. With
+-- `claims` what somebody holds is passed over, `most` of them at the most.
 local function best(board, rules, query, now)
-  local ranked, heap, opened = {}, {}, 0
-  while #ranked < query.count do
+  local ranked, heap, opened, passed = {}, {}, 0, 0
+  while #ranked < query.count and passed < (query.most or 1) do
     opened = open_next(board, rules, query, heap, opened, now)
     local head = heap[1]
     if not head then
       break
     end
-    ranked[#ranked + 1] = {id = head.member, place = head.base + head.moment, score = head.score}
+    if query.claims and is_claimed(query.claims, head.member, now) then
+      passed = passed + 1
+      query.passed = {place = head.base + head.moment, id = head.member}
+    else
+      ranked[#ranked + 1] = {id = head.member, place = head.base + head.moment, score = head.score}
+    end
     if not Stretch.advance(board, rules, head, now) then
       head = table.remove(heap)
     end
@@ -60,12 +73,12 @@ local function best(board, rules, query, now)
       Stretch.settle(heap, head)
     end
   end
-  return ranked
+  return ranked, passed
 end
 
 -- How many match the query, wherever the walk has come to.
 local function total(board, rules, query, now)
-  if not query.highest and not query.lowest then
+  if not query.highest and not query.lowest and query.interactions == 0 then
     local first, last = 0, BUCKETS - 1
     if query.severity >= 0 then
       first = query.severity * BUCKETS_OF_SEVERITY
@@ -86,12 +99,12 @@ local function total(board, rules, query, now)
 end
 
 -- Records of the first entries, as many as fit into a reply.
-local function records_of(prefix, ranked, count)
+function Rank.records_of(prefix, ranked, count)
   local records, bytes = {}, 0
   for position = 1, math.min(count, #ranked) do
     local record = redis.call('GET', prefix .. ranked[position].id)
     if not record then
-      refuse('DAMAGED', 'the board names a threat that has no record')
+      refuse('DAMAGED', 'an index names a threat that has no record')
     end
     records[position], bytes = record, bytes + #record
     if bytes > REPLY_BYTES then
@@ -110,19 +123,21 @@ end
 
 local function read_query(args, rules, board, now)
   local query = {status = tonumber(args[3]), count = tonumber(args[7]), severity = tonumber(args[4]),
-    lowest = tonumber(args[5]), highest = tonumber(args[6])}
+    lowest = tonumber(args[5]), highest = tonumber(args[6]), interactions = tonumber(args[11] or '0')}
   if args[9] ~= '' then
     query.after = read_place(rules, tonumber(args[9]), now)
     query.after.id = args[10]
   end
-  query.buckets, query.heads = filled_buckets(board, rules, query.status, tonumber(args[4]))
+  query.buckets, query.heads = filled_buckets(board, rules, query.status, query.severity,
+    query.interactions)
   return query
 end
 
 -- periscope_rank: a stretch of the live ranking, from the top or from where a page ended.
 -- Why: scores fall every millisecond, yet nothing is ever re-scored: the order is computed here.
 -- KEYS: meta, board
--- ARGV: policy, now_ms, status, severity, lowest, highest, count, records, after_place, after_id
+-- ARGV: policy, now_ms, status, severity, lowest, highest, count, records, after_place, after_id,
+--   interactions
 -- Returns: {now_ms, total, {id, place, score, ...}, {record, ...}}: ids in rank order with their board
 --   scores and their scores as text, and the records of the first, at most `records` and 1 MiB
 local function rank(keys, args)
@@ -136,7 +151,36 @@ local function rank(keys, args)
     places[3 * position] = string.format('%.17g', entry.score)
   end
   return {now, total(keys[2], rules, query, now), places,
-    records_of(record_prefix(keys[1]), ranked, tonumber(args[8]))}
+    Rank.records_of(record_prefix(keys[1]), ranked, tonumber(args[8]))}
 end
 
+-- periscope_next: the highest ranked open threats that nobody holds.
+-- Why: analysts pull from one queue; what one has, no other is offered.
+-- KEYS: meta, board, claims
+-- ARGV: policy, now_ms, severity, count, after_place, after_id
+-- Returns: {now_ms, {id, score, last_activity_ms, ...}, place, id}: the walk passes over 1,000 claimed ones at the most;
+--   where it ended so, with nothing found, it goes on after that place ('' else)
+local function next_unclaimed(keys, args)
+  local rules = Score.policy(args[1])
+  same_policy(keys[1], rules.revision)
+  local now = clock(args[2])
+  local query = {status = OPEN, count = tonumber(args[4]), severity = tonumber(args[3]),
+    interactions = 0, claims = keys[3], most = 1000}
+  if args[5] ~= '' then
+    query.after = read_place(rules, tonumber(args[5]), now)
+    query.after.id = args[6]
+  end
+  query.buckets, query.heads = filled_buckets(keys[2], rules, OPEN, query.severity, 0)
+  local ranked, passed = best(keys[2], rules, query, now)
+  local found = {}
+  for position, entry in ipairs(ranked) do
+    found[3 * position - 2], found[3 * position - 1] = entry.id, string.format('%.17g', entry.score)
+    found[3 * position] = integer(entry.place % SPAN)
+  end
+  local goes_on = #ranked == 0 and passed == query.most and query.passed or {id = ''}
+  return {now, found, goes_on.place and integer(goes_on.place) or '', goes_on.id}
+end
+
+redis.register_function{function_name = 'periscope_next', callback = next_unclaimed,
+  flags = {'no-writes'}}
 redis.register_function{function_name = 'periscope_rank', callback = rank, flags = {'no-writes'}}

@@ -50,6 +50,28 @@ local function stats(keys, args)
     redis.call('ZCARD', keys[4]), ledger}
 end
 
+-- periscope_holdings: what else the partition holds, beside the levels and the ledger.
+-- Why: what is bounded must be seen to be: memory, backlog, and what was forgotten before its time.
+-- KEYS: singles...
+-- ARGV: now_ms
+-- Returns: {now_ms, {name, number, ...}}
+local function holdings(keys, args)
+  local named, now = partition_keys(keys), clock(args[1])
+  partition_revision(named.meta)
+  local meta = redis.call('HMGET', named.meta, 'forgotten', 'event_bytes', 'audit_bytes')
+  return {now, {
+    'promotable', redis.call('ZCARD', named.promotable),
+    'claims', redis.call('ZCOUNT', named.claims, '(' .. integer(now), '+inf'),
+    'stubs', redis.call('HLEN', named.stubs),
+    'removed_ids', redis.call('HLEN', named.removed),
+    'remembered', redis.call('HLEN', named.done) + redis.call('HLEN', named.done_before),
+    'forgotten_early', tonumber(meta[1] or '0'),
+    'event_bytes', tonumber(meta[2] or '0'),
+    'audit_bytes', tonumber(meta[3] or '0'),
+    'departures_open', redis.call('HLEN', named.departures),
+  }}
+end
+
 -- One word on whether the board shows a record as its header says.
 local function verdict(board, record, id)
   local place = redis.call('ZSCORE', board, id)
@@ -63,11 +85,11 @@ local function verdict(board, record, id)
   if not place then
     return 'NOT_ON_BOARD'
   end
-  return integer(tonumber(place)) == board_score(header) and 'OK' or 'MISPLACED'
+  return tonumber(place) == board_place(header) and 'OK' or 'MISPLACED'
 end
 
--- periscope_verify: does the board show each of these records as its header says?
--- Why: the deep ledger recounts records one by one, and trusts neither side.
+-- periscope_verify: what periscope_inspect does for the board alone, for programs of version 0.1.
+-- Why: old and new programs work side by side on one store.
 -- KEYS: meta, board, record...
 -- ARGV:
 -- Returns: a word for each record: OK, GONE, NO_RECORD, NOT_ON_BOARD, MISPLACED, TWO_LEVELS
@@ -81,6 +103,84 @@ local function verify(keys)
   return words
 end
 
+-- The places that the indexes show for an id, in the shape of Index.places; members of ranks are looked
+-- up one by one.
+local function places_shown(named, id, expected)
+  local shown = {}
+  for _, name in ipairs({'board', 'exceptions', 'short', 'long'}) do
+    local place = redis.call('ZSCORE', named[name], id)
+    shown[name] = place and tonumber(place)
+  end
+  shown.members = true
+  for _, member in ipairs(expected.members or {}) do
+    shown.members = shown.members and redis.call('ZSCORE', named[expected.of], member) and true
+  end
+  return shown
+end
+
+local LEVEL_KEYS = {'board', 'short', 'long'}
+
+-- A threat in no level's set, or in more than one, or in another than its record says.
+local function level_verdict(shown, expected)
+  local count = 0
+  for _, name in ipairs(LEVEL_KEYS) do
+    count = count + (shown[name] and 1 or 0)
+  end
+  if count > 1 then
+    return 'TWO_LEVELS'
+  elseif count == 0 then
+    return expected.board and 'NOT_ON_BOARD' or 'NOT_IN_LEVEL'
+  end
+  for _, name in ipairs(LEVEL_KEYS) do
+    if shown[name] ~= expected[name] then
+      return shown[name] and expected[name] and 'MISPLACED' or 'WRONG_LEVEL'
+    end
+  end
+end
+
+-- One word on whether every index shows a record as its header says.
+local function full_verdict(named, rules, key, id)
+  local record = redis.call('GETRANGE', key, 0, HEADER_BYTES - 1)
+  if record == '' then
+    local shown = places_shown(named, id, {})
+    local named_somewhere = shown.board or shown.short or shown.long or shown.exceptions
+      or redis.call('ZSCORE', named.promotable, id)
+    return named_somewhere and 'NO_RECORD' or 'GONE'
+  end
+  local state = {header = unpack_header(record), id = id}
+  Index.load(named, state, key)
+  local expected = Index.places(rules, state)
+  local shown = places_shown(named, id, expected)
+  local latched = redis.call('ZSCORE', named.promotable, id) and true or false
+  local wrong = level_verdict(shown, expected)
+  if wrong then
+    return wrong
+  elseif shown.exceptions ~= expected.exceptions or not shown.members
+    or latched ~= has(state.header.flags, FLAG_LATCHED) then
+    return 'MISPLACED'
+  end
+  return redis.call('HEXISTS', named.stubs, id) == 1 and 'STUB_LEFT' or 'OK'
+end
+
+-- periscope_inspect: does every index show each of these records as its header says?
+-- Why: the deep ledger recounts records one by one, and trusts neither side.
+-- KEYS: singles..., record...
+-- ARGV: policy
+-- Returns: a word for each record: OK, GONE, NO_RECORD, NOT_ON_BOARD, NOT_IN_LEVEL, WRONG_LEVEL,
+--   MISPLACED, TWO_LEVELS, STUB_LEFT
+local function inspect(keys, args)
+  local named, words = partition_keys(keys), {}
+  partition_revision(named.meta)
+  local rules, length = Score.policy(args[1]), #record_prefix(named.meta)
+  for position = named.first, #keys do
+    local id = string.sub(keys[position], length + 1)
+    words[#words + 1] = full_verdict(named, rules, keys[position], id)
+  end
+  return words
+end
+
+redis.register_function{function_name = 'periscope_holdings', callback = holdings, flags = {'no-writes'}}
+redis.register_function{function_name = 'periscope_inspect', callback = inspect, flags = {'no-writes'}}
 redis.register_function{function_name = 'periscope_threats', callback = threats, flags = {'no-writes'}}
 redis.register_function{function_name = 'periscope_stats', callback = stats, flags = {'no-writes'}}
 redis.register_function{function_name = 'periscope_verify', callback = verify, flags = {'no-writes'}}

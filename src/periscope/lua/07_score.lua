@@ -3,7 +3,29 @@
 
 local policy_text, policy    -- the last policy seen, parsed: every call brings it as text
 
--- policy_revision, four weights, four severity values (LOW first), time constant in ms.
+-- What follows the first ten numbers of a policy; times in ms, limits in bytes or numbers.
+local FURTHER = {'promote_score', 'promote_analysts', 'promote_escalations', 'long_confidence',
+  'long_consolidations', 'validated_escalations', 'protected_consolidations',
+  'consolidation_interval', 'decay_per_day', 'decay_floor', 'working_ttl', 'short_ttl', 'long_ttl',
+  'settle_after', 'target_low', 'target_medium', 'target_high', 'target_critical', 'undo_within',
+  'remember_for', 'remember_limit', 'stub_ttl', 'stub_limit', 'events_limit', 'audit_limit'}
+
+-- The static part of every bucket's score: the first three terms, added as scoring.py adds them.
+local function static_parts(numbers)
+  local static = {}
+  for severity = 0, 3 do
+    for escalations = 0, 3 do
+      for interactions = 0, 10 do
+        static[severity * BUCKETS_OF_SEVERITY + escalations * 11 + interactions] =
+          (numbers[2] * numbers[6 + severity] + numbers[3] * math.min(1, interactions / 10))
+          + numbers[4] * math.min(1, escalations / 3)
+      end
+    end
+  end
+  return static
+end
+
+-- policy_revision, four weights, four severity values (LOW first), time constant in ms; FURTHER.
 function Score.policy(text)
   if text == policy_text then
     return policy
@@ -12,16 +34,15 @@ function Score.policy(text)
   for word in string.gmatch(text, '%S+') do
     numbers[#numbers + 1] = tonumber(word)
   end
-  local parsed = {revision = numbers[1], recency = numbers[5], constant = numbers[10], static = {}}
-  for severity = 0, 3 do
-    for escalations = 0, 3 do
-      for interactions = 0, 10 do
-        -- the first three terms, added left to right as scoring.py adds them
-        parsed.static[severity * BUCKETS_OF_SEVERITY + escalations * 11 + interactions] =
-          (numbers[2] * numbers[6 + severity] + numbers[3] * math.min(1, interactions / 10))
-          + numbers[4] * math.min(1, escalations / 3)
-      end
-    end
+  local parsed = {text = text, revision = numbers[1], recency = numbers[5], constant = numbers[10],
+    static = static_parts(numbers)}
+  for position, name in ipairs(FURTHER) do
+    parsed[name] = numbers[10 + position]
+  end
+  if parsed.audit_limit then
+    parsed.targets = {[0] = parsed.target_low, parsed.target_medium, parsed.target_high,
+      parsed.target_critical}
+    parsed.decay_rate = -math.log(parsed.decay_per_day) / 86400000
   end
   policy_text, policy = text, parsed
   return parsed
@@ -30,6 +51,12 @@ end
 -- The score in `bucket` of a threat last active at `moment`, at time `now`.
 function Score.at(rules, bucket, moment, now)
   return rules.static[bucket] + rules.recency * math.exp(-math.max(0, now - moment) / rules.constant)
+end
+
+-- The score of a working threat at `now`.
+function Score.of(rules, header, now)
+  return Score.at(rules, header.severity * BUCKETS_OF_SEVERITY + math.min(header.escalations, 3) * 11
+    + math.min(header.interactions, 10), header.last_activity, now)
 end
 
 -- Narrow [low, high], where fits(low) and not fits(high), to neighbours; return the lower one.

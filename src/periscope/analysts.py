@@ -1,0 +1,230 @@
+"""What analysts do: every act is one call, atomic on the server, and safe to repeat by its id."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+from periscope.acts import ActReply, check_action, check_name, check_note, pack_act
+from periscope.calls import Calls
+from periscope.engine import Engine
+from periscope.errors import ActInvalid, ThreatUnknown
+from periscope.functions import Functions
+from periscope.header import HEADER_BYTES, read_threat
+from periscope.keys import Keyspace, PartitionKeys
+from periscope.models import Decision, Level, Severity
+from periscope.queries import severity_query
+from periscope.reader import encoded, steady
+from periscope.rules import Rules
+from periscope.threat import Threat
+from periscope.work import MAX_ANALYST_BYTES, MAX_LEASE_S, MAX_REQUEST_BYTES, Claim
+
+CANDIDATES = 16  # threats that one try of `claim_next` may choose from
+MAX_TRIES = 1000
+_NO_REPORT = b'{"content":"","severity":""}'
+
+
+class Analysts:
+    """Acts of analysts on one database; the promises stand at the methods of `Periscope`."""
+
+    def __init__(self, engine: Engine, functions: Functions, keyspace: Keyspace) -> None:
+        self._engine = engine
+        self._functions = functions
+        self._keyspace = keyspace
+        self._calls = Calls(functions)
+
+    async def interact(
+        self, threat_id: str, analyst_id: str, action: str, interaction_id: str | None
+    ) -> Threat:
+        """See `Periscope.record_interaction`."""
+        return await self._act(check_action(action), threat_id, analyst_id, interaction_id)
+
+    async def decide(
+        self,
+        threat_id: str,
+        analyst_id: str,
+        outcome: Decision | str,
+        note: str | None,
+        duplicate_of: str | None,
+        request_id: str | None,
+    ) -> Threat:
+        """See `Periscope.decide`."""
+        decision = _decision(outcome)
+        await self._check_target(threat_id, decision, duplicate_of)
+        told = {"outcome": decision.value, "note": check_note(note)}
+        if duplicate_of is not None:
+            told["duplicate_of"] = duplicate_of
+        args = (decision.number, json.dumps(told, ensure_ascii=False))
+        return await self._act("decide", threat_id, analyst_id, request_id, args)
+
+    async def reopen(
+        self, threat_id: str, analyst_id: str, note: str | None, request_id: str | None
+    ) -> Threat:
+        """See `Periscope.reopen`."""
+        told = json.dumps({"note": check_note(note)}, ensure_ascii=False)
+        return await self._act("reopen", threat_id, analyst_id, request_id, (told,))
+
+    async def comment(
+        self, threat_id: str, analyst_id: str, text: str, request_id: str | None
+    ) -> Threat:
+        """See `Periscope.comment`."""
+        told = json.dumps({"comment": check_note(text, "text", least=1)}, ensure_ascii=False)
+        return await self._act("comment", threat_id, analyst_id, request_id, (told,))
+
+    async def recall(
+        self, threat_id: str, analyst_id: str, request_id: str | None
+    ) -> tuple[Threat, Level]:
+        """See `Periscope.recall`."""
+        act = pack_act("recall", threat_id, analyst_id, request_id)
+        reply = await self._engine.act(act)
+        reply.check(threat_id)
+        return self._threat(act.threat_id, reply, act.request_id), Level(reply.extra)
+
+    async def undo(self, interaction_id: str, analyst_id: str | None) -> Threat:
+        """See `Periscope.undo`."""
+        check_name(interaction_id, "interaction_id", MAX_REQUEST_BYTES)
+        if analyst_id is not None:
+            check_name(analyst_id, "analyst_id", MAX_ANALYST_BYTES)
+        for keys in self._keyspace.partitions:
+            found = await self._calls.find(keys, interaction_id)
+            if found is not None:
+                _, analyst, threat_id = found
+                return await self._act("undo", threat_id, analyst_id or analyst, interaction_id)
+        raise ThreatUnknown(f"nothing is remembered of {interaction_id!r}; ids are kept for a day")
+
+    async def allow(self, threat_id: str, analyst_id: str, request_id: str | None) -> None:
+        """See `Periscope.allow`."""
+        reply = await self._engine.act(pack_act("allow", threat_id, analyst_id, request_id))
+        reply.check()
+
+    async def claim(
+        self,
+        threat_id: str,
+        analyst_id: str,
+        lease: timedelta,
+        *,
+        take_over: bool,
+        request_id: str | None,
+    ) -> Claim:
+        """See `Periscope.claim`."""
+        verb = "takeover" if take_over else "claim"
+        act = pack_act(verb, threat_id, analyst_id, request_id, (_lease_ms(lease),))
+        return _claim(threat_id, await self._engine.act(act))
+
+    async def release(self, claim: Claim) -> None:
+        """See `Periscope.release`."""
+        act = pack_act("release", claim.threat_id, claim.analyst_id, None, (claim.token,))
+        (await self._engine.act(act)).check()
+
+    async def claim_next(
+        self, analyst_id: str, lease: timedelta, severity: Severity | str | None
+    ) -> Claim | None:
+        """See `Periscope.claim_next`."""
+        check_name(analyst_id, "analyst_id", MAX_ANALYST_BYTES)
+        lease_ms = _lease_ms(lease)
+        rank = -1 if severity is None else severity_query(severity).severity
+        for _ in range(MAX_TRIES):
+            best = await self._best_partition(rank)
+            if best is None:
+                return None
+            claim = await self._claim_first(*best, analyst_id, lease_ms)
+            if claim is not None:
+                return claim
+        return None
+
+    async def _best_partition(self, severity: int) -> tuple[PartitionKeys, list[bytes]] | None:
+        """The partition whose head ranks highest, with its first unclaimed threats."""
+
+        async def read(
+            rules: Rules,
+        ) -> list[tuple[tuple[float, int, bytes], PartitionKeys, list[bytes]]]:
+            heads = []
+            for keys in self._keyspace.partitions:
+                found = await self._calls.unclaimed(keys, rules, severity, CANDIDATES)
+                if found:
+                    heads.append((found[0], keys, [entry[2] for entry in found]))
+            return heads
+
+        heads = await steady(self._functions, read)
+        if not heads:
+            return None
+        _, keys, ids = max(heads, key=lambda head: head[0])
+        # Over several partitions the second of this one may rank below another one's head.
+        return keys, ids if len(self._keyspace.partitions) == 1 else ids[:1]
+
+    async def _claim_first(
+        self, keys: PartitionKeys, ids: list[bytes], analyst_id: str, lease_ms: int
+    ) -> Claim | None:
+        acts = [pack_act("next", one.decode(), analyst_id, None, (lease_ms,)) for one in ids]
+        replies = await self._engine.act_on_first(keys, acts)
+        for act, reply in zip(acts, replies, strict=True):
+            if reply.done:
+                return _claim(act.threat_id.decode(), reply)
+        return None
+
+    async def _act(
+        self,
+        verb: str,
+        threat_id: str,
+        analyst_id: str,
+        request_id: str | None,
+        args: tuple[Any, ...] = (),
+    ) -> Threat:
+        act = pack_act(verb, threat_id, analyst_id, request_id, args)
+        reply = await self._engine.act(act)
+        reply.check(threat_id)
+        return self._threat(act.threat_id, reply, act.request_id)
+
+    def _threat(self, threat_id: bytes, reply: ActReply, request_id: str) -> Threat:
+        policy = self._functions.rules.policy
+        # A repeated act on a threat that departed since: its report is in the archive.
+        body = b"" if len(reply.record) > HEADER_BYTES else _NO_REPORT
+        threat = read_threat(threat_id, reply.record + body, reply.now_ms, policy)
+        return replace(threat, interaction_id=request_id)
+
+    async def _check_target(
+        self, threat_id: str, decision: Decision, duplicate_of: str | None
+    ) -> None:
+        """A duplicate names its target, which exists and is another threat."""
+        if (decision is Decision.DUPLICATE) is not (duplicate_of is not None):
+            raise ActInvalid(
+                "duplicate_of: a duplicate names its target, and only a duplicate does",
+                field="duplicate_of",
+            )
+        if duplicate_of is None:
+            return
+        if duplicate_of == threat_id:
+            raise ActInvalid("duplicate_of: a threat cannot be its own", field="duplicate_of")
+        target = encoded(duplicate_of)
+        keys = self._keyspace.partition_of(target)
+
+        async def read(rules: Rules) -> bytes:
+            _, (record,) = await self._functions.threats(keys, rules, [target])
+            return record
+
+        if not target or not await steady(self._functions, read):
+            raise ThreatUnknown(f"duplicate_of: no threat {duplicate_of!r}")
+
+
+def _decision(outcome: Any) -> Decision:
+    try:
+        return Decision(outcome.lower() if isinstance(outcome, str) else outcome)
+    except ValueError:
+        known = ", ".join(Decision)
+        raise ActInvalid(
+            f"outcome: unknown {str(outcome)[:40]!r}; use one of {known}", field="outcome"
+        ) from None
+
+
+def _lease_ms(lease: Any) -> int:
+    if not isinstance(lease, timedelta) or not 1 <= lease.total_seconds() <= MAX_LEASE_S:
+        raise ActInvalid("lease: must be a timedelta from 1 second to 30 days", field="lease")
+    return lease // timedelta(milliseconds=1)
+
+
+def _claim(threat_id: str, reply: ActReply) -> Claim:
+    reply.check(threat_id)
+    until_ms, token, analyst_id = reply.extra
+    return Claim(threat_id, analyst_id, int(token), int(until_ms))

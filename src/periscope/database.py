@@ -1,0 +1,236 @@
+"""The life of an open database: reached, checked, prepared, refreshed, closed."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from secrets import token_bytes
+from types import TracebackType
+from typing import Any, Self
+
+import msgspec
+
+from periscope.analysts import Analysts
+from periscope.connection import Connections, ServerFacts
+from periscope.engine import Engine
+from periscope.errors import SettingInvalid, StoreDamaged, StoreFull, UsageError
+from periscope.events import Events
+from periscope.functions import Functions
+from periscope.intake import Intake
+from periscope.keeping import Keeping
+from periscope.keys import Keyspace
+from periscope.knowledge import Knowledge
+from periscope.policy import Policy
+from periscope.queries import Queries
+from periscope.rules import Rules
+from periscope.server import EmbeddedServer
+from periscope.settings import Settings
+
+log = logging.getLogger("periscope")
+
+
+@dataclass(frozen=True, slots=True)
+class _Rooms:
+    """What an open database consists of."""
+
+    engine: Engine
+    queries: Queries
+    knowledge: Knowledge
+    analysts: Analysts
+    keeping: Keeping
+    events: Events
+
+
+class Database:
+    """One database of threats; `Periscope` adds what people do with it."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self._stack = AsyncExitStack()
+        self._server: EmbeddedServer | None = None
+        self._facts: ServerFacts | None = None
+        self._state = "new"
+
+    @classmethod
+    def open(cls, url: str | None = None, namespace: str | None = None, **options: Any) -> Self:
+        """Describe a database; it is reached on `async with` (or `await p.start()`).
+
+        Without a URL (and without PERISCOPE_URL) it is the embedded server in the data directory:
+        started on first use, shared by processes, stopped by the last to leave. `options` are the
+        settings of `periscope.settings`.
+
+        Raises:
+            SettingInvalid: an option or PERISCOPE_ variable is unknown or does not fit.
+        """
+        return cls(Settings.load(url=url, namespace=namespace, **options))
+
+    async def start(self) -> Self:
+        """Reach the server (or start it), check it, load the function library, read the policy.
+
+        Raises:
+            StoreError: one line that says what is wrong with the server and what to do.
+        """
+        if self._state != "new":
+            raise UsageError(f"this database is {self._state}; open another one")
+        self._state = "open"
+        self._home = (os.getpid(), asyncio.get_running_loop())
+        try:
+            await self._start()
+        except BaseException:
+            await self.close()
+            raise
+        return self
+
+    async def close(self) -> None:
+        """Give everything back; the last to leave an embedded server stops it. Idempotent."""
+        # Shielded: a cancelled close would leave the embedded server with a user that is gone.
+        self._state = "closed"
+        await asyncio.shield(self._stack.aclose())
+
+    async def __aenter__(self) -> Self:
+        return await self.start()
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        exc: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        await self.close()
+
+    @property
+    def server(self) -> ServerFacts:
+        """Kind, version and effective durability of the server, as found at the start."""
+        if self._facts is None:
+            raise SettingInvalid("not started: use `async with Periscope.open() as p:`")
+        return self._facts
+
+    @property
+    def _engine(self) -> Engine:
+        self._check_open()
+        return self._rooms.engine
+
+    @property
+    def _queries(self) -> Queries:
+        self._check_open()
+        return self._rooms.queries
+
+    @property
+    def _knowledge(self) -> Knowledge:
+        self._check_open()
+        return self._rooms.knowledge
+
+    @property
+    def _analysts(self) -> Analysts:
+        self._check_open()
+        return self._rooms.analysts
+
+    @property
+    def _keeping(self) -> Keeping:
+        self._check_open()
+        return self._rooms.keeping
+
+    @property
+    def _events(self) -> Events:
+        self._check_open()
+        return self._rooms.events
+
+    def _check_open(self) -> None:
+        """Connections belong to one process and one event loop; others would read their replies."""
+        if self._state != "open":
+            raise UsageError(f"this database is {self._state}: use `async with Periscope.open()`")
+        if self._home != (os.getpid(), asyncio.get_running_loop()):
+            raise UsageError("this database was opened in another process or event loop")
+
+    async def _start(self) -> None:
+        url = self.settings.url or await self._embedded_url()
+        connections = Connections(url, self.settings)
+        self._stack.push_async_callback(connections.close)
+        if self._server is not None:
+            connections.revive = self._revive
+        self._facts = await connections.examine()
+        self.functions = Functions(connections, Rules(Policy(), 0))
+        await self.functions.load()
+        secret, partitions = await self._read_control()
+        self._secret = secret
+        self.keyspace = Keyspace.of(self.settings.namespace, partitions)
+        self.functions.refresh = self.refresh
+        await self._prepare()
+        self._rooms = self._build(secret)
+        log.info("opened %s, settings %s", connections.shown_url, self.settings.shown())
+
+    def _build(self, secret: bytes) -> _Rooms:
+        functions, keyspace = self.functions, self.keyspace
+        engine = Engine(functions, keyspace, Intake(secret), self.settings, self._check_room)
+        queries = Queries(functions, keyspace, secret)
+        return _Rooms(
+            engine,
+            queries,
+            Knowledge(functions, keyspace, secret),
+            Analysts(engine, functions, keyspace),
+            Keeping(functions, keyspace, queries, secret),
+            Events(functions, keyspace),
+        )
+
+    async def _embedded_url(self) -> str:
+        self._server = await EmbeddedServer.join(
+            self.settings.data_path, durability=self.settings.durability
+        )
+        self._stack.push_async_callback(self._server.leave)
+        return self._server.url
+
+    async def _revive(self) -> Path:
+        assert self._server is not None  # noqa: S101 - set before this is handed out
+        await self._server.revive()
+        return self._server.socket_path
+
+    async def _read_control(self) -> tuple[bytes, int]:
+        wanted = self.settings.partitions
+        control = await self.functions.control(
+            self.settings.namespace, wanted or 1, token_bytes(16)
+        )
+        if wanted not in (0, control.partitions):
+            raise SettingInvalid(
+                f"partitions is {wanted}, but this database has {control.partitions}; "
+                "leave the setting out"
+            )
+        self._take_policy(control.policy, control.policy_revision)
+        return control.secret, control.partitions
+
+    async def _read_control_again(self) -> None:
+        """The control key as it is now; written anew, as this process knows it, if it was lost."""
+        count = len(self.keyspace.partitions)
+        control = await self.functions.control(self.settings.namespace, count, self._secret)
+        if (control.partitions, control.secret) != (count, self._secret):
+            raise StoreDamaged("the database was replaced by another one; start this program again")
+        self._take_policy(control.policy, control.policy_revision)
+
+    async def refresh(self) -> None:
+        """Read the policy in force anew and bring every partition up to it. Safe to repeat."""
+        await self._read_control_again()
+        await self._prepare()
+
+    async def _prepare(self) -> None:
+        for keys in self.keyspace.partitions:
+            await self.functions.prepare(keys)
+
+    def _take_policy(self, encoded: bytes, revision: int) -> None:
+        try:
+            policy = msgspec.json.decode(encoded, type=Policy)
+        except (msgspec.DecodeError, SettingInvalid) as exc:
+            raise StoreDamaged(f"the stored policy cannot be read: {exc}") from None
+        self.functions.rules = Rules(policy, revision)
+
+    def _check_room(self) -> None:
+        if self._server is None or not self.settings.min_free_mb:
+            return
+        free_mb = self._server.free_bytes() >> 20
+        if free_mb < self.settings.min_free_mb:
+            raise StoreFull(
+                f"only {free_mb:,} MiB free in {self.settings.data_path}, less than "
+                f"min_free_mb ({self.settings.min_free_mb:,}); no new reports until there is room"
+            )

@@ -1,0 +1,147 @@
+"""What every read has in common: one policy from start to end, records by id, cursors."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from typing import Any, TypeVar
+
+from redis.exceptions import RedisError
+
+from periscope import cursor as cursors
+from periscope.connection import LOST
+from periscope.cursor import Cursor
+from periscope.errors import CursorStale, StoreDamaged, UsageError
+from periscope.functions import Functions, PolicyMoved
+from periscope.header import read_threat
+from periscope.keys import Keyspace, PartitionKeys
+from periscope.rules import Rules
+from periscope.threat import Threat
+
+MAX_PAGE = 1000
+STRETCH = 250  # threats of one call: what a server does within a few milliseconds at worst
+ATTEMPTS = 3
+T = TypeVar("T")
+
+
+class Reader:
+    """Reads of one database."""
+
+    def __init__(self, functions: Functions, keyspace: Keyspace, secret: bytes) -> None:
+        self._functions = functions
+        self._keyspace = keyspace
+        self._secret = secret
+
+    async def steady(self, read: Callable[[Rules], Awaitable[T]]) -> T:
+        """Read under one policy from start to end; begin anew when it changes meanwhile."""
+        return await steady(self._functions, read)
+
+    async def run(self, *command: bytes | str | int) -> Any:
+        """Run a plain command that reads."""
+        connections = self._functions.connections
+        try:
+            return await connections.run(*command)
+        except (RedisError, *LOST) as exc:
+            raise connections.explain(exc) from exc
+
+    async def resume(self, query: tuple[Any, ...], cursor: str | None) -> Cursor | None:
+        """The walk of a cursor; another process may know of a newer policy than this one."""
+        if cursor is None:
+            return None
+        walk = cursors.decode(cursor, self._secret, query=query)
+        if walk.policy_revision != self._functions.rules.revision:
+            await self._functions.refresh()
+        return walk
+
+    def token(
+        self, rules: Rules, as_of_ms: int, query: tuple[Any, ...], position: Iterable[Any]
+    ) -> str:
+        """The cursor of a walk that stands at `position`."""
+        cursor = Cursor(cursors.VERSION, rules.revision, as_of_ms, query, tuple(position))
+        return cursors.encode(cursor, self._secret)
+
+    async def fetch(
+        self,
+        keys: PartitionKeys,
+        rules: Rules,
+        ids: Sequence[bytes],
+        as_of_ms: int | None,
+        found: dict[bytes, Threat],
+    ) -> int | None:
+        """Read the known ones among `ids` into `found`; return the moment of the first reply."""
+        done = 0
+        while done < len(ids):
+            asked = ids[done : done + STRETCH]
+            now_ms, records = await self._functions.threats(keys, rules, asked, as_of_ms)
+            as_of_ms = now_ms if as_of_ms is None else as_of_ms
+            for threat_id, record in zip(asked, records, strict=False):
+                if record:
+                    found[threat_id] = read_threat(threat_id, record, as_of_ms, rules.policy)
+            done += len(records)
+        return as_of_ms
+
+    async def complete(
+        self, rules: Rules, as_of_ms: int, entries: Sequence[tuple[bytes, bytes | None]]
+    ) -> list[Threat]:
+        """Threats of (id, record) in order; records that a reply was cut before are fetched now."""
+        cut = [threat_id for threat_id, record in entries if record is None]
+        fetched: dict[bytes, Threat] = {}
+        for keys, members in self.by_partition(cut).items():
+            await self.fetch(keys, rules, members, as_of_ms, fetched)
+        if len(fetched) < len(cut):
+            raise StoreDamaged("an index names a threat that has no record; see `ledger --deep`")
+        return [
+            fetched[threat_id]
+            if record is None
+            else read_threat(threat_id, record, as_of_ms, rules.policy)
+            for threat_id, record in entries
+        ]
+
+    def by_partition(self, ids: Iterable[bytes]) -> dict[PartitionKeys, list[bytes]]:
+        """Ids, each once, with the partition that holds them."""
+        sorted_out: dict[PartitionKeys, list[bytes]] = {}
+        for threat_id in dict.fromkeys(ids):
+            if threat_id:
+                keys = self._keyspace.partition_of(threat_id)
+                sorted_out.setdefault(keys, []).append(threat_id)
+        return sorted_out
+
+
+async def steady(functions: Functions, call: Callable[[Rules], Awaitable[T]]) -> T:
+    """Call under the policy in force; again when it changes meanwhile (nothing was done then)."""
+    for _ in range(ATTEMPTS):
+        rules = functions.rules
+        try:
+            return await call(rules)
+        except PolicyMoved as exc:
+            moved = exc
+            await functions.refresh()
+    raise moved
+
+
+def check_same_policy(walk: Cursor | None, rules: Rules) -> None:
+    """Refuse to go on with a walk that another policy ranked."""
+    if walk is not None and walk.policy_revision != rules.revision:
+        raise CursorStale("the policy changed during this walk; start again without it")
+
+
+def encoded(threat_id: str) -> bytes:
+    """The id as bytes; what cannot be an id is the id of no threat."""
+    if not isinstance(threat_id, str):
+        raise UsageError(f"a threat id must be text, not {type(threat_id).__name__}")
+    try:
+        return threat_id.encode()
+    except UnicodeEncodeError:
+        return b""
+
+
+def check_count(count: int, most: int | None = MAX_PAGE) -> None:
+    """Refuse a count that is none, or beyond what one page holds."""
+    if isinstance(count, bool) or not isinstance(count, int):
+        raise UsageError(f"count must be a whole number, not {type(count).__name__}")
+    if not 1 <= count <= (most or 2**31):
+        raise UsageError(f"count must be from 1 to {most or 2**31:,}; walk the pages for more")
+
+
+def padded(records: Sequence[bytes], length: int) -> list[bytes | None]:
+    """Records of a reply, with None for those that it was cut before."""
+    return [*records, *([None] * (length - len(records)))]

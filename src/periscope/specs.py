@@ -1,0 +1,78 @@
+"""What each function of `lua/` takes: the table that a test compares with the Lua headers."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+
+class Spec(NamedTuple):
+    """What a function's header says: its keys and arguments in order, and whether it writes."""
+
+    keys: tuple[str, ...]
+    args: tuple[str, ...]
+    writes: bool
+
+
+_RANK_KEYS = ("meta", "board")
+_QUEUE = ("meta", "board", "exceptions")
+_PAIRS = ("singles...", "pair...")
+_NOW = ("policy", "now_ms")
+
+SPECS: dict[str, Spec] = {
+    "periscope_control": Spec(("control",), ("format", "partitions", "secret", "policy"), True),
+    "periscope_set_policy": Spec(("control",), ("expected_revision", "policy"), True),
+    "periscope_prepare": Spec(("meta",), ("format", "policy_revision", "policy"), True),
+    "periscope_note": Spec(("control",), ("name", "expected", "value"), True),
+    "periscope_ingest": Spec(
+        ("meta", "ledger", "board", "sources", "reply", "before", "record..."),
+        ("policy_revision", "now_ms", "rejected", "report..."),
+        True,
+    ),
+    "periscope_ingest_2": Spec(
+        ("singles...", "reply", "before", "record..."), (*_NOW, "rejected", "report..."), True
+    ),
+    "periscope_act": Spec(
+        ("singles...", "reply", "before", "pair..."), (*_NOW, "full", "first", "act..."), True
+    ),
+    "periscope_find": Spec(("meta", "done", "done_before"), ("request",), False),
+    "periscope_desk": Spec(("meta", "analysts"), ("now_ms",), False),
+    "periscope_promotable": Spec(
+        ("meta", "promotable", "claims"), ("now_ms", "offset", "count"), False
+    ),
+    "periscope_promote": Spec(_PAIRS, _NOW, True),
+    "periscope_overtaken": Spec(("singles...",), (*_NOW, "stretch", "offset", "count"), False),
+    "periscope_settle": Spec(_PAIRS, _NOW, True),
+    "periscope_depart": Spec(_PAIRS, (*_NOW, "batch", "actor", "revision..."), True),
+    "periscope_resolve": Spec(("meta", "departures"), ("batch", "now_ms"), True),
+    "periscope_confirm": Spec(("departures",), ("batch...",), True),
+    "periscope_forget": Spec(("singles...",), (*_NOW, "most"), True),
+    "periscope_trim": Spec(("meta", "audit"), ("last_entry",), True),
+    "periscope_events": Spec(("meta", "events"), ("after", "count"), False),
+    "periscope_rank": Spec(
+        _RANK_KEYS,
+        (
+            *(*_NOW, "status", "severity", "lowest", "highest", "count"),
+            *("records", "after_place", "after_id", "interactions"),
+        ),
+        False,
+    ),
+    "periscope_next": Spec(
+        (*_RANK_KEYS, "claims"), (*_NOW, "severity", "count", "after_place", "after_id"), False
+    ),
+    "periscope_levels": Spec(
+        ("meta", "rank"),
+        (*_NOW, "level", "industry", "count", "records", "after", "after_fading"),
+        False,
+    ),
+    "periscope_overdue": Spec(
+        _QUEUE, (*_NOW, "severity", "count", "records", "after_due", "after_id"), False
+    ),
+    "periscope_count_overdue": Spec(_QUEUE, (*_NOW, "severity", "offset"), False),
+    "periscope_threats": Spec(("meta", "record..."), ("policy_revision", "now_ms"), False),
+    "periscope_stats": Spec(
+        ("meta", "board", "short_term", "long_term", "ledger"), ("now_ms",), False
+    ),
+    "periscope_holdings": Spec(("singles...",), ("now_ms",), False),
+    "periscope_verify": Spec(("meta", "board", "record..."), (), False),
+    "periscope_inspect": Spec(("singles...", "record..."), ("policy",), False),
+}
