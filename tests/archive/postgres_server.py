@@ -129,8 +129,12 @@ class PostgresServer:
         assert spec.origin is not None
         home = Path(spec.origin).parent / "pginstall"
         if self._as_nobody and any(not folder.stat().st_mode & 0o001 for folder in home.parents):
-            # A root's own environment: nobody may not even look into it.
-            home = shutil.copytree(home, self.folder / "pginstall", symlinks=True)
+            # A root's own environment: nobody may not even look into it. The programs find their
+            # libraries beside the package, so both are copied as they stand.
+            package = home.parent
+            for part in (package, package.with_name(f"{package.name}.libs")):
+                shutil.copytree(part, self.folder / "copy" / part.name, symlinks=True)
+            home = self.folder / "copy" / package.name / "pginstall"
         return home / "bin"
 
     def _await_answer(self) -> None:
