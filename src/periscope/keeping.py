@@ -32,7 +32,7 @@ from periscope.rules import Rules
 from periscope.threat import Threat
 from periscope.work import MAX_ANALYST_BYTES, PromotionStats, SweepStats
 
-STEP = 100  # threats of one call: within what may delay others
+STEP = 60  # threats of one call: within what may delay others
 AUDIT_STEP = 500
 MAX_TITLE = 200
 ANSWER_KEPT_MS = 600_000
