@@ -49,7 +49,7 @@ class AnalystsDesk(Database):
     ) -> InteractionsResult:
         """Record interactions (dicts or `Interaction`) of any number, in the order given.
 
-        Chunks of up to 500 are atomic. A bad one (no such threat or action, no analyst, claimed by
+        Chunks of up to 60 are atomic. A bad one (no such threat or action, no analyst, claimed by
         somebody else) is rejected with its index and a reason; the others are recorded.
 
         Raises:

@@ -35,7 +35,7 @@ def trials(scale: int) -> list[Trial]:
     known, expired = max(1, min(KNOWN, scale // 2)), min(scale, MOST)
     acts = partial(interact, numbers=range(expired), resident=scale)
     return [
-        Trial(partial(fill, board="worked", count=scale), {"interactions, 500 a call": acts}),
+        Trial(partial(fill, board="worked", count=scale), {"interactions in batches": acts}),
         Trial(partial(_eligible, scale=scale, count=known), {"promotion": _promote}),
         Trial(
             partial(_expiring, scale=scale, count=expired),
