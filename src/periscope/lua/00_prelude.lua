@@ -21,8 +21,9 @@ local FLAG_LATCHED = 1       -- eligible for promotion: see the promotable key
 local FLAG_ESCALATED = 2     -- escalated since it was recalled
 local FLAG_PROTECTED = 4     -- in level 3: does not decay
 local FLAG_SOURCES = 8       -- more than one source has reported it: see the sources key
-local BUCKETS = 176          -- severity (4) x escalations capped at 3 (4) x interactions capped at 10 (11)
+local BUCKETS = 176          -- severity (4) x escalations up to 3 (4) x interactions up to 10 (11)
 local BUCKETS_OF_SEVERITY = 44
+local CAPS = {escalations_cap = 3, interactions_cap = 10}  -- of programs before 0.3, and the most there are
 local SPAN = 2 ^ 42          -- milliseconds that a bucket has room for: to the year 2109
 local REPLY_BYTES = 1048576  -- a reply is cut after this many bytes of records
 local SAFE_INTEGER = 2 ^ 53
@@ -147,10 +148,15 @@ local function pack_header(h)
     h.consolidated, h.confidence, h.severity, h.observed_at, h.fingerprint, h.source)
 end
 
+-- The bucket of these counts: those beyond the policy's caps make no difference.
+local function bucket_of(rules, severity, escalations, interactions)
+  return severity * BUCKETS_OF_SEVERITY + math.min(escalations, rules.escalations_cap) * 11
+    + math.min(interactions, rules.interactions_cap)
+end
+
 -- A threat's place on the board: 10 bits of status and bucket, 42 bits of last activity.
-local function board_place(header)
-  local bucket = header.severity * BUCKETS_OF_SEVERITY
-    + math.min(header.escalations, 3) * 11 + math.min(header.interactions, 10)
+local function board_place(rules, header)
+  local bucket = bucket_of(rules, header.severity, header.escalations, header.interactions)
   return (header.status * BUCKETS + bucket) * SPAN + header.last_activity
 end
 

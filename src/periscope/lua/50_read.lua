@@ -85,7 +85,7 @@ local function verdict(board, record, id)
   if not place then
     return 'NOT_ON_BOARD'
   end
-  return tonumber(place) == board_place(header) and 'OK' or 'MISPLACED'
+  return tonumber(place) == board_place(CAPS, header) and 'OK' or 'MISPLACED'
 end
 
 -- periscope_verify: what periscope_inspect does for the board alone, for programs of version 0.1.
