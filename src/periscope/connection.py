@@ -35,6 +35,7 @@ from redis.exceptions import TimeoutError as RedisTimeoutError
 from periscope.errors import (
     AuditFull,
     BugError,
+    Moving,
     PeriscopeError,
     SettingInvalid,
     StoreDamaged,
@@ -271,6 +272,7 @@ _REPLY_EXPLANATIONS: dict[str, Callable[[str, str], StoreError]] = {
         f"the audit trail at {url} is full ({text}), so nothing was recorded: "
         "run `periscope worker`, which moves it into the archive"
     ),
+    "MOVING": lambda text, url: Moving(f"the database at {url} {text}"),
     "OUT_OF_ORDER": lambda text, url: StoreError(f"not stored at {url}: {text}"),
     "ERR": lambda text, url: (
         StoreUnsuitable(f"the server at {url} has no such database number")

@@ -20,6 +20,9 @@ _NOW = ("policy", "now_ms")
 
 SPECS: dict[str, Spec] = {
     "periscope_control": Spec(("control",), ("format", "partitions", "secret", "policy"), True),
+    "periscope_control_2": Spec(
+        ("control",), ("partitions", "secret", "policy", "generation"), True
+    ),
     "periscope_set_policy": Spec(("control",), ("expected_revision", "policy"), True),
     "periscope_prepare": Spec(("meta",), ("format", "policy_revision", "policy"), True),
     "periscope_note": Spec(("control",), ("name", "expected", "value"), True),
@@ -75,4 +78,16 @@ SPECS: dict[str, Spec] = {
     "periscope_holdings": Spec(("singles...",), ("now_ms",), False),
     "periscope_verify": Spec(("meta", "board", "record..."), (), False),
     "periscope_inspect": Spec(("singles...", "record..."), ("policy",), False),
+    "periscope_move": Spec(("control",), ("expected", "value", "pair..."), True),
+    "periscope_fence": Spec(("meta",), ("move", "reason"), True),
+    "periscope_unfence": Spec(("meta",), ("move",), True),
+    "periscope_open": Spec(
+        ("meta", "events", "audit"), ("move", "policy_revision", "policy", "entry"), True
+    ),
+    "periscope_resolve_fenced": Spec(("meta", "departures"), ("move", "batch", "now_ms"), True),
+    "periscope_discard": Spec(("meta", "set", "pair..."), ("move", "id..."), True),
+    "periscope_discard_rest": Spec(("singles...",), ("move", "keep_ms"), True),
+    "periscope_adopt": Spec(_PAIRS, ("policy", "move", "threat..."), True),
+    "periscope_fill": Spec(("meta", "key"), ("move", "kind", "pair..."), True),
+    "periscope_prove": Spec(("singles...", "record..."), ("policy", "move"), False),
 }

@@ -30,7 +30,7 @@ local SAFE_INTEGER = 2 ^ 53
 
 -- What a file lends to the files after it; each is filled by the file that bears its name.
 local Score, Sighting, Index, Moves, Log, Memory = {}, {}, {}, {}, {}, {}
-local Chunk, Stretch, Rank, Desk, Claims, Undo, Verbs = {}, {}, {}, {}, {}, {}, {}
+local Chunk, Stretch, Rank, Desk, Claims, Undo, Verbs, Move = {}, {}, {}, {}, {}, {}, {}, {}
 
 -- The keys that a partition has once, in the order of SINGLE_KEYS in keys.py.
 local SINGLES = {'meta', 'ledger', 'board', 'exceptions', 'promotable', 'claims', 'short',
@@ -82,6 +82,15 @@ local function record_prefix(meta)
   return string.sub(meta, 1, -5) .. 't:'
 end
 
+-- Refuse a partition whose format is not ours: of a newer program, or fenced while it is being moved.
+local function refuse_format(meta, format)
+  local moving = redis.call('HGET', meta, 'moving')
+  if moving then
+    refuse('MOVING', moving)
+  end
+  refuse('NEWER_FORMAT', 'records of format ' .. integer(tonumber(format)))
+end
+
 -- Check that the partition is prepared and its records are of our format; return the policy revision.
 local function partition_revision(meta)
   local state = redis.call('HMGET', meta, 'format', 'policy_revision')
@@ -89,7 +98,7 @@ local function partition_revision(meta)
     refuse('UNPREPARED', 'this partition has no meta key')
   end
   if tonumber(state[1]) > FORMAT then
-    refuse('NEWER_FORMAT', 'records of format ' .. integer(tonumber(state[1])))
+    refuse_format(meta, state[1])
   end
   return tonumber(state[2])
 end
