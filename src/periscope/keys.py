@@ -3,8 +3,9 @@
 A database is a namespace, divided into P partitions. All keys of partition p start with the same
 hash tag, so that they share a cluster slot; the tags are chosen so that P slots lie evenly over the
 16,384. A database that was repartitioned or rebuilt has other tags than before (its generation), so
-that no key has two meanings. What belongs to no partition lives under the control tag. A namespace cannot hold braces,
-so no threat id can forge a tag: everything after the prefix is the id, byte for byte.
+that no key has two meanings. What belongs to no partition lives under the control tag. A namespace
+cannot hold braces, so no threat id can forge a tag: everything after the prefix is the id, byte for
+byte.
 """
 
 from __future__ import annotations

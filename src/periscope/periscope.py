@@ -247,7 +247,8 @@ class Periscope(AnalystsDesk):
         `decay_per_day` orders the long-term ranks: it changes so while nothing there decays.
 
         Raises:
-            UsageError: it needs a rebuild; or somebody else changed it at the same moment; look, and try again.
+            UsageError: it needs a rebuild; or somebody else changed it at the same moment: look,
+                and try again.
         """
         if type(policy) is not Policy:
             raise UsageError(f"a policy must be a Policy, not {type(policy).__name__}")

@@ -79,7 +79,7 @@ SPECS: dict[str, Spec] = {
     "periscope_verify": Spec(("meta", "board", "record..."), (), False),
     "periscope_inspect": Spec(("singles...", "record..."), ("policy",), False),
     "periscope_move": Spec(("control",), ("expected", "value", "pair..."), True),
-    "periscope_fence": Spec(("meta",), ("move", "reason"), True),
+    "periscope_fence": Spec(("meta",), ("move", "reason", "new"), True),
     "periscope_unfence": Spec(("meta",), ("move",), True),
     "periscope_open": Spec(
         ("meta", "events", "audit"), ("move", "policy_revision", "policy", "entry"), True

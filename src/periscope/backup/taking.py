@@ -216,12 +216,12 @@ class _Taking:
         size = await asyncio.to_thread(self._writer.finish)
         return Taken(self._writer.path, head.taken_ms, self._threats, keys, seen.rows, size, ledger)
 
-    def _check_balance(
-        self, moments: list[Moment], ledger: dict[str, int], seen: _Seen
-    ) -> None:
+    def _check_balance(self, moments: list[Moment], ledger: dict[str, int], seen: _Seen) -> None:
         """Refuse what a restore would have to refuse."""
         if not all(moment.is_open for moment in moments):
-            raise BackupError("the database is being repartitioned or rebuilt; try again afterwards")
+            raise BackupError(
+                "the database is being repartitioned or rebuilt; try again afterwards"
+            )
         counts: dict[str, Any] = {**ledger, "archived": None if seen.pending else seen.departed}
         found = Ledger(**counts)
         if not found.balanced or self._threats < found.in_levels:

@@ -51,12 +51,14 @@ end
 -- periscope_fence: refuse every program that comes to this partition, but the one of this move.
 -- Why: nothing may change while it is copied, and nobody may write to what was left behind.
 -- KEYS: meta
--- ARGV: move, reason
--- Returns: 1
+-- ARGV: move, reason, new
+-- Returns: 1. With `new` it must be a partition that nobody has prepared yet
 local function fence(keys, args)
-  local found = redis.call('HGET', keys[1], 'move')
-  if found and found ~= args[1] then
-    refuse('MOVING', redis.call('HGET', keys[1], 'moving') or '')
+  local found = redis.call('HMGET', keys[1], 'move', 'format', 'moving')
+  if found[1] and found[1] ~= args[1] then
+    refuse('MOVING', found[3] or '')
+  elseif args[3] == '1' and found[2] and not found[1] then
+    refuse('MOVING', 'has been moved already')
   end
   -- first write
   redis.call('HSET', keys[1], 'format', FENCED, 'moving', args[2], 'move', args[1])
