@@ -21,6 +21,11 @@ from tests.support.servers import ServerProcess
 NOT_COMPARED = ("event_bytes", "audit_bytes", "departures_open")
 
 
+def says(exc: Exception, text: str) -> None:
+    """An error that may come, and then must say this."""
+    assert text in str(exc)
+
+
 @dataclass
 class Scene:
     """A database on the session's server, its archive, and the moment that its clock shows."""
@@ -47,15 +52,15 @@ class Scene:
         try:
             return await self.repartition(partitions, **options)
         except UsageError as exc:
-            assert "already" in str(exc), exc
+            says(exc, "already")
             return Moved(partitions, 1, Policy(), "", resumed=True, ledger=None, seconds=0.0)
 
     async def remember(self) -> None:
         """Keep all keys, to set the store back to them."""
         async with Redis.from_url(self.url) as client:
             async for name in client.scan_iter(count=1000):
-                payload, ends_ms = await client.dump(name), await client.pttl(name)
-                self.keys[name] = (payload, max(0, ends_ms))
+                payload: Any = await client.dump(name)
+                self.keys[name] = (payload, max(0, await client.pttl(name)))
 
     async def set_back(self) -> None:
         async with Redis.from_url(self.url) as client:

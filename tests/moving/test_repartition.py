@@ -155,9 +155,7 @@ async def test_an_open_program_is_told(scene: Scene) -> None:
     assert before["ledger"].received == before["stats"].ledger.received >= len(added)
 
 
-async def test_nothing_acknowledged_is_lost(
-    scene: Scene, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_nothing_acknowledged_is_lost(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
     """Analysts act until the fence; whatever was acknowledged is there, and in the archive."""
     monkeypatch.setattr("periscope.moving.mover.SETTLE_S", 0.3)
     async with Periscope(scene.settings(partitions=3)) as p:
@@ -185,12 +183,13 @@ async def test_nothing_acknowledged_is_lost(
         assert sum(t.views for t in views) == len(acknowledged)
         assert (await p.get_ledger(deep=True, archive=scene.archive)).balanced
         assert await p.archive_audit(scene.archive) == 0
-    assert len(await scene.archive.audit(limit=100_000)) == len(acknowledged)
+    rows = [row async for row in scene.archive.export() if row["table"] == "audit"]
+    assert len(rows) == len(acknowledged)
 
 
 async def test_followers_are_told_that_they_missed_something(scene: Scene) -> None:
     await furnished(scene, 3)
-    positions = []
+    positions: list[str] = []
     for change in (3, 2, 3):
         p = await scene.opened()
         if positions:

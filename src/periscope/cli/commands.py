@@ -276,6 +276,25 @@ COMMANDS = (
         ('periscope restore /tmp/periscope.backup --data-dir "$(mktemp -d)"',),
     ),
     Command(
+        "repartition",
+        "periscope.cli.moves:repartition",
+        CARE,
+        "Give the database more or fewer partitions, or another server.",
+        "Every other program is refused meanwhile. Interrupted or killed, the same command goes "
+        "on with it, and --abort gives it up. Programs open the database again afterwards.",
+        ("periscope repartition --partitions 4",),
+    ),
+    Command(
+        "rebuild",
+        "periscope.cli.moves:rebuild",
+        CARE,
+        "Put a policy in force that boards and ranks must be built anew for.",
+        "That is another interactions_cap or escalations_cap, or another decay_per_day while "
+        "long-term threats decay; for all else there is periscope policy. It works as "
+        "periscope repartition does.",
+        ("periscope rebuild --set interactions_cap=5",),
+    ),
+    Command(
         "policy",
         "periscope.cli.policy:policy",
         CARE,
