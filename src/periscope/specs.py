@@ -89,5 +89,6 @@ SPECS: dict[str, Spec] = {
     "periscope_discard_rest": Spec(("singles...",), ("move", "keep_ms"), True),
     "periscope_adopt": Spec(_PAIRS, ("policy", "move", "threat..."), True),
     "periscope_fill": Spec(("meta", "key"), ("move", "kind", "pair..."), True),
+    "periscope_carry": Spec(_PAIRS, ("move", "most"), False),
     "periscope_prove": Spec(("singles...", "record..."), ("policy", "move"), False),
 }
