@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator, Iterable, Sequence
 from dataclasses import dataclass, replace
 from heapq import merge
@@ -10,7 +9,7 @@ from itertools import islice
 from typing import Any, NamedTuple
 
 from periscope.cursor import Cursor
-from periscope.errors import UsageError
+from periscope.errors import PartitionsMissing, UsageError
 from periscope.functions import Position, Ranked, RankQuery
 from periscope.keys import PartitionKeys
 from periscope.ledger import Ledger, Stats, add_up
@@ -20,9 +19,11 @@ from periscope.reader import (
     MAX_PAGE,
     STRETCH,
     Reader,
+    at_one_moment,
     check_count,
     check_same_policy,
     encoded,
+    over,
     padded,
 )
 from periscope.rules import Rules
@@ -101,7 +102,7 @@ class Queries(Reader):
         """Counts over all partitions."""
 
         async def read(_: Rules) -> Stats:
-            return add_up([await self._functions.stats(keys) for keys in self._keyspace.partitions])
+            return add_up(await over(self._keyspace.partitions, self._functions.stats))
 
         return await self.steady(read)
 
@@ -133,7 +134,10 @@ class Queries(Reader):
         items: list[Threat] = []
         while True:
             ask = min(STRETCH, count - len(items))
-            stretch = await self._stretch(rules, query, ask, as_of_ms, after)
+            try:
+                stretch = await self._stretch(rules, query, ask, as_of_ms, after)
+            except PartitionsMissing as exc:
+                raise await self._as_page(exc, rules, ask, items) from exc.__cause__
             entries = [(entry.threat_id, entry.record) for entry in stretch.entries]
             items += await self.complete(rules, stretch.as_of_ms, entries)
             if not stretch.more or len(items) >= count:
@@ -145,6 +149,18 @@ class Queries(Reader):
             token = self.token(rules, stretch.as_of_ms, _query_of(query), position)
         return Page(items, token, stretch.as_of_ms, stretch.total)
 
+    async def _as_page(
+        self, exc: PartitionsMissing, rules: Rules, count: int, items: list[Threat]
+    ) -> PartitionsMissing:
+        """The same error with a page of what could be read; it cannot be gone on with."""
+        page = None
+        if exc.partial:
+            stretch = self._merged(exc.partial, count)
+            entries = [(entry.threat_id, entry.record) for entry in stretch.entries]
+            found = items + await self.complete(rules, stretch.as_of_ms, entries)
+            page = Page(found, None, stretch.as_of_ms, stretch.total)
+        return PartitionsMissing(str(exc), missing=exc.missing, partial=page)
+
     async def _stretch(
         self,
         rules: Rules,
@@ -154,24 +170,21 @@ class Queries(Reader):
         after: Position | None,
     ) -> _Stretch:
         """The next `count` over all partitions: one call to each, at one moment."""
-        first, *others = self._keyspace.partitions
         # One more than asked for tells whether there is a next page.
-        head = await self._functions.rank(
-            first, rules, query, count + 1, records=count, as_of_ms=as_of_ms, after=after
+        parts = await at_one_moment(
+            self._keyspace.partitions,
+            as_of_ms,
+            lambda keys, at: self._functions.rank(
+                keys, rules, query, count + 1, records=count, as_of_ms=at, after=after
+            ),
         )
-        rest = await asyncio.gather(
-            *(
-                self._functions.rank(
-                    keys, rules, query, count + 1, records=count, as_of_ms=head.now_ms, after=after
-                )
-                for keys in others
-            )
-        )
-        parts = [head, *rest]
+        return self._merged(parts, count)
+
+    def _merged(self, parts: Sequence[Ranked], count: int) -> _Stretch:
         ranked = merge(*(self._entries(part) for part in parts), key=_rank_key, reverse=True)
         entries = list(islice(ranked, count))
         more = sum(len(part.places) for part in parts) > count
-        return _Stretch(entries, more, head.now_ms, sum(part.total for part in parts))
+        return _Stretch(entries, more, parts[0].now_ms, sum(part.total for part in parts))
 
     def _entries(self, part: Ranked) -> list[_Entry]:
         # The scores are the server's: this machine's exp() might round differently.
