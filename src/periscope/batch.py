@@ -8,8 +8,8 @@ from itertools import islice
 from typing import Any
 
 from periscope.acts import ActIntake, PackedAct
-from periscope.errors import BatchInterrupted, OutcomeUnknown
 from periscope.chunks import ActChunk, Awaits, Chunk, ReportChunk
+from periscope.errors import BatchInterrupted, OutcomeUnknown
 from periscope.intake import Intake, Packed
 from periscope.keys import Keyspace, PartitionKeys
 from periscope.lane import SHORT, Answer
@@ -126,9 +126,7 @@ class Batch:
 class ReportBatch(Batch):
     """Reports on their way in; rejected ones are counted in the ledger with the next chunk."""
 
-    def __init__(
-        self, keyspace: Keyspace, intake: Intake, awaits: Awaits = Awaits.NOTHING
-    ) -> None:
+    def __init__(self, keyspace: Keyspace, intake: Intake, awaits: Awaits = Awaits.NOTHING) -> None:
         super().__init__(keyspace, awaits)
         self.result: BatchResult = BatchResult()
         self._intake = intake

@@ -14,6 +14,7 @@ from periscope.intake import Packed
 from periscope.keys import PartitionKeys
 from periscope.models import Outcome
 
+
 class Awaits(IntFlag):
     """What an acknowledgement waits for, beyond what the server does by itself."""
 

@@ -27,10 +27,11 @@ from periscope.keys import Keyspace
 from periscope.knowledge import Knowledge
 from periscope.policy import Policy
 from periscope.queries import Queries
+from periscope.reader import over
+from periscope.room import Room
 from periscope.rules import Rules
 from periscope.server import EmbeddedServer
-from periscope.reader import over
-from periscope.settings import Durability, Settings
+from periscope.settings import Settings
 
 CLUSTER_PARTITIONS = 64
 
@@ -172,7 +173,8 @@ class Database:
         intake = Intake(secret)
         engine = Engine(functions, keyspace, intake, self.settings, self._check_room, _not_noted)
         self._stack.push_async_callback(engine.close)
-        queries = Queries(functions, keyspace, secret, self.settings)
+        queries = Queries(functions, keyspace, secret, Room(self.settings.queue_limit))
+        self._stack.callback(queries.close)
         return _Rooms(
             engine,
             queries,
@@ -184,17 +186,10 @@ class Database:
 
     async def _embedded_url(self) -> str:
         self._server = await EmbeddedServer.join(
-            self.settings.data_path, durability=self._embedded_durability()
+            self.settings.data_path, durability=self.settings.embedded_durability
         )
         self._stack.push_async_callback(self._server.leave)
         return self._server.url
-
-    def _embedded_durability(self) -> Durability:
-        if self.settings.durability == "replicated":
-            raise SettingInvalid(
-                "setting durability: the embedded server has no replicas; give a URL, or say durable"
-            )
-        return self.settings.durability
 
     async def _revive(self) -> Path:
         assert self._server is not None  # noqa: S101 - set before this is handed out

@@ -22,8 +22,10 @@ from periscope.work import InteractionsResult
 
 
 class Engine:
-    """Takes in reports and acts. `guard` is called before each chunk of reports and raises when
-    there is no room; `noted` gets the ids of reports that were stored, before anybody is told.
+    """Takes in reports and acts.
+
+    `guard` is called before each chunk of reports and raises when there is no room; `noted` gets
+    the ids of reports that were stored, before anybody is told.
     """
 
     def __init__(

@@ -162,7 +162,7 @@ class StoreUnavailable(StoreError):
 
 
 class OutcomeUnknown(StoreUnavailable):
-    """The change was sent, and may or may not be stored: no answer came, or too few replicas have it.
+    """A change was sent and may be stored: no answer came, or too few replicas have it.
 
     Repeating it is safe: whatever was stored is recognised.
     """

@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections import deque
 from collections.abc import Sequence
 from heapq import merge
 
 from periscope.calls import Calls, DueEntry, DueStretch, LevelEntry, LevelStretch, decode
 from periscope.functions import Functions
-from periscope.keys import Keyspace, control_key
+from periscope.keys import Keyspace, PartitionKeys, control_key
 from periscope.models import SEVERITIES, Severity
 from periscope.queries import severity_query
-from periscope.reader import STRETCH, Reader, check_count, check_same_policy, encoded
+from periscope.reader import (
+    STRETCH,
+    Reader,
+    at_one_moment,
+    check_count,
+    check_same_policy,
+    encoded,
+    over,
+)
 from periscope.rules import Rules
 from periscope.threat import Page, Threat
 from periscope.work import Claim, Desk, LastAct
@@ -152,9 +159,7 @@ class Knowledge(Reader):
     async def fading(self) -> int:
         """How many level 3 threats decay now."""
         partitions = self._keyspace.partitions
-        counts = await over(
-            partitions, lambda keys: self.run("ZCOUNT", keys.long, "-inf", "(inf")
-        )
+        counts = await over(partitions, lambda keys: self.run("ZCOUNT", keys.long, "-inf", "(inf"))
         return sum(counts)
 
     async def holdings(self) -> dict[str, int]:

@@ -17,7 +17,8 @@ from typing import Any, Self
 
 from hiredis import pack_command
 from redis.asyncio.connection import AbstractConnection
-from redis.exceptions import ConnectionError, RedisError, ResponseError
+from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.exceptions import RedisError, ResponseError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from periscope.chunks import Awaits, Chunk
@@ -163,8 +164,10 @@ class Lane:
         return answers
 
     async def take_back(self) -> list[Chunk]:
-        """Give up on all that is unanswered, in the order sent. For chunks behind one that was
-        refused: each names the one before it, so none of them was stored."""
+        """Give up on all that is unanswered; return it in the order sent.
+
+        For chunks behind one that was refused: each names the one before, so none was stored.
+        """
         await self._cut()
         chunks = list(self._unanswered)
         self._unanswered.clear()
@@ -172,7 +175,7 @@ class Lane:
         return chunks
 
     async def receive(self) -> None:
-        """Take the next answer off its wire; or mend what is wrong, and leave it to the next call."""
+        """Take the next answer off its wire; or mend what is wrong, for the next call."""
         if self._ended is not None:
             raise self._ended
         sent = self._sent[0]
@@ -212,7 +215,7 @@ class Lane:
         self._patience = self._full_since = None
 
     async def _refused(self, chunk: Chunk, exc: ResponseError) -> None:
-        """A chunk was refused: nothing of it was stored. What can be mended is, and it goes again."""
+        """Nothing of a chunk was stored. What can be mended is, and it goes again."""
         error = self._functions.explain(exc)
         if self._will_pass(exc) or self._may_wait(error):
             await self._recover(exc)
@@ -225,12 +228,14 @@ class Lane:
     def _will_pass(self, exc: ResponseError) -> bool:
         """Are these threats on the move, or is another primary about to serve them?"""
         by_itself = isinstance(exc, ELSEWHERE) or is_short_of_replicas(exc)
-        return is_moving(exc) or isinstance(exc, LOST) or (
-            by_itself and self._connections.topology.can_change
+        return (
+            is_moving(exc)
+            or isinstance(exc, LOST)
+            or (by_itself and self._connections.topology.can_change)
         )
 
     def _can_heal(self, chunk: Chunk, exc: ResponseError, error: Exception) -> bool:
-        """Library flushed, policy moved; or the chunk before was refused for a reason of its own."""
+        """Library flushed, policy moved; or the chunk before had a reason of its own."""
         passing = is_missing_function(exc) or isinstance(error, PolicyMoved)
         return (passing or "OUT_OF_ORDER" in str(exc)) and chunk.heals < HEALS
 
@@ -246,7 +251,7 @@ class Lane:
         node = self._connections.topology.node_of(chunk.keys.meta)
         wire = self._wires.get(node) if node is not None else None
         if node is None or wire is None:
-            raise ConnectionError("the server of these threats was replaced")
+            raise RedisConnectionError("the server of these threats was replaced")
         packed = pack_command(chunk.command(self._functions, self._before(chunk)))
         if chunk.awaits:
             packed += self._wait_commands(chunk)
@@ -256,13 +261,13 @@ class Lane:
 
     def _wait_commands(self, chunk: Chunk) -> bytes:
         # WAIT counts what this connection wrote. A chunk that was stored over another connection,
-        # before that was lost, writes nothing when it is sent again: this small write stands for it.
+        # before that was lost, writes nothing when sent again: this small write stands for it.
         settings, wait_ms = self._settings, int(self._settings.replica_timeout_s * 1000)
-        packed: bytes = pack_command(("SET", chunk.keys.reply(b"wait"), b"1", "PX", TOUCH_MS))
+        packed: bytes = _packed("SET", chunk.keys.reply(b"wait"), b"1", "PX", TOUCH_MS)
         if Awaits.DISK in chunk.awaits:
-            packed += pack_command(("WAITAOF", 1, 0, wait_ms))
+            packed += _packed("WAITAOF", 1, 0, wait_ms)
         if Awaits.REPLICAS in chunk.awaits:
-            packed += pack_command(("WAIT", settings.replicas, wait_ms))
+            packed += _packed("WAIT", settings.replicas, wait_ms)
         return packed
 
     def _before(self, chunk: Chunk) -> bytes:
@@ -302,7 +307,7 @@ class Lane:
             chunk.heals += 1
             if chunk.heals > HEALS:
                 self._end(cause)
-            cause = ConnectionError(str(cause))
+            cause = RedisConnectionError(str(cause))
         error = self._functions.explain(cause)
         if isinstance(cause, LOST) and await self._connections.mend():
             return
@@ -333,7 +338,7 @@ class Lane:
         raise error from cause
 
     async def _cut(self) -> None:
-        """Drop every connection with answers out: they come again, to chunks that are sent again."""
+        """Drop every connection with answers out: they come to chunks that are sent again."""
         for wire in {sent.wire for sent in self._sent}:
             await wire.disconnect(nowait=True)
         self._sent.clear()
@@ -350,6 +355,11 @@ class Lane:
     def _place(self, keys: PartitionKeys) -> tuple[Any, ...]:
         node = self._connections.topology.node_of(keys.meta)
         return node.address if node is not None else ()
+
+
+def _packed(*words: bytes | str | int) -> bytes:
+    packed: bytes = pack_command(words)  # type: ignore[arg-type]
+    return packed
 
 
 async def _reply(wire: AbstractConnection, more_s: float = 0.0) -> Any:

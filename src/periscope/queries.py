@@ -10,8 +10,10 @@ from typing import Any, NamedTuple
 
 from periscope.cursor import Cursor
 from periscope.errors import PartitionsMissing, UsageError
-from periscope.functions import Position, Ranked, RankQuery
-from periscope.keys import PartitionKeys
+from periscope.functions import Functions, Position, Ranked, RankQuery
+from periscope.gathered import Gathered
+from periscope.header import read_threat
+from periscope.keys import Keyspace, PartitionKeys
 from periscope.ledger import Ledger, Stats, add_up
 from periscope.models import SEVERITIES, STATUSES, Severity, Status
 from periscope.policy import INTERACTIONS_CAP
@@ -26,6 +28,7 @@ from periscope.reader import (
     over,
     padded,
 )
+from periscope.room import Room
 from periscope.rules import Rules
 from periscope.threat import Page, Threat
 
@@ -56,6 +59,14 @@ class _Stretch:
 class Queries(Reader):
     """Reads of the queue, of threats by id, and of the ledger."""
 
+    def __init__(self, functions: Functions, keyspace: Keyspace, secret: bytes, room: Room) -> None:
+        super().__init__(functions, keyspace, secret)
+        self._gathered = Gathered(self._records, STRETCH, room)
+
+    def close(self) -> None:
+        """Answer everybody who waits for a single threat."""
+        self._gathered.abort()
+
     async def threats(self, ids: Iterable[str]) -> list[Threat]:
         """The known ones among `ids`, in the order given, each as often as asked for."""
         keyed = [encoded(threat_id) for threat_id in ids]
@@ -70,13 +81,32 @@ class Queries(Reader):
         found = await self.steady(read)
         return [found[threat_id] for threat_id in keyed if threat_id in found]
 
-    async def exists(self, threat_id: str) -> bool:
-        """Is there a record of it, whatever its level?"""
+    async def threat(self, threat_id: str) -> Threat | None:
+        """One threat; those that are asked for at the same time are read together."""
         key_bytes = encoded(threat_id)
         if not key_bytes:
-            return False
-        key = self._keyspace.partition_of(key_bytes).record(key_bytes)
-        return bool(await self.run("EXISTS", key))
+            return None
+        keys = self._keyspace.partition_of(key_bytes)
+        now_ms, record = await self._gathered(keys, key_bytes)
+        if not record:
+            return None
+        return read_threat(key_bytes, record, now_ms, self._functions.rules.policy)
+
+    async def _records(self, keys: PartitionKeys, ids: Sequence[bytes]) -> list[tuple[int, bytes]]:
+        """(server time, record) of each, in calls that are cut at a bounded size."""
+
+        async def read(rules: Rules) -> list[tuple[int, bytes]]:
+            found: list[tuple[int, bytes]] = []
+            while len(found) < len(ids):
+                now_ms, records = await self._functions.threats(keys, rules, ids[len(found) :])
+                found += [(now_ms, record) for record in records]
+            return found
+
+        return await self.steady(read)
+
+    async def exists(self, threat_id: str) -> bool:
+        """Is there a record of it, whatever its level?"""
+        return await self.threat(threat_id) is not None
 
     async def page(self, query: RankQuery, cursor: str | None, count: int) -> Page:
         """A page of the live ranking; see `Periscope.get_active_paginated`."""
@@ -231,7 +261,9 @@ class Queries(Reader):
         pattern = b"".join(b"\\" + bytes((c,)) if c in b"*?[]\\" else bytes((c,)) for c in prefix)
         at, seen = 0, set[bytes]()
         while True:
-            at, names = await self.run("SCAN", at, "MATCH", pattern + b"*", "COUNT", DEEP_BATCH)
+            at, names = await self.run(
+                *("SCAN", at, "MATCH", pattern + b"*", "COUNT", DEEP_BATCH), key=keys.meta
+            )
             fresh = [name[len(prefix) :] for name in names if name not in seen]
             seen.update(names)
             if fresh:

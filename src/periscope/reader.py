@@ -53,11 +53,11 @@ class Reader:
         """Read under one policy from start to end; begin anew when it changes meanwhile."""
         return await steady(self._functions, read)
 
-    async def run(self, *command: bytes | str | int) -> Any:
-        """Run a plain command that reads."""
+    async def run(self, *command: bytes | str | int, key: bytes | None = None) -> Any:
+        """Run a plain command that reads where its key is (None: its first argument)."""
         connections = self._functions.connections
         try:
-            return await connections.run(*command)
+            return await connections.run(*command, key=key)
         except (RedisError, *LOST) as exc:
             raise connections.explain(exc) from exc
 
@@ -189,7 +189,8 @@ def _missing(away: dict[int, BaseException], found: list[Any]) -> PartitionsMiss
     cause = next(iter(away.values()))
     numbers = ", ".join(map(str, list(away)[:20])) + (", ..." if len(away) > 20 else "")
     error = PartitionsMissing(
-        f"{len(away)} of {len(away) + len(found)} partitions cannot be reached ({numbers}): {cause}",
+        f"{len(away)} of {len(away) + len(found)} partitions cannot be reached ({numbers}): "
+        f"{cause}",
         missing=tuple(away),
         partial=found,
     )

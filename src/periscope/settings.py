@@ -63,7 +63,8 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
         ),
     ] = "durable"
     replicas: Annotated[
-        int, _help("Replicas that must have received a change before it is `replicated`.", ge=1, le=10)
+        int,
+        _help("Replicas that must have a change before it counts as replicated.", ge=1, le=10),
     ] = 1
     replica_timeout_s: Annotated[
         float, _help("Seconds to wait for them; then the outcome is unknown.", gt=0, le=60)
@@ -96,7 +97,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     ] = 10.0
     operation_timeout_s: Annotated[
         float,
-        _help("Seconds for which a call waits while its threats are moved to another server.", gt=0),
+        _help("Seconds for which a call waits while its threats are on the move.", gt=0),
     ] = 60.0
     health_check_s: Annotated[
         float, _help("A connection idle for longer is tried before it is used.", ge=0, le=3600)
@@ -169,6 +170,20 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     def archive_place(self) -> str | Path:
         """Where the archive is: a URL, or a file."""
         return self.archive or self.data_path / f"archive-{self.namespace}.db"
+
+    @property
+    def embedded_durability(self) -> Durability:
+        """What the embedded server does.
+
+        Raises:
+            SettingInvalid: `replicated`, and it has no replicas.
+        """
+        if self.durability == "replicated":
+            raise SettingInvalid(
+                "setting durability: the embedded server has no replicas; give a URL, "
+                "or say durable"
+            )
+        return self.durability
 
     @property
     def data_path(self) -> Path:

@@ -10,7 +10,8 @@ from typing import Any
 
 import redis.asyncio as redis_asyncio
 from redis.asyncio.connection import AbstractConnection
-from redis.exceptions import AskError, ConnectionError, RedisError, ResponseError
+from redis.exceptions import AskError, RedisError, ResponseError
+from redis.exceptions import ConnectionError as RedisConnectionError
 
 from periscope.connection.explain import LOST, explain
 from periscope.connection.fitness import ServerFacts, check_fitness, kind_and_version
@@ -38,7 +39,9 @@ class Connections:
         self.settings = settings
         self.facts: ServerFacts | None = None
         self.revive: Callable[[], Awaitable[Path]] | None = None
-        seeds = [Node(address, self._target.asked_first(), settings) for address in self._target.seeds]
+        seeds = [
+            Node(address, self._target.asked_first(), settings) for address in self._target.seeds
+        ]
         self._seeds = seeds
         self.topology = Topology(seeds[0])
         if self._target.kind == "sentinel":
@@ -110,7 +113,7 @@ class Connections:
         self, node: Node | None, command: Sequence[Any], key: bytes, aside: bool
     ) -> Any:
         if node is None:
-            raise ConnectionError("no server serves these threats just now")
+            raise RedisConnectionError("no server serves these threats just now")
         client = node.aside if aside else node.client
         try:
             reply = await honour(client.execute_command(*command))
@@ -145,7 +148,7 @@ class Connections:
             node = self.topology.node_of(key)
             try:
                 if node is None:
-                    raise ConnectionError("no server serves these threats just now")
+                    raise RedisConnectionError("no server serves these threats just now")
                 return node, await _checked(node)
             except REPEATABLE as exc:
                 if isinstance(exc, LOST) and await self.mend():

@@ -90,6 +90,7 @@ def _moving(exc: BaseException, url: str) -> PeriscopeError:
 
 
 def replica(exc: BaseException, url: str) -> PeriscopeError:
+    """The error for a server that only follows another one."""
     return StoreUnsuitable(f"the server at {url} is a read-only replica; give its primary")
 
 

@@ -35,6 +35,7 @@ def check_fitness(info: dict[str, Any], url: str) -> None:
 
 
 def kind_and_version(info: dict[str, Any]) -> tuple[str, str]:
+    """Valkey or redis, and its version."""
     if "valkey_version" in info:
         return "valkey", str(info["valkey_version"])
     return "redis", str(info["redis_version"])

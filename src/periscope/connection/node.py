@@ -150,5 +150,5 @@ def tls_options(settings: Settings) -> dict[str, Any]:
     }
 
 
-def _connections(pool: BlockingConnectionPool) -> list[AbstractConnection]:
+def _connections(pool: redis_asyncio.ConnectionPool) -> list[AbstractConnection]:
     return [*pool._available_connections, *pool._in_use_connections]

@@ -57,9 +57,9 @@ class Patience:
         if node is not None and isinstance(exc, LOST) and node.away_since is None:
             node.away_since = now
         since = self._began if node is None or node.away_since is None else node.away_since
-        if not self._topology.can_change:
-            if not isinstance(exc, LOST) or self._away_s <= 0 < self._tries:
-                raise exc
+        alone = not self._topology.can_change
+        if alone and (not isinstance(exc, LOST) or self._away_s <= 0 < self._tries):
+            raise exc
         await self._pause(exc, since + self._away_s)
         await self._topology.refresh()
 
@@ -69,7 +69,7 @@ class Patience:
         if self._now() >= deadline and self._tries > 1:
             raise exc
         most = min(LONGEST_PAUSE_S, FIRST_PAUSE_S * 2**self._tries)
-        await asyncio.sleep(uniform(most / 2, most) if self._tries > 1 else 0)
+        await asyncio.sleep(uniform(most / 2, most) if self._tries > 1 else 0)  # noqa: S311
 
 
 REPEATABLE = (RedisError, *LOST)

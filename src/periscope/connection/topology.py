@@ -1,4 +1,4 @@
-"""Which server is in charge of which keys: one server, the primary that sentinels name, or a cluster.
+"""Which server is in charge of which keys: one server, what sentinels name, or a cluster.
 
 This is the one module that knows. Everybody else names a key, and gets a node.
 """
@@ -14,7 +14,7 @@ from typing import Any, ClassVar
 from redis.exceptions import AskError, RedisError
 
 from periscope.connection.explain import LOST
-from periscope.connection.node import Node, honour
+from periscope.connection.node import Node
 from periscope.connection.url import Address
 from periscope.keys import SLOTS, slot_of_key
 
@@ -178,7 +178,7 @@ class Cluster(Watched):
         """The node that the answer names; a MOVED is remembered for this slot."""
         before = self.node_of(key)
         host = str(exc.host) or (before.address.host if before else "")
-        node = self._node(Address(host, int(exc.port)))
+        node = self._node_at(Address(host, int(exc.port)))
         if type(exc) is not AskError:
             self._slots[slot_of_key(key)] = node
         return node
@@ -186,7 +186,9 @@ class Cluster(Watched):
     async def _look(self) -> None:
         nodes = list(self._known.values())
         self._turn += 1
-        first = [nodes[(self._turn + at) % len(nodes)] for at in range(min(ASKED_AT_ONCE, len(nodes)))]
+        first = [
+            nodes[(self._turn + at) % len(nodes)] for at in range(min(ASKED_AT_ONCE, len(nodes)))
+        ]
         views = await self._views(first)
         if not any(state_ok for state_ok, _, _ in views):
             views += await self._views([node for node in nodes if node not in first])
@@ -202,7 +204,7 @@ class Cluster(Watched):
         before = set(self.primaries())
         slots: list[Node | None] = [None] * SLOTS
         for first, last, addresses in told:
-            node, *_ = [self._node(address) for address in addresses]
+            node, *_ = [self._node_at(address) for address in addresses]
             slots[first : last + 1] = [node] * (last - first + 1)
         self._slots = slots
         demoted = before - set(self.primaries())
@@ -210,7 +212,7 @@ class Cluster(Watched):
             log.warning("%s is no primary of the cluster any more", node.address)
             await node.drop()  # an answer that somebody waits for there will not come
 
-    def _node(self, address: Address) -> Node:
+    def _node_at(self, address: Address) -> Node:
         node = self._known.get(address)
         if node is None:
             node = self._known[address] = self._make(address)
@@ -224,7 +226,7 @@ _Stretch = tuple[int, int, list[Address]]
 
 
 async def _view(node: Node) -> tuple[bool, int, list[_Stretch]] | None:
-    """(does it see a working cluster, its epoch, slots with their primaries); None if it is away."""
+    """(does it see a working cluster, its epoch, the slots' primaries); None if it is away."""
     try:
         info = _info(await node.ask("CLUSTER", "INFO"))
         told = await node.ask("CLUSTER", "SLOTS")
