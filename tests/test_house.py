@@ -21,6 +21,7 @@ FLOORS = [
     *("server", "connection", "library", "rules", "specs", "functions", "calls", "cursor"),
     *("ledger", "archive", "intake", "acts", "batches", "chunks", "lane"),
     *("batch", "room", "coalesce", "gathered", "engine", "reader"),
+    "membership",
     *("queries", "knowledge", "analysts", "keeping", "events", "database", "desk", "periscope"),
     *("workers", "backup", "feeds", "bench", "cli", "__main__"),
 ]

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-from collections.abc import Iterable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,6 +24,7 @@ from periscope.intake import Intake
 from periscope.keeping import Keeping
 from periscope.keys import Keyspace
 from periscope.knowledge import Knowledge
+from periscope.membership import Membership
 from periscope.policy import Policy
 from periscope.queries import Queries
 from periscope.reader import over
@@ -48,6 +48,7 @@ class _Rooms:
     analysts: Analysts
     keeping: Keeping
     events: Events
+    membership: Membership
 
 
 class Database:
@@ -144,6 +145,11 @@ class Database:
         self._check_open()
         return self._rooms.events
 
+    @property
+    def _membership(self) -> Membership:
+        self._check_open()
+        return self._rooms.membership
+
     def _check_open(self) -> None:
         """Connections belong to one process and one event loop; others would read their replies."""
         if self._state != "open":
@@ -166,12 +172,15 @@ class Database:
         self.functions.refresh = self.refresh
         await self._prepare()
         self._rooms = self._build(secret)
+        self._stack.push_async_callback(self._rooms.membership.close)
         log.info("opened %s, settings %s", connections.shown_url, self.settings.shown())
 
     def _build(self, secret: bytes) -> _Rooms:
         functions, keyspace = self.functions, self.keyspace
-        intake = Intake(secret)
-        engine = Engine(functions, keyspace, intake, self.settings, self._check_room, _not_noted)
+        intake, membership = Intake(secret), Membership(functions, keyspace, self.settings)
+        engine = Engine(
+            functions, keyspace, intake, self.settings, self._check_room, membership.note
+        )
         self._stack.push_async_callback(engine.close)
         queries = Queries(functions, keyspace, secret, Room(self.settings.queue_limit))
         self._stack.callback(queries.close)
@@ -182,6 +191,7 @@ class Database:
             Analysts(engine, functions, keyspace),
             Keeping(functions, keyspace, queries, secret),
             Events(functions, keyspace),
+            membership,
         )
 
     async def _embedded_url(self) -> str:
@@ -245,7 +255,3 @@ class Database:
                 f"only {free_mb:,} MiB free in {self.settings.data_path}, less than "
                 f"min_free_mb ({self.settings.min_free_mb:,}); no new reports until there is room"
             )
-
-
-def _not_noted(ids: Iterable[bytes]) -> None:
-    """Nobody wants to know which ids were stored."""
