@@ -29,6 +29,12 @@ SPECS: dict[str, Spec] = {
         True,
         "writes only what is missing",
     ),
+    "periscope_control_2": Spec(
+        ("control",),
+        ("partitions", "secret", "policy", "generation"),
+        True,
+        "writes only what is missing",
+    ),
     "periscope_set_policy": Spec(
         ("control",), ("expected_revision", "policy"), True, "compares the revision first"
     ),
@@ -106,4 +112,29 @@ SPECS: dict[str, Spec] = {
     "periscope_holdings": Spec(("singles...",), ("now_ms",), False),
     "periscope_verify": Spec(("meta", "board", "record..."), (), False),
     "periscope_inspect": Spec(("singles...", "record..."), ("policy",), False),
+    "periscope_move": Spec(
+        ("control",), ("expected", "value", "pair..."), True, "compares the state first"
+    ),
+    "periscope_fence": Spec(("meta",), ("move", "reason", "new"), True, "the same again"),
+    "periscope_unfence": Spec(("meta",), ("move",), True, "the same again"),
+    "periscope_open": Spec(
+        ("meta", "events", "audit"),
+        ("move", "policy_revision", "policy", "entry"),
+        True,
+        "the same again",
+    ),
+    "periscope_resolve_fenced": Spec(
+        ("meta", "departures"), ("move", "batch", "now_ms"), True, "remembered by batch"
+    ),
+    "periscope_discard": Spec(
+        ("meta", "set", "pair..."), ("move", "id..."), True, "the same again"
+    ),
+    "periscope_discard_rest": Spec(("singles...",), ("move", "keep_ms"), True, "the same again"),
+    "periscope_adopt": Spec(
+        _PAIRS, ("policy", "move", "threat..."), True, "writes the same values"
+    ),
+    "periscope_fill": Spec(
+        ("meta", "key"), ("move", "kind", "pair..."), True, "writes the same values"
+    ),
+    "periscope_prove": Spec(("singles...", "record..."), ("policy", "move"), False),
 }
