@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from periscope.bench.plan import Row
+from periscope.bench.row_awaits import awaits_row
 from periscope.bench.row_ingest import durability_row, ingest_row, limit_row, resident_row
 from periscope.bench.row_interactions import interactions_row
 from periscope.bench.row_memory import memory_row
@@ -24,6 +25,7 @@ ROWS: dict[str, Row] = {
     "pages": pages_row,
     "memory": memory_row,
     "interactions": interactions_row,
+    "awaits": awaits_row,
     "promote": promote_row,
     "sweep": sweep_row,
     "stop": stop_row,
