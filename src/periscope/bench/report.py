@@ -25,8 +25,31 @@ class Document(msgspec.Struct, frozen=True):
     figures: list[Figure]
 
 
-def write_json(file: Path, document: Document) -> None:
-    """Write the document.
+def read_json(file: Path) -> Document:
+    """Read a document that `--json` wrote.
+
+    Raises:
+        UsageError: it cannot be read, or is none.
+    """
+    try:
+        document = msgspec.json.decode(file.read_bytes(), type=Document)
+    except OSError as exc:
+        raise UsageError(f"cannot read {file}: {exc.strerror}") from exc
+    except msgspec.DecodeError as exc:
+        raise UsageError(f"{file} holds no results of the bench: {exc}") from exc
+    if document.format != FORMAT:
+        raise UsageError(f"{file} has format {document.format}, not {FORMAT}; measure again")
+    return document
+
+
+def brief(document: Document) -> Document:
+    """The document without its samples, which are most of it: spreads and ratios say enough."""
+    figures = [msgspec.structs.replace(one, samples=[], ratios=[]) for one in document.figures]
+    return msgspec.structs.replace(document, figures=figures)
+
+
+def write_json(file: Path, document: msgspec.Struct) -> None:
+    """Write a document.
 
     Raises:
         UsageError: the file cannot be written.
@@ -56,7 +79,7 @@ def show(console: Console, document: Document) -> None:
             table.add_section()
         last = one.row
         table.add_row(*_cells(one))
-    console.print(_where(document.ran_on), highlight=False)
+    console.print(where(document.ran_on), highlight=False)
     console.print(table)
     console.print(_verdict(document.figures), highlight=False)
 
@@ -103,7 +126,8 @@ def _value(one: Figure) -> str:
     return f"{median} ({spread.lowest:,.{digits}f} to {spread.highest:,.{digits}f})"
 
 
-def _where(machine: Machine) -> str:
+def where(machine: Machine) -> str:
+    """What it ran on, in one line."""
     memory = f"{machine.memory_bytes / 2**30:.0f} GiB"
     return (
         f"Periscope {machine.periscope} on {machine.server}, {machine.durability}; "

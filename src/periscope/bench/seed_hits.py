@@ -1,0 +1,2 @@
+FOUND = "known ids found"
+ANSWERED_HERE = "unknown ids answered here"
