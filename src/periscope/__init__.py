@@ -32,6 +32,7 @@ from periscope.errors import (
     UsageError,
 )
 from periscope.ledger import Ledger, Stats
+from periscope.membership import FilterState, MembershipStatus, Seen
 from periscope.models import (
     Action,
     BatchResult,
@@ -84,12 +85,14 @@ __all__ = [
     "EventsLost",
     "Explanation",
     "FeedError",
+    "FilterState",
     "Interaction",
     "InteractionsResult",
     "LastAct",
     "Ledger",
     "Level",
     "LibraryMismatch",
+    "MembershipStatus",
     "MemoryType",
     "NotLast",
     "NotRemoved",
@@ -103,6 +106,7 @@ __all__ = [
     "Report",
     "ReportRejected",
     "RequestReused",
+    "Seen",
     "SettingInvalid",
     "Settings",
     "Severity",

@@ -24,6 +24,7 @@ from periscope.intake import Intake
 from periscope.keeping import Keeping
 from periscope.keys import Keyspace
 from periscope.knowledge import Knowledge
+from periscope.membership import Membership
 from periscope.policy import Policy
 from periscope.queries import Queries
 from periscope.rules import Rules
@@ -43,6 +44,7 @@ class _Rooms:
     analysts: Analysts
     keeping: Keeping
     events: Events
+    membership: Membership
 
 
 class Database:
@@ -139,6 +141,11 @@ class Database:
         self._check_open()
         return self._rooms.events
 
+    @property
+    def _membership(self) -> Membership:
+        self._check_open()
+        return self._rooms.membership
+
     def _check_open(self) -> None:
         """Connections belong to one process and one event loop; others would read their replies."""
         if self._state != "open":
@@ -161,6 +168,7 @@ class Database:
         self.functions.refresh = self.refresh
         await self._prepare()
         self._rooms = self._build(secret)
+        self._stack.push_async_callback(self._rooms.membership.close)
         log.info("opened %s, settings %s", connections.shown_url, self.settings.shown())
 
     def _build(self, secret: bytes) -> _Rooms:
@@ -174,6 +182,7 @@ class Database:
             Analysts(engine, functions, keyspace),
             Keeping(functions, keyspace, queries, secret),
             Events(functions, keyspace),
+            Membership(functions, keyspace, self.settings),
         )
 
     async def _embedded_url(self) -> str:

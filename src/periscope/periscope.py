@@ -12,6 +12,7 @@ from periscope.errors import UsageError
 from periscope.functions import RankQuery
 from periscope.knowledge import normal_industry
 from periscope.ledger import Ledger, Stats
+from periscope.membership import MembershipStatus, Seen
 from periscope.models import BatchResult, Outcome, Report, Severity, Status
 from periscope.policy import Policy
 from periscope.queries import hot_query, score_query, severity_query, status_query
@@ -71,8 +72,45 @@ class Periscope(AnalystsDesk):
         return await self._queries.threats(ids)
 
     async def threat_exists(self, threat_id: str, exact: bool = False) -> bool:
-        """Is the threat in any level? Asks the server, so it is always exact."""
+        """Is the threat in any level?
+
+        A "yes" is the server's. A "no" may come from the filter in this process, within a
+        microsecond, and then it means: no report of the threat was acknowledged before
+        `membership.as_of`, which is at most one second ago, nor at any time by this process (or it
+        departed since). While the filter cannot promise that, and with `exact`, the server is
+        asked. The first call begins to build the filter, in the background.
+        """
+        if not exact:
+            membership = self._membership
+            membership.begin()
+            if membership.is_absent(threat_id):
+                return False
         return await self._queries.exists(threat_id)
+
+    async def seen(self, ids: Iterable[str], *, exact: bool = False) -> dict[str, Seen]:
+        """The known ones among `ids`, by id, with level and last activity; any number at once.
+
+        What is not in it is unknown, in the sense of `threat_exists`. What cannot be an id is
+        known by nobody.
+        """
+        if not isinstance(ids, Iterable) or isinstance(ids, str | bytes):
+            raise UsageError(f"ids must be an iterable of ids, not {type(ids).__name__}")
+        membership = self._membership
+        if not exact:
+            membership.begin()
+        return await membership.seen(ids, exact=exact)
+
+    async def membership_ready(self) -> None:
+        """Build the filter of `threat_exists` now, and wait until it answers for everything.
+
+        Returns at once where the setting `filter` is off.
+        """
+        await self._membership.ready()
+
+    @property
+    def membership(self) -> MembershipStatus:
+        """The filter of `threat_exists` and `seen`: what it does, holds, and has answered."""
+        return self._membership.status
 
     async def get_top_threats(self, limit: int = 100) -> list[Threat]:
         """The first `limit` of the queue, exactly ranked as of one instant, highest first.

@@ -89,6 +89,22 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
         int,
         _help("Free disk space (MiB) below which the embedded server refuses new reports.", ge=0),
     ] = 512
+    filter: Annotated[
+        Literal["auto", "off"],
+        _help(
+            "Whether threat_exists and seen answer a certain 'no' from a filter in this process "
+            "(built when first asked), or always ask the server."
+        ),
+    ] = "auto"
+    filter_error: Annotated[
+        float,
+        _help(
+            "Share of unknown ids for which the filter asks the server after all; less takes "
+            "more memory (0.001: 2 to 4 bytes an id).",
+            ge=1e-6,
+            le=0.1,
+        ),
+    ] = 0.001
 
     archive: Annotated[
         str | None,

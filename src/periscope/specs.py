@@ -69,6 +69,11 @@ SPECS: dict[str, Spec] = {
     ),
     "periscope_count_overdue": Spec(_QUEUE, (*_NOW, "severity", "offset"), False),
     "periscope_threats": Spec(("meta", "record..."), ("policy_revision", "now_ms"), False),
+    "periscope_members": Spec(("meta", "level"), ("after_score", "after_id", "count"), False),
+    "periscope_follow": Spec(
+        ("meta", "events", "ledger", "board", "short", "long"), ("after", "count"), False
+    ),
+    "periscope_seen": Spec(("meta", "record..."), (), False),
     "periscope_stats": Spec(
         ("meta", "board", "short_term", "long_term", "ledger"), ("now_ms",), False
     ),
