@@ -15,12 +15,12 @@ TURNS = 4  # of each run: many short turns, side by side, spread the noise over 
 
 
 class Contest(NamedTuple):
-    """What is compared: `count` awaits in each turn, by `callers`; ours is the first of `jobs`."""
+    """What is compared: `calls` awaits in each turn, by `callers`; ours is the first of `jobs`."""
 
     row: str
     what: str
     callers: int
-    count: int
+    calls: int
     jobs: dict[str, Job]
 
 
@@ -33,12 +33,12 @@ async def held_contest(plan: Plan, on: Stand, contest: Contest, on_what: str) ->
         for turn in range(TURNS):
             # In turn the other way round: whoever comes first has it no easier.
             for name in list(contest.jobs)[:: -1 if turn % 2 else 1]:
-                numbers = range(first, first + contest.count)
+                numbers = range(first, first + contest.calls)
                 mine = waits if name == next(iter(contest.jobs)) else None
                 job = contest.jobs[name]
                 effort = await by_callers(on, contest.callers, numbers, job, mine)
-                rates[name].note(contest.count, effort)
-                first += contest.count
+                rates[name].note(contest.calls, effort)
+                first += contest.calls
     return _figures(plan, contest, rates, waits, on_what)
 
 

@@ -70,7 +70,7 @@ class Naive:
 
     async def top(self, count: int, ranking: str = RANKING, start: int = 0) -> list[Any]:
         """The first `count` of a ranking, as they were reported."""
-        names = await self._client.zrevrange(ranking, start, start + count - 1)
+        names: Any = await self._client.zrevrange(ranking, start, start + count - 1)
         return await self._read(names)
 
     async def severity_page(self, severity: str) -> list[Any]:

@@ -42,7 +42,7 @@ def read_json(file: Path) -> Document:
     return document
 
 
-def brief(document: Document) -> Document:
+def brief_of(document: Document) -> Document:
     """The document without its samples, which are most of it: spreads and ratios say enough."""
     figures = [msgspec.structs.replace(one, samples=[], ratios=[]) for one in document.figures]
     return msgspec.structs.replace(document, figures=figures)
@@ -54,8 +54,18 @@ def write_json(file: Path, document: msgspec.Struct) -> None:
     Raises:
         UsageError: the file cannot be written.
     """
+    text = msgspec.json.format(msgspec.json.encode(document), indent=1).decode()
+    write_text(file, text + "\n")
+
+
+def write_text(file: Path, text: str) -> None:
+    """Write a text.
+
+    Raises:
+        UsageError: the file cannot be written.
+    """
     try:
-        file.write_bytes(msgspec.json.format(msgspec.json.encode(document), indent=1) + b"\n")
+        file.write_text(text, encoding="utf-8")
     except OSError as exc:
         raise UsageError(f"cannot write {file}: {exc.strerror}") from exc
 

@@ -8,6 +8,7 @@ from periscope.bench.plan import Row
 from periscope.bench.row_awaits import awaits_row
 from periscope.bench.row_ingest import durability_row, ingest_row, limit_row, resident_row
 from periscope.bench.row_interactions import interactions_row
+from periscope.bench.row_membership import exists_row, seen_row
 from periscope.bench.row_memory import memory_row
 from periscope.bench.row_pages import pages_row
 from periscope.bench.row_promote import promote_row
@@ -26,6 +27,8 @@ ROWS: dict[str, Row] = {
     "memory": memory_row,
     "interactions": interactions_row,
     "awaits": awaits_row,
+    "exists": exists_row,
+    "seen": seen_row,
     "promote": promote_row,
     "sweep": sweep_row,
     "stop": stop_row,

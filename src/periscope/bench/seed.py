@@ -12,6 +12,7 @@ from periscope.bench.effort import Effort, used_bytes
 from periscope.bench.figures import Figure, figure
 from periscope.bench.plan import Plan
 from periscope.bench.rates import Rates, rate_figure
+from periscope.bench.seed_hits import hits
 from periscope.bench.seed_ways import CALLERS, Way, naive_way, our_way
 from periscope.bench.stand import Stand, stand
 from periscope.errors import BugError
@@ -41,6 +42,7 @@ async def seed_figures(plan: Plan) -> list[Figure]:
                 rate_figure(plan, ROW, INGEST, "threats/s", ingested, on=way.name),
                 figure(ROW, MEMORY, plan.scale, "MB", [held / 1e6], on=way.name),
                 *await _reads(plan, on, way),
+                *await hits(plan, on, way, ROW),
                 await _mixed(plan, on, way),
             ]
     return figures

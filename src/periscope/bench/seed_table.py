@@ -8,23 +8,11 @@ from rich.console import Console
 from rich.table import Table
 
 from periscope.bench.figures import Figure
+from periscope.bench.promises import PROMISED
 from periscope.bench.seed import INGEST, MEMORY, MIXED, ROW, SCAN, SEVERITY, TOP
 from periscope.bench.seed_hits import ANSWERED_HERE, FOUND
 from periscope.bench.seed_ways import NAIVE, OURS
 
-# As promised for an indexed, pipelined system of this kind.
-PROMISED = {
-    (10_000, INGEST): "15,000/s",
-    (10_000, TOP): "10 ms",
-    (10_000, SEVERITY): "10 ms",
-    (10_000, MIXED): "20,000/s",
-    (10_000, MEMORY): "60 MB",
-    (100_000, INGEST): "12,000/s",
-    (100_000, TOP): "50 ms",
-    (100_000, SEVERITY): "50 ms",
-    (100_000, MIXED): "18,000/s",
-    (100_000, MEMORY): "500 MB",
-}
 WORDS = {
     INGEST: "ingest",
     TOP: "top 100, p50 and p99",
@@ -35,24 +23,20 @@ WORDS = {
     ANSWERED_HERE: "unknown ids answered without the server",
     MEMORY: "memory of the server",
 }
-HEADS = ("threats", "what", "promised", "Periscope", "one redis-py call each", "ratio")
+HEADS = ("threats", "what", "promised", "Periscope", "one redis-py call each", "ratio to it")
+UNITS = {"ms": " ms", "MB": " MB", "%": " %"}
 SMALLER_IS_BETTER = (TOP, SEVERITY, MEMORY)
 
 
 def seed_rows(figures: Sequence[Figure]) -> list[tuple[str, ...]]:
     """The rows of the table, scale by scale."""
     held = {(one.scale, one.what, one.on): one for one in figures if one.row == ROW}
-    rows = []
-    for scale in sorted({scale for scale, _, _ in held}):
-        for what, words in WORDS.items():
-            ours, naive = held.get((scale, what, OURS)), held.get((scale, what, NAIVE))
-            if ours is not None:
-                promised = PROMISED.get((scale, what), "")
-                told = naive and _value(naive)
-                rows.append(
-                    (f"{scale:,}", words, promised, _value(ours), told or "", _ratio(ours, naive))
-                )
-    return rows
+    return [
+        _row(held[scale, what, OURS], held.get((scale, what, NAIVE)))
+        for scale in sorted({scale for scale, _, _ in held})
+        for what in WORDS
+        if (scale, what, OURS) in held
+    ]
 
 
 def show_seed(console: Console, figures: Sequence[Figure]) -> None:
@@ -68,13 +52,23 @@ def show_seed(console: Console, figures: Sequence[Figure]) -> None:
     console.print(table)
 
 
+def _row(ours: Figure, naive: Figure | None) -> tuple[str, ...]:
+    promised = PROMISED.get((ours.scale, ours.what))
+    return (
+        f"{ours.scale:,}",
+        WORDS[ours.what],
+        "" if promised is None else f"{promised:,.0f}{UNITS.get(ours.unit, '/s')}",
+        _value(ours),
+        "" if naive is None else _value(naive),
+        _ratio(ours, naive),
+    )
+
+
 def _value(one: Figure) -> str:
+    unit = UNITS.get(one.unit, "/s")
     if one.unit == "ms":
-        return f"{one.spread.p50:.2f} and {one.spread.p99:.2f} ms"
-    if one.unit == "%":
-        return f"{one.spread.median:.1f} %"
+        return f"{one.spread.p50:.2f} and {one.spread.p99:.2f}{unit}"
     digits = 0 if one.spread.median >= 100 else 1
-    unit = " MB" if one.unit == "MB" else "/s"
     return f"{one.spread.median:,.{digits}f}{unit}"
 
 
@@ -82,6 +76,4 @@ def _ratio(ours: Figure, naive: Figure | None) -> str:
     if naive is None or ours.unit == "%":
         return ""
     ratio = ours.spread.median / naive.spread.median
-    if ours.what in SMALLER_IS_BETTER:
-        return f"{ratio:.2f} of it"
-    return f"{ratio:.1f} times"
+    return f"{ratio:.2f}" if ours.what in SMALLER_IS_BETTER else f"{ratio:.1f}"

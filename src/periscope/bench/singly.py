@@ -7,6 +7,7 @@ compared.
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from functools import partial
 from typing import Any
@@ -18,6 +19,8 @@ from periscope.bench.threats import report, threat_id
 from periscope.bench.work import FAR
 from periscope.intake import Intake
 from periscope.lane import ActChunk, Chunk, ReportChunk
+
+Call = Callable[..., Awaitable[Any]]
 
 LEASE = timedelta(hours=1)
 
@@ -44,7 +47,7 @@ def ours(on: Stand, resident: int) -> dict[str, Job]:
 def redis_py(on: Stand, resident: int) -> dict[str, Job]:
     """One call of redis-py an await: the very same call of the very same function."""
     functions, keys, intake = on.periscope.functions, on.keys, Intake(bytes(16))
-    run = on.client.execute_command
+    run: Call = on.client.execute_command
 
     async def send(chunk: Chunk) -> None:
         await run(*chunk.command(functions, chunk.chunk_id))
@@ -72,7 +75,7 @@ def redis_py(on: Stand, resident: int) -> dict[str, Job]:
 
 def plain_hset(on: Stand, resident: int) -> Job:
     """One HSET an await through redis-py: it writes a field, and checks and keeps nothing."""
-    run = on.client.execute_command
+    run: Call = on.client.execute_command
 
     async def job(number: int) -> Any:
         item = interaction(number, resident)

@@ -55,6 +55,8 @@ TARGETS = (
         for call in calls
         for callers, bound in (("one caller", 1.0), ("200 callers", 4.0))
     ),
+    Target("exists", "the test itself, unknown id", "median", "<=", 1000, " ns"),
+    Target("exists", "known ids found", "median", ">=", 100, " %"),
     # The cost of promotion must not depend on what else is there.
     Target("promote", "among the scale", "ratio", "<=", 1.25, least_scale=HUNDRED_THOUSAND),
     Target("promote", "each call", "highest", "<=", 5.0, " ms"),
