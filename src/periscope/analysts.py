@@ -18,6 +18,7 @@ from periscope.models import Decision, Level, Severity
 from periscope.queries import severity_query
 from periscope.reader import encoded, steady
 from periscope.rules import Rules
+from periscope.settings import Acknowledgement
 from periscope.threat import Threat
 from periscope.work import MAX_ANALYST_BYTES, MAX_LEASE_S, MAX_REQUEST_BYTES, Claim
 
@@ -36,10 +37,18 @@ class Analysts:
         self._calls = Calls(functions)
 
     async def interact(
-        self, threat_id: str, analyst_id: str, action: str, interaction_id: str | None
+        self,
+        threat_id: str,
+        analyst_id: str,
+        action: str,
+        interaction_id: str | None,
+        durability: Acknowledgement | None,
     ) -> Threat:
         """See `Periscope.record_interaction`."""
-        return await self._act(check_action(action), threat_id, analyst_id, interaction_id)
+        act = pack_act(check_action(action), threat_id, analyst_id, interaction_id)
+        reply = await self._engine.act(act, durability)
+        reply.check(threat_id)
+        return self._threat(act.threat_id, reply, act.request_id)
 
     async def decide(
         self,

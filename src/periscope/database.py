@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+from collections.abc import Iterable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,9 +28,13 @@ from periscope.knowledge import Knowledge
 from periscope.membership import Membership
 from periscope.policy import Policy
 from periscope.queries import Queries
+from periscope.reader import over
+from periscope.room import Room
 from periscope.rules import Rules
 from periscope.server import EmbeddedServer
 from periscope.settings import Settings
+
+CLUSTER_PARTITIONS = 64
 
 log = logging.getLogger("periscope")
 
@@ -173,8 +178,11 @@ class Database:
 
     def _build(self, secret: bytes) -> _Rooms:
         functions, keyspace = self.functions, self.keyspace
-        engine = Engine(functions, keyspace, Intake(secret), self.settings, self._check_room)
-        queries = Queries(functions, keyspace, secret)
+        intake = Intake(secret)
+        engine = Engine(functions, keyspace, intake, self.settings, self._check_room, _not_noted)
+        self._stack.push_async_callback(engine.close)
+        queries = Queries(functions, keyspace, secret, Room(self.settings.queue_limit))
+        self._stack.callback(queries.close)
         return _Rooms(
             engine,
             queries,
@@ -187,7 +195,7 @@ class Database:
 
     async def _embedded_url(self) -> str:
         self._server = await EmbeddedServer.join(
-            self.settings.data_path, durability=self.settings.durability
+            self.settings.data_path, durability=self.settings.embedded_durability
         )
         self._stack.push_async_callback(self._server.leave)
         return self._server.url
@@ -200,7 +208,7 @@ class Database:
     async def _read_control(self) -> tuple[bytes, int]:
         wanted = self.settings.partitions
         control = await self.functions.control(
-            self.settings.namespace, wanted or 1, token_bytes(16)
+            self.settings.namespace, wanted or self._usual_partitions(), token_bytes(16)
         )
         if wanted not in (0, control.partitions):
             raise SettingInvalid(
@@ -209,6 +217,10 @@ class Database:
             )
         self._take_policy(control.policy, control.policy_revision)
         return control.secret, control.partitions
+
+    def _usual_partitions(self) -> int:
+        """Of a new database: a cluster moves slots, so no partition should be large there."""
+        return CLUSTER_PARTITIONS if self.functions.connections.is_cluster else 1
 
     async def _read_control_again(self) -> None:
         """The control key as it is now; written anew, as this process knows it, if it was lost."""
@@ -224,8 +236,7 @@ class Database:
         await self._prepare()
 
     async def _prepare(self) -> None:
-        for keys in self.keyspace.partitions:
-            await self.functions.prepare(keys)
+        await over(self.keyspace.partitions, self.functions.prepare)
 
     def _take_policy(self, encoded: bytes, revision: int) -> None:
         try:
@@ -243,3 +254,7 @@ class Database:
                 f"only {free_mb:,} MiB free in {self.settings.data_path}, less than "
                 f"min_free_mb ({self.settings.min_free_mb:,}); no new reports until there is room"
             )
+
+
+def _not_noted(ids: Iterable[bytes]) -> None:
+    """Nobody wants to know which ids were stored."""

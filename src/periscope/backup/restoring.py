@@ -80,7 +80,9 @@ async def _reached(settings: Settings) -> AsyncIterator[tuple[Connections, str]]
     async with AsyncExitStack() as stack:
         url = settings.url
         if url is None:
-            embedded = await EmbeddedServer.join(settings.data_path, durability=settings.durability)
+            embedded = await EmbeddedServer.join(
+                settings.data_path, durability=settings.embedded_durability
+            )
             stack.push_async_callback(embedded.leave)
             url = embedded.url
         connections = Connections(url, settings)
