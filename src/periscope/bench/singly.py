@@ -17,8 +17,8 @@ from periscope.bench.acting import ANALYSTS, STRIDE, Job, interaction
 from periscope.bench.stand import Stand
 from periscope.bench.threats import report, threat_id
 from periscope.bench.work import FAR
+from periscope.chunks import ActChunk, Chunk, ReportChunk
 from periscope.intake import Intake
-from periscope.lane import ActChunk, Chunk, ReportChunk
 
 Call = Callable[..., Awaitable[Any]]
 
