@@ -13,6 +13,7 @@ from periscope.bench.row_memory import memory_row
 from periscope.bench.row_pages import pages_row
 from periscope.bench.row_promote import promote_row
 from periscope.bench.row_queries import queries_row
+from periscope.bench.row_replicated import replicated_row
 from periscope.bench.row_stop import stop_row
 from periscope.bench.row_sweep import sweep_row
 from periscope.errors import UsageError
@@ -22,6 +23,7 @@ ROWS: dict[str, Row] = {
     "ingest": ingest_row,
     "ingest-resident": resident_row,
     "durability": durability_row,
+    "replicated": replicated_row,
     "queries": queries_row,
     "pages": pages_row,
     "memory": memory_row,

@@ -7,6 +7,7 @@ compared.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from functools import partial
@@ -19,6 +20,7 @@ from periscope.bench.threats import report, threat_id
 from periscope.bench.work import FAR
 from periscope.chunks import ActChunk, Chunk, ReportChunk
 from periscope.intake import Intake
+from periscope.periscope import Periscope
 
 Call = Callable[..., Awaitable[Any]]
 
@@ -82,6 +84,16 @@ def plain_hset(on: Stand, resident: int) -> Job:
         await run("HSET", f"bench:{item['threat_id']}", item["analyst_id"], item["action"])
 
     return job
+
+
+async def single_acts(p: Periscope, count: int, resident: int) -> list[float]:
+    """Milliseconds of each of `count` interactions, awaited one after the other."""
+    waits = []
+    for number in range(count):
+        begun = time.perf_counter()
+        await p.record_interaction(**interaction(number, resident))
+        waits.append((time.perf_counter() - begun) * 1000)
+    return waits
 
 
 def _resident(number: int, resident: int) -> str:
