@@ -7,9 +7,12 @@ from __future__ import annotations
 
 import inspect
 import re
+from pathlib import Path
 from typing import Any
 
 from periscope import errors
+from periscope.bench import planning, seed_table
+from periscope.bench.report import read_json, where
 from periscope.keys import KEY_TABLE
 from periscope.library import read_library
 from periscope.settings import ENV_PREFIX, describe
@@ -70,7 +73,26 @@ def functions() -> str:
     return "\n".join(parts)
 
 
+FIGURES = Path(__file__).parent / "figures"
+
+
+def seed() -> str:
+    """The seed table, from the bench's own results."""
+    document = read_json(FIGURES / "seed.json")
+    rows = seed_table.seed_rows(document.figures)
+    return f"{where(document.ran_on)}.\n\n" + table(seed_table.HEADS, list(rows))
+
+
+def costs() -> str:
+    """Microseconds of each operation, from the bench's own results."""
+    document = read_json(FIGURES / "bench.json")
+    rows = planning.cost_rows(document)
+    return f"{where(document.ran_on)}.\n\n" + table(planning.HEADS, list(rows))
+
+
 TABLES = {
+    "seed": seed,
+    "costs": costs,
     "settings": settings,
     "errors": error_table,
     "error_tree": error_tree,

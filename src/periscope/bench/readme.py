@@ -33,6 +33,11 @@ def rate(one: Figure) -> str:
     return told if one.ratio is None else f"{told}, {one.ratio:.2f}"
 
 
+def plain(one: Figure) -> str:
+    """A rate alone."""
+    return f"{_round(one.spread.median)}/s"
+
+
 def times(one: Figure) -> str:
     """A rate, and how many times that of redis-py it is."""
     return f"{_round(one.spread.median)}/s, {one.ratio or 0:.1f} times"
@@ -64,8 +69,8 @@ _QUERY = "top 100 with records, exact: the server's time, p50 and p99"
 LINES = (
     Line("ingest, `durable`, and of the limit", "ingest", "new", "durable", rate),
     Line("ingest, `fast`, and of the limit", "ingest", "new", "fast", rate),
-    Line("a feed read again, all known", "ingest", "100 % known", "durable", rate),
-    Line("all known, all changed", "ingest", "100 % changed", "durable", rate),
+    Line("a feed read again, all known", "ingest", "100 % known", "durable", plain),
+    Line("all known, all changed", "ingest", "100 % changed", "durable", plain),
     Line(
         "100,000 more into a store that is that full, and of an empty store's rate",
         *("ingest-resident", "into the scale", None, rate),
@@ -73,10 +78,16 @@ LINES = (
     Line("`durable` against `fast`", "durability", "durable", None, ratio),
     Line("`replicated` against `durable`", "replicated", "replicated", None, ratio),
     Line(
-        "200 analysts at once, and times one redis-py call each",
+        "200 analysts at once; times one redis-py call each",
         *("interactions", "200 callers", "durable", times),
     ),
-    Line("one analyst alone, and of the same", "interactions", "one caller", "durable", rate),
+    Line(
+        "one analyst alone, and of one redis-py call each",
+        "interactions",
+        "one caller",
+        "durable",
+        rate,
+    ),
     Line("`add_threat`, 200 at once", "awaits", "add_threat, 200 callers", "durable", times),
     Line("`get_threat`, 200 at once", "awaits", "get_threat, 200 callers", "durable", times),
     Line("`claim`, 200 at once", "awaits", "claim, 200 callers", "durable", times),
@@ -90,7 +101,7 @@ LINES = (
     Line("the last pages of 100 against the first", "pages", "last pages", "untouched", ratio),
     Line("memory for a threat, beyond its body", "memory", "beyond the body", None, value),
     Line("promotion of 100 eligible ones", "promote", "100 eligible", None, value),
-    Line("expiry into the archive", "sweep", "expired", None, rate),
+    Line("expiry into the archive", "sweep", "expired", None, plain),
     Line(
         "a chunk of 500 new reports stops the server for: median, longest",
         *("stop", "ingest, new", None, longest),

@@ -11,6 +11,7 @@ from periscope.bench.row_interactions import interactions_row
 from periscope.bench.row_membership import exists_row, seen_row
 from periscope.bench.row_memory import memory_row
 from periscope.bench.row_pages import pages_row
+from periscope.bench.row_partitions import partitions_row
 from periscope.bench.row_promote import promote_row
 from periscope.bench.row_queries import queries_row
 from periscope.bench.row_replicated import replicated_row
@@ -26,6 +27,7 @@ ROWS: dict[str, Row] = {
     "replicated": replicated_row,
     "queries": queries_row,
     "pages": pages_row,
+    "partitions": partitions_row,
     "memory": memory_row,
     "interactions": interactions_row,
     "awaits": awaits_row,

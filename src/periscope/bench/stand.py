@@ -99,7 +99,7 @@ class Stand:
 
 @asynccontextmanager
 async def stand(
-    durability: Durability = "durable", connections: int = CONNECTIONS
+    durability: Durability = "durable", connections: int = CONNECTIONS, partitions: int = 1
 ) -> AsyncIterator[Stand]:
     """A fresh server for as long as the body runs; its directory is removed whatever happens.
 
@@ -108,25 +108,25 @@ async def stand(
     """
     directory = Path(tempfile.mkdtemp(prefix=DIRECTORY_PREFIX))
     try:
-        async with held(partial(_open, directory, durability, connections)) as opened:
+        settings = Settings(
+            data_dir=str(directory / "data"),
+            durability=durability,
+            namespace=NAMESPACE,
+            connections=connections,
+            partitions=partitions,
+        )
+        async with held(partial(_open, directory, settings)) as opened:
             yield opened
     finally:
         shutil.rmtree(directory, ignore_errors=True)
 
 
-async def _open(
-    directory: Path, durability: Durability, connections: int, stack: AsyncExitStack
-) -> Stand:
-    server = await EmbeddedServer.join(directory / "data", durability=durability)
+async def _open(directory: Path, settings: Settings, stack: AsyncExitStack) -> Stand:
+    durability: Durability = "fast" if settings.durability == "fast" else "durable"
+    server = await EmbeddedServer.join(settings.data_path, durability=durability)
     stack.push_async_callback(server.leave)
-    settings = Settings(
-        data_dir=str(server.data_dir),
-        durability=durability,
-        namespace=NAMESPACE,
-        connections=connections,
-    )
     periscope = await stack.enter_async_context(Periscope(settings))
-    client = _client(server.socket_path, connections)
+    client = _client(server.socket_path, settings.connections)
     stack.push_async_callback(client.connection_pool.disconnect)
     return Stand(periscope, server.socket_path, directory, client)
 
