@@ -18,6 +18,8 @@
     │       └── NotRemoved          the id is not one that was removed
     ├── StoreError                  the server
     │   ├── StoreUnavailable        cannot be reached, or went away
+    │   │   ├── OutcomeUnknown      sent and not answered, or not by enough replicas: repeat it
+    │   │   └── PartitionsMissing   a read over all partitions could not reach some of them
     │   ├── StoreUnsuitable         reached, and cannot be used as it is set up
     │   ├── StoreFull               out of memory or disk; the write was refused whole
     │   ├── AuditFull               the audit trail is at its limit until it is archived
@@ -159,6 +161,25 @@ class StoreError(PeriscopeError):
 
 class StoreUnavailable(StoreError):
     """The server cannot be reached or did not answer in time."""
+
+
+class OutcomeUnknown(StoreUnavailable):
+    """A change was sent and may be stored: no answer came, or too few replicas have it.
+
+    Repeating it is safe: whatever was stored is recognised.
+    """
+
+
+class PartitionsMissing(StoreUnavailable):
+    """A read over all partitions could not reach some; the others are in `partial`, if any.
+
+    `missing` are the numbers of the partitions that did not answer; `__cause__` is why.
+    """
+
+    def __init__(self, reason: str, *, missing: tuple[int, ...], partial: Any = None) -> None:
+        super().__init__(reason)
+        self.missing = missing
+        self.partial = partial
 
 
 class StoreUnsuitable(StoreError):

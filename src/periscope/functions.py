@@ -242,7 +242,8 @@ class Functions:
     async def load(self) -> None:
         """Load the library where it is missing or older."""
         try:
-            await ensure_library(self.connections.aside)
+            for node in self.connections.topology.primaries():
+                await ensure_library(node.aside)
         except (RedisError, *LOST) as exc:
             raise self.connections.explain(exc) from exc
 

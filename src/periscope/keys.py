@@ -347,6 +347,13 @@ def _tag_in_stretch(namespace: str, p: int, count: int, suffix: str) -> bytes:
         salt += 1
 
 
+def slot_of_key(key: bytes) -> int:
+    """Cluster slot of a key: that of its hash tag, if it has one."""
+    start = key.find(b"{")
+    end = key.find(b"}", start + 1) if start >= 0 else -1
+    return slot_of(key[start + 1 : end] if end > start + 1 else key)
+
+
 def slot_of(tag_body: bytes) -> int:
     """Cluster slot of a hash tag (without braces): CRC-16/XMODEM modulo 16,384."""
     return crc_hqx(tag_body, 0) % SLOTS

@@ -61,6 +61,8 @@ async def backup(
         UsageError: the file is there already (without `force`).
         ArchiveMismatch: this is not the archive of this database.
     """
+    if periscope.functions.connections.is_cluster:
+        raise BackupError("a cluster cannot be backed up yet: back up its nodes' own files (AOF)")
     await periscope.adopt_archive(archive)
     with BackupWriter(Path(path), force=force) as writer:
         return await _Taking(periscope, archive, writer, progress or Progress()).run()

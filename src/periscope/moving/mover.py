@@ -25,6 +25,7 @@ from periscope.moving.side import Side
 from periscope.moving.state import ABORTING, CLEANING, COPYING, SWITCHING, Move
 from periscope.policy import Policy
 from periscope.queries import Queries
+from periscope.room import Room
 from periscope.rules import Rules
 
 DISCARD_STEP = 100
@@ -103,7 +104,7 @@ class Mover:
         the time behind the fence. Nothing depends on it, so analysts who are faster end it.
         """
         functions = self.sides.source.functions
-        queries = Queries(functions, self.keyspace, self.secret)
+        queries = Queries(functions, self.keyspace, self.secret, Room(1000))
         keeping = Keeping(functions, self.keyspace, queries, self.secret)
         await keeping.adopt(archive)
         if not settle:

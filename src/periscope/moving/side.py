@@ -41,7 +41,11 @@ class Side:
 
     async def read(self, commands: Sequence[Command]) -> list[Any]:
         """Replies to plain commands that read keys of one partition, in one round trip."""
-        pipeline = self.connections.client.pipeline(transaction=False)
+        if not commands:
+            return []
+        key = commands[0][1]
+        assert isinstance(key, bytes)  # noqa: S101 - of one partition
+        pipeline = self.connections.client_of(key).pipeline(transaction=False)
         for command in commands:
             pipeline.execute_command(*command)
         replies = await self.connections.guarded(pipeline.execute(raise_on_error=False))
@@ -57,12 +61,13 @@ class Side:
             MoveError: there is.
         """
         pattern = b"{%s:*" % self.namespace.encode()
-        found = self.connections.client.scan_iter(match=pattern, count=1000)
-        async for _ in found:
-            raise MoveError(
-                f"the server at {self.connections.shown_url} holds keys of namespace "
-                f"{self.namespace!r} already; nothing was moved: take another server or namespace"
-            )
+        for node in self.connections.topology.primaries():
+            async for _ in node.client.scan_iter(match=pattern, count=1000):
+                raise MoveError(
+                    f"the server at {self.connections.shown_url} holds keys of namespace "
+                    f"{self.namespace!r} already; nothing was moved: take another server or "
+                    "namespace"
+                )
 
 
 @asynccontextmanager
@@ -75,7 +80,9 @@ async def reach(settings: Settings, url: str | None = None) -> AsyncIterator[Sid
     async with AsyncExitStack() as stack:
         url = url or settings.url
         if url is None:
-            embedded = await EmbeddedServer.join(settings.data_path, durability=settings.durability)
+            embedded = await EmbeddedServer.join(
+                settings.data_path, durability=settings.embedded_durability
+            )
             stack.push_async_callback(embedded.leave)
             url = embedded.url
         connections = Connections(url, msgspec.structs.replace(settings, url=url))
