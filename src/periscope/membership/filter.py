@@ -59,9 +59,23 @@ class Filter:
         self._added += len(ids)
 
     async def complete(self) -> None:
-        """Wait until it answers for every partition."""
+        """Wait until it answers for every partition, or is stopped.
+
+        A follower never ends by itself; a bug that ends one is raised here.
+        """
+        waiting = asyncio.create_task(self._all_trusted())
+        try:
+            await asyncio.wait({waiting, *self._tasks}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            waiting.cancel()
+        for task in self._tasks:
+            if task.done() and not task.cancelled():
+                task.result()
+
+    async def _all_trusted(self) -> None:
         while not all(follower.trusted.is_set() for follower in self.followers):
-            await asyncio.gather(*(follower.trusted.wait() for follower in self.followers))
+            for follower in self.followers:
+                await follower.trusted.wait()
 
     @property
     def held(self) -> int:

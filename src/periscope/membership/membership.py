@@ -62,6 +62,12 @@ class Membership:
         if self._filters:
             await self._filters[0].complete()
 
+    def hurry(self) -> None:
+        """Read on now, wherever it rests."""
+        for one in self._filters:
+            for follower in one.followers:
+                follower.hurry()
+
     async def close(self) -> None:
         """Stop following; idempotent."""
         task, self._task, self._wanted = self._task, None, False
