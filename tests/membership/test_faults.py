@@ -289,7 +289,7 @@ class Scene:
         """The store as it was saved, and whatever was acknowledged since is gone."""
         await self.client.flushall()
         for key, value in self.kept.items():
-            await self.client.restore(key, 0, value)
+            await self.client.restore(key, 0, value, replace=True)  # p may mend meanwhile
         await self.other.refresh()
         self.acknowledged = dict.fromkeys(self.known_then, _now()) if self.kept else {}
 
