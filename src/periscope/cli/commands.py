@@ -75,6 +75,23 @@ COMMANDS = (
         ("periscope show CVE-2021-44228",),
     ),
     Command(
+        "exists",
+        "periscope.cli.membership:exists",
+        WORK,
+        "Say whether threats are known, whatever their level.",
+        "Exit code: 0 all of them are known, 1 one of them is not.",
+        ("periscope exists CVE-2021-44228 CVE-2025-48384",),
+    ),
+    Command(
+        "seen",
+        "periscope.cli.membership:seen",
+        WORK,
+        "Show which ids of a list are known.",
+        "One id a line; any number. Known ones are shown with their level and the moment of their "
+        "last activity.",
+        ("printf 'CVE-2021-44228\\nCVE-1999-0001\\n' | periscope seen -",),
+    ),
+    Command(
         "overdue",
         "periscope.cli.memory:overdue",
         WORK,
