@@ -20,10 +20,8 @@ def membership_of(p: Periscope) -> Membership:
 
 
 async def add(p: Periscope, ids: Iterable[str]) -> None:
-    """Take reports in; the filter hears of them before anybody is told, as the engine sees to."""
-    ids = list(ids)
+    """Take reports in; the engine tells the filter before it tells us."""
     await p.add_threats_batch(map(report, ids))
-    membership_of(p).note([one.encode() for one in ids])
 
 
 def as_of(p: Periscope, threat_id: str) -> int:

@@ -280,6 +280,16 @@ async def test_what_this_process_stored_is_known_at_once(
     assert periscope.membership.built > 1
 
 
+async def test_a_single_report_is_known_to_whoever_sent_it(periscope: Periscope) -> None:
+    await periscope.membership_ready()
+
+    async def one(number: int) -> bool:
+        await periscope.add_threat(f"t{number}", "c", "LOW")
+        return membership_of(periscope).is_absent(f"t{number}")
+
+    assert not any(await asyncio.gather(*map(one, range(200))))
+
+
 async def test_closing_in_the_middle_leaves_nothing_behind(open_here: OpenHere) -> None:
     for pause in (0, 0.001, 0.01):
         async with open_here(namespace="closing") as p:
