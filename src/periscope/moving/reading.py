@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
-from periscope.backup.moment import look
 from periscope.keys import PartitionKeys
 from periscope.moving.calls import Copied, MoverCalls
 from periscope.moving.side import Command, Side, as_pairs
 
 STEP = 100  # threats, or members, of one round trip
 SCAN_STEP = 500
+LAST = "last-generated-id"
 
 Pairs = list[tuple[bytes, bytes]]
 
@@ -76,9 +76,12 @@ class Reading:
 
     async def last_entry(self, keys: PartitionKeys) -> tuple[int, int]:
         """The highest entry that either stream of a partition ever had."""
-        moment = await look(self._side.connections, keys)
-        entries = [entry.split(b"-") for entry in moment.streams]
-        return max((int(ms), int(sequence)) for ms, sequence in entries)
+        streams = (keys.events, keys.audit)
+        there = await self._side.read([("EXISTS", key) for key in streams])
+        found = [key for key, exists in zip(streams, there, strict=True) if exists]
+        told = await self._side.read([("XINFO", "STREAM", key) for key in found])
+        entries = [_last_entry(stream).split(b"-") for stream in told]
+        return max(((int(ms), int(number)) for ms, number in entries), default=(0, 0))
 
     async def sizes(self, commands: Sequence[Command]) -> list[int]:
         """Sizes of keys of one partition."""
@@ -87,6 +90,13 @@ class Reading:
     async def _range(self, level: bytes, start: int) -> list[bytes]:
         (found,) = await self._side.read([("ZRANGE", level, start, start + STEP - 1)])
         return list(found)
+
+
+def _last_entry(stream: Any) -> bytes:
+    pairs = (
+        stream.items() if isinstance(stream, dict) else zip(stream[::2], stream[1::2], strict=True)
+    )
+    return next(bytes(value) for name, value in pairs if name in (LAST, LAST.encode()))
 
 
 def _pairs(found: Sequence[Any]) -> list[tuple[bytes, Any]]:
