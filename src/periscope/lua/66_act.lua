@@ -1,19 +1,26 @@
 -- The function that analysts' acts go through, whatever they are.
 
 local REPLY_KEPT_MS = '600000'
+local FULL_REPLY_KEPT_MS = '30000'
+local NO_EXTRA = '\160'      -- the empty text in msgpack
+local KEYS_OF_A_CALL = 1000
 
 -- An act as it came: verb, analyst, request, and what else the verb takes.
 local function read_act(packed, key, analysts_key, prefix_length)
   local parts = cmsgpack.unpack(packed)
-  if not Verbs.is_known(parts[1]) then
+  local verb, analyst, request = parts[1], parts[2], parts[3]
+  local packed_verb = Verbs.packed(verb)
+  if not packed_verb then
     refuse('BAD_CALL', 'an act that this library does not know')
   end
-  return {verb = parts[1], analyst = parts[2], request = parts[3], args = parts[4], key = key,
-    analysts_key = analysts_key, id = string.sub(key, prefix_length + 1)}
+  return {verb = verb, analyst = analyst, request = request, args = parts[4], key = key,
+    analysts_key = analysts_key, id = string.sub(key, prefix_length + 1),
+    field = Verbs.field_of(verb, request), packed_verb = packed_verb,
+    packed_analyst = cmsgpack.pack(analyst), packed_request = cmsgpack.pack(request)}
 end
 
 local function read_acts(keys, args, own)
-  local acts, length = {}, #record_prefix(keys.by_name.meta)
+  local acts, length = {}, #record_prefix(keys[1])
   for position = 5, #args do
     local at = own + 2 * (position - 5)
     acts[position - 4] = read_act(args[position], keys[at], keys[at + 1], length)
@@ -21,10 +28,34 @@ local function read_acts(keys, args, own)
   return acts
 end
 
--- With `first`, one act is wanted, on the first threat that allows it.
-local function already_done(desk, acts)
+-- What is remembered of each act; false for those of which nothing is.
+local function read_memos(desk, acts)
+  local fields = {}
   for position, act in ipairs(acts) do
-    if Desk.remembered(desk, Verbs.field_of(act)) then
+    fields[position] = act.field
+  end
+  return Memory.find_all(desk.keys, desk.seen, fields)
+end
+
+-- The records of all acts; false for one that is none, or is not there.
+local function read_records(acts)
+  local records = {}
+  for first = 1, #acts, KEYS_OF_A_CALL do
+    local names = {}
+    for position = first, math.min(#acts, first + KEYS_OF_A_CALL - 1) do
+      names[#names + 1] = acts[position].key
+    end
+    for offset, record in ipairs(redis.call('MGET', unpack(names))) do
+      records[first + offset - 1] = record
+    end
+  end
+  return records
+end
+
+-- With `first`, one act is wanted, on the first threat that allows it.
+local function already_done(acts, memos)
+  for position in ipairs(acts) do
+    if memos[position] then
       return position
     end
   end
@@ -32,13 +63,14 @@ end
 
 local SKIPPED = {code = 'SKIPPED'}
 
-local function carry_out(desk, acts, first)
-  local replies, done = {}, first and already_done(desk, acts)
+local function carry_out(desk, acts, first, records)
+  local replies, memos = {}, read_memos(desk, acts)
+  local done = first and already_done(acts, memos)
   for position, act in ipairs(acts) do
     if done and done ~= position then
       replies[position] = SKIPPED
     else
-      local reply = Desk.carry_out(desk, act)
+      local reply = Desk.carry_out(desk, act, memos[position], records[position])
       replies[position] = reply
       done = first and (reply.code == 'DONE' or reply.code == 'AGAIN') and position or done
     end
@@ -46,18 +78,22 @@ local function carry_out(desk, acts, first)
   return replies
 end
 
+-- The report of an act's threat, if the reply has its header.
+local function body_of(act, reply, record)
+  if not reply.header or reply.header == '' then
+    return ''
+  end
+  return record and string.sub(record, HEADER_BYTES + 1)
+    or redis.call('GETRANGE', act.key, HEADER_BYTES, -1)
+end
+
 -- Replies as they travel: with records, {code, extra, header, body, moment}; else only the words.
-local function pack(acts, replies, full, now)
+local function pack(acts, replies, full, records, now)
   local packed = {}
   for position, reply in ipairs(replies) do
-    if not full then
-      packed[position] = reply.code
-    else
-      local body = reply.header and reply.header ~= ''
-        and redis.call('GETRANGE', acts[position].key, HEADER_BYTES, -1) or ''
-      packed[position] = {reply.code, cmsgpack.pack(reply.extra or ''), reply.header or '', body,
-        reply.at or now}
-    end
+    packed[position] = not full and reply.code or {reply.code,
+      reply.extra and cmsgpack.pack(reply.extra) or NO_EXTRA, reply.header or '',
+      body_of(acts[position], reply, records[position]), reply.at or now}
   end
   return packed
 end
@@ -88,23 +124,18 @@ local function remembered(packed)
   return {now, words}
 end
 
--- periscope_act: carry out analysts' acts on threats of one partition, in the order given.
--- Why: counts, status, claims, eligibility, indexes, audit and events change together or not at all.
--- KEYS: singles..., reply, before, pair...
--- ARGV: policy, now_ms, full, first, act...
--- Returns: {now_ms, {reply, ...}}; a reply is a word, or with `full` {word, extra, header, body, at}. Words:
---   DONE, AGAIN (done before: the first reply), UNKNOWN, CLAIMED, NOT_HELD, TOO_LATE, NOT_LAST,
---   CONFLICT (the id is another act's), NOT_REMOVED, ELSEWHERE, SKIPPED. A pair is a threat's record
---   and analysts keys; an act is msgpack [verb, analyst, request, args]. With `first` acts are tried
---   until one is done. `before` and `reply` are as in periscope_ingest_2, for chunks (without `full`).
-local function act(keys, args)
-  keys.by_name = partition_keys(keys)
-  local named = keys.by_name
-  local reply, before, own = keys[named.first], keys[named.first + 1], named.first + 2
-  local earlier = args[3] ~= '1' and redis.call('GET', reply)
-  if earlier then
-    return remembered(earlier)
+-- Let the next chunk know that this one was carried out. One whose acts are full is not answered again as
+-- a whole: each of its acts is remembered, and this key only says that it was here.
+local function leave_reply(reply, full, now, packed)
+  if full == '0' then
+    redis.call('SET', reply, cmsgpack.pack({now, runs_of(packed)}), 'PX', REPLY_KEPT_MS)
+  elseif full == '2' then
+    redis.call('SET', reply, '-', 'PX', FULL_REPLY_KEPT_MS)
   end
+end
+
+-- Refuse a chunk whose predecessor was refused, that is wrong, or that this user may not write.
+local function check(keys, args, reply, before, own)
   if before ~= reply and redis.call('EXISTS', before) == 0 then
     refuse('OUT_OF_ORDER', 'the chunk before this one was refused')
   end
@@ -114,15 +145,35 @@ local function act(keys, args)
   if not redis.acl_check_cmd('SET', reply, '', 'PX', '1') then
     refuse('NOPERM', 'acts need the write commands that docs/how-to/own-server.md lists')
   end
-  Desk.check(named, keys, own)
-  local desk, acts = Desk.open(named, args[1], args[2]), read_acts(keys, args, own)
-  local replies = carry_out(desk, acts, args[4] == '1')
-  local audit, packed = Desk.audit_payload(desk), pack(acts, replies, args[3] == '1', desk.now)
+end
+
+-- periscope_act: carry out analysts' acts on threats of one partition, in the order given.
+-- Why: counts, status, claims, eligibility, indexes, audit and events change together or not at all.
+-- KEYS: singles..., reply, before, pair...
+-- ARGV: policy, now_ms, full, first, act...
+-- Returns: {now_ms, {reply, ...}}; a reply is a word, or with `full` {word, extra, header, body, at}. Words:
+--   DONE, AGAIN (done before: the first reply), UNKNOWN, CLAIMED, NOT_HELD, TOO_LATE, NOT_LAST,
+--   CONFLICT (the id is another act's), NOT_REMOVED, ELSEWHERE, SKIPPED. A pair is a threat's record
+--   and analysts keys; an act is msgpack [verb, analyst, request, args]. With `first` acts are tried
+--   until one is done. `full` is 0, 1 (full) or 2 (full, and another chunk may follow it). `before` and
+--   `reply` are as in periscope_ingest_2 for 0; for 2, `reply` is left for 30 s so that the next chunk
+--   can name it as `before`, and the same chunk again is carried out again, act by act.
+local function act(keys, args)
+  local named, full = partition_keys(keys), args[3]
+  local reply, before, own = keys[named.first], keys[named.first + 1], named.first + 2
+  local earlier = full == '0' and redis.call('GET', reply)
+  if earlier then
+    return remembered(earlier)
+  end
+  check(keys, args, reply, before, own)
+  local desk = Desk.open(named, Desk.check(named, keys, own), args[1], args[2])
+  local acts, first = read_acts(keys, args, own), args[4] == '1'
+  local records = full ~= '0' and not first and read_records(acts) or {}
+  local replies = carry_out(desk, acts, first, records)
+  local audit, packed = Desk.audit_payload(desk), pack(acts, replies, full ~= '0', records, desk.now)
   -- first write
   Desk.write(desk, audit)
-  if args[3] ~= '1' then      -- a chunk, that another one may follow
-    redis.call('SET', reply, cmsgpack.pack({desk.now, runs_of(packed)}), 'PX', REPLY_KEPT_MS)
-  end
+  leave_reply(reply, full, desk.now, packed)
   return {desk.now, packed}
 end
 
@@ -133,7 +184,8 @@ end
 -- Returns: {verb, analyst, id}, or {} if nothing is remembered
 local function find(keys, args)
   partition_revision(keys[1])
-  local memo = Memory.find({done = keys[2], done_before = keys[3]}, '.' .. args[1])
+  local packed = Memory.find({done = keys[2], done_before = keys[3]}, '.' .. args[1])
+  local memo = packed and cmsgpack.unpack(packed)
   return memo and {memo[1], memo[2], memo[3]} or {}
 end
 
