@@ -4,6 +4,7 @@
 -- What analysts did to a threat stands in a hash: analyst -> {interactions, last verb, ms, request}.
 -- The claim has the empty name, and DECIDED the revision at which the status was decided last.
 local DECIDED = '\1'      -- no analyst's name: those have no control characters
+Desk.DECIDED = DECIDED
 
 -- A call on these keys under this policy, which must not be older than the partition's. `seen` is what
 -- `Desk.check` found.
@@ -11,7 +12,7 @@ function Desk.open(keys, seen, policy, now_ms)
   local rules, now = Score.policy(policy), clock(now_ms)
   return {here = writers_revision(keys.meta, rules.revision, seen.state), keys = keys, seen = seen,
     rules = rules, now = now, packed_now = cmsgpack.pack(now), states = {}, order = {}, memos = {},
-    known = {}, events = {}, audit = {}, allowed = {}, erased = {}}
+    known = {}, events = {}, audit = {}, allowed = {}, erased = {}, writes = Index.writes(), swift = {}}
 end
 
 -- Everything that `write` relies on: types and rights. `own` is where the pairs begin among the keys.
@@ -29,27 +30,28 @@ function Desk.check(named, keys, own)
   return seen
 end
 
--- The threat of this record as the desk sees it, with the acts of this call; nil if unknown. What the
--- analyst did to it, and who holds it, is read along. `record` is the record, if it was read already.
-function Desk.threat(desk, key, analysts_key, id, analyst, record)
-  local state = desk.states[key]
+-- The threat of this act ({key, analysts_key, id}, and the analyst if there is one) as the desk sees it, with
+-- the acts of this call; nil if unknown. What the analyst did to it, and who holds it, is read along.
+-- `record` and `found`, the fields of both, are given where they were read already.
+function Desk.threat(desk, act, record, found)
+  local state = desk.states[act.key]
   if state then
     return state
   end
-  record = record or redis.call('GETRANGE', key, 0, HEADER_BYTES - 1)
+  record = record or redis.call('GETRANGE', act.key, 0, HEADER_BYTES - 1)
   if record == '' then
     return nil
   end
   local fields = {}
-  if analyst then
-    local found = redis.call('HMGET', analysts_key, analyst, '')
-    fields = {[analyst] = found[1], [''] = found[2]}
+  if act.analyst then
+    found = found or redis.call('HMGET', act.analysts_key, act.analyst, '')
+    fields = {[act.analyst] = found[1], [''] = found[2]}
   end
-  state = {header = unpack_header(record), id = id, key = key, analysts_key = analysts_key,
-    fields = fields, written = {}, packed_id = cmsgpack.pack(id)}
-  Index.load(desk.keys, state, key)
+  state = {header = unpack_header(record), id = act.id, key = act.key,
+    analysts_key = act.analysts_key, fields = fields, written = {}, packed_id = cmsgpack.pack(act.id)}
+  Index.load(desk.keys, state, act.key)
   state.before = Index.places_before(desk.rules, state)
-  desk.states[key] = state
+  desk.states[act.key] = state
   desk.order[#desk.order + 1] = state
   return state
 end
@@ -105,7 +107,7 @@ function Desk.on_pairs(keys, args, decide)
   local desk = Desk.open(named, seen, args[1], args[2])
   for position = named.first, #keys, 2 do
     local id = string.sub(keys[position], length + 1)
-    local state = Desk.threat(desk, keys[position], keys[position + 1], id)
+    local state = Desk.threat(desk, {key = keys[position], analysts_key = keys[position + 1], id = id})
     words[#words + 1] = state and decide(desk, state, id) or 'UNKNOWN'
   end
   return desk, words
@@ -131,7 +133,8 @@ local function write_fields(state)
 end
 
 local function write_threats(desk)
-  local writes = Index.writes()
+  local writes = desk.writes
+  Swift.write(desk)
   for _, state in ipairs(desk.order) do
     if state.changed then
       redis.call('SETRANGE', state.key, 0, Desk.packed(state))

@@ -5,27 +5,32 @@ local FULL_REPLY_KEPT_MS = '30000'
 local NO_EXTRA = '\160'      -- the empty text in msgpack
 local KEYS_OF_A_CALL = 1000
 
--- An act as it came: verb, analyst, request, and what else the verb takes.
+-- An act as it came: verb, analyst, request, and what else the verb takes. Older programs send an array.
 local function read_act(packed, key, analysts_key, prefix_length)
-  local parts = cmsgpack.unpack(packed)
-  local verb, analyst, request = parts[1], parts[2], parts[3]
+  local verb, analyst, request, more = cmsgpack.unpack(packed)
+  if type(verb) == 'table' then
+    verb, analyst, request, more = unpack(verb)
+  end
   local packed_verb = Verbs.packed(verb)
   if not packed_verb then
     refuse('BAD_CALL', 'an act that this library does not know')
   end
-  return {verb = verb, analyst = analyst, request = request, args = parts[4], key = key,
+  return {verb = verb, analyst = analyst, request = request, args = more, key = key,
     analysts_key = analysts_key, id = string.sub(key, prefix_length + 1),
     field = Verbs.field_of(verb, request), packed_verb = packed_verb,
     packed_analyst = cmsgpack.pack(analyst), packed_request = cmsgpack.pack(request)}
 end
 
+-- The acts, and how many there are on each record.
 local function read_acts(keys, args, own)
-  local acts, length = {}, #record_prefix(keys[1])
+  local acts, counts, length = {}, {}, #record_prefix(keys[1])
   for position = 5, #args do
     local at = own + 2 * (position - 5)
-    acts[position - 4] = read_act(args[position], keys[at], keys[at + 1], length)
+    local key = keys[at]
+    acts[position - 4] = read_act(args[position], key, keys[at + 1], length)
+    counts[key] = (counts[key] or 0) + 1
   end
-  return acts
+  return acts, counts
 end
 
 -- What is remembered of each act; false for those of which nothing is.
@@ -37,9 +42,16 @@ local function read_memos(desk, acts)
   return Memory.find_all(desk.keys, desk.seen, fields)
 end
 
--- The records of all acts; false for one that is none, or is not there.
-local function read_records(acts)
+-- The records of all acts, without their reports unless they are wanted; false or '' for those that are not
+-- there. One command for all of them, where reports are read anyway.
+local function read_records(acts, full)
   local records = {}
+  if not full then
+    for position, act in ipairs(acts) do
+      records[position] = redis.call('GETRANGE', act.key, 0, HEADER_BYTES - 1)
+    end
+    return records
+  end
   for first = 1, #acts, KEYS_OF_A_CALL do
     local names = {}
     for position = first, math.min(#acts, first + KEYS_OF_A_CALL - 1) do
@@ -63,14 +75,14 @@ end
 
 local SKIPPED = {code = 'SKIPPED'}
 
-local function carry_out(desk, acts, first, records)
+local function carry_out(desk, acts, counts, first, records)
   local replies, memos = {}, read_memos(desk, acts)
   local done = first and already_done(acts, memos)
   for position, act in ipairs(acts) do
     if done and done ~= position then
       replies[position] = SKIPPED
     else
-      local reply = Desk.carry_out(desk, act, memos[position], records[position])
+      local reply = Desk.carry_out(desk, act, memos[position], records[position], counts[act.key] == 1)
       replies[position] = reply
       done = first and (reply.code == 'DONE' or reply.code == 'AGAIN') and position or done
     end
@@ -154,7 +166,7 @@ end
 -- Returns: {now_ms, {reply, ...}}; a reply is a word, or with `full` {word, extra, header, body, at}. Words:
 --   DONE, AGAIN (done before: the first reply), UNKNOWN, CLAIMED, NOT_HELD, TOO_LATE, NOT_LAST,
 --   CONFLICT (the id is another act's), NOT_REMOVED, ELSEWHERE, SKIPPED. A pair is a threat's record
---   and analysts keys; an act is msgpack [verb, analyst, request, args]. With `first` acts are tried
+--   and analysts keys; an act is verb, analyst, request and what it takes in msgpack. With `first` acts are tried
 --   until one is done. `full` is 0, 1 (full) or 2 (full, and another chunk may follow it). `before` and
 --   `reply` are as in periscope_ingest_2 for 0; for 2, `reply` is left for 30 s so that the next chunk
 --   can name it as `before`, and the same chunk again is carried out again, act by act.
@@ -167,9 +179,10 @@ local function act(keys, args)
   end
   check(keys, args, reply, before, own)
   local desk = Desk.open(named, Desk.check(named, keys, own), args[1], args[2])
-  local acts, first = read_acts(keys, args, own), args[4] == '1'
-  local records = full ~= '0' and not first and read_records(acts) or {}
-  local replies = carry_out(desk, acts, first, records)
+  local acts, counts = read_acts(keys, args, own)
+  local first = args[4] == '1'
+  local records = first and {} or read_records(acts, full ~= '0')
+  local replies = carry_out(desk, acts, counts, first, records)
   local audit, packed = Desk.audit_payload(desk), pack(acts, replies, full ~= '0', records, desk.now)
   -- first write
   Desk.write(desk, audit)

@@ -86,8 +86,8 @@ local function decide(desk, keys, args, length)
   local words, first, removed = {}, desk.keys.first, args[4] ~= ''
   for position = first, #keys, 2 do
     local at = (position - first) / 2
-    local state = Desk.threat(desk, keys[position], keys[position + 1],
-      string.sub(keys[position], length + 1))
+    local state = Desk.threat(desk, {key = keys[position], analysts_key = keys[position + 1],
+      id = string.sub(keys[position], length + 1)})
     local reason = reason_of(desk, state, tonumber(args[5 + at]), removed)
     if reason then
       leave(desk, writes, state, reason)
