@@ -29,6 +29,7 @@ class Command(NamedTuple):
 
 
 SERVER = "server"
+BENCH = "bench"
 SERVER_SUMMARY = "Look at, stop or repair the embedded server."
 
 COMMANDS = (
@@ -72,6 +73,23 @@ COMMANDS = (
         "Show everything about one threat, and why it has its score.",
         "Looking at a threat this way leaves no trace on it.",
         ("periscope show CVE-2021-44228",),
+    ),
+    Command(
+        "exists",
+        "periscope.cli.membership:exists",
+        WORK,
+        "Say whether threats are known, whatever their level.",
+        "Exit code: 0 all of them are known, 1 one of them is not.",
+        ("periscope exists CVE-2021-44228 CVE-2025-48384",),
+    ),
+    Command(
+        "seen",
+        "periscope.cli.membership:seen",
+        WORK,
+        "Show which ids of a list are known.",
+        "One id a line; any number. Known ones are shown with their level and the moment of their "
+        "last activity.",
+        ("printf 'CVE-2021-44228\\nCVE-1999-0001\\n' | periscope seen -",),
     ),
     Command(
         "overdue",
@@ -276,6 +294,25 @@ COMMANDS = (
         ('periscope restore /tmp/periscope.backup --data-dir "$(mktemp -d)"',),
     ),
     Command(
+        "repartition",
+        "periscope.cli.moves:repartition",
+        CARE,
+        "Give the database more or fewer partitions, or another server.",
+        "Every other program is refused meanwhile. Interrupted or killed, the same command goes "
+        "on with it, and --abort gives it up. Programs open the database again afterwards.",
+        ("periscope repartition --partitions 4",),
+    ),
+    Command(
+        "rebuild",
+        "periscope.cli.moves:rebuild",
+        CARE,
+        "Put a policy in force that boards and ranks must be built anew for.",
+        "That is another interactions_cap or escalations_cap, or another decay_per_day while "
+        "long-term threats decay; for all else there is periscope policy. It works as "
+        "periscope repartition does.",
+        ("periscope rebuild --set interactions_cap=5",),
+    ),
+    Command(
         "policy",
         "periscope.cli.policy:policy",
         CARE,
@@ -314,11 +351,43 @@ COMMANDS = (
     ),
     Command(
         "bench",
-        "periscope.cli.bench:bench",
+        "periscope.cli.bench:BENCH",
         CARE,
         "Measure this machine against the figures that Periscope promises.",
         "Runs on servers and data of its own; your database is not touched.",
         ("periscope bench --scale 10k --runs 1",),
+    ),
+    Command(
+        "bench seed",
+        "periscope.cli.bench:seed",
+        CARE,
+        "Measure what such systems promise, beside one redis-py call for each operation.",
+        "Ingest, queries, scan, concurrent operations, hit rate and memory at each scale.",
+        ("periscope bench seed --scale 10k --runs 1",),
+    ),
+    Command(
+        "bench pool",
+        "periscope.cli.bench:pool",
+        CARE,
+        "Try sizes of the pool of connections, and recommend one for this machine.",
+        "Sizes 1 to 32, each with 1 to 1,000 callers who add, read and act.",
+        ("periscope bench pool --calls 1000 --runs 1",),
+    ),
+    Command(
+        "bench chart",
+        "periscope.cli.bench:chart",
+        CARE,
+        "Draw the results of bench seed as an SVG file.",
+        "Ingest rate, latency of the top 100 and memory against the number of threats.",
+        ("periscope bench chart docs/figures/seed.json --out /tmp/growth.svg",),
+    ),
+    Command(
+        "bench readme",
+        "periscope.cli.bench:readme",
+        CARE,
+        "Write the results of bench into a page, between its marks.",
+        "",
+        ("periscope bench readme docs/figures/bench.json --into README.md",),
     ),
     Command(
         "settings",

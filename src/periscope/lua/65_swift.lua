@@ -51,7 +51,7 @@ function Swift.carry_out(desk, act, record)
     revision + 1, usual.interactions, usual.escalations, dismissals,
     views + (act.verb == 'view' and 1 or 0), sightings, usual.analysts, consolidations, first_seen,
     usual.last_activity, string.sub(record, TAIL, HEADER_BYTES))
-  Index.add(desk.writes, 'board', board_place(usual), act.id)
+  Index.add(desk.writes, 'board', board_place(desk.rules, usual), act.id)
   if interactions == 0 and last ~= first_seen then
     Index.remove(desk.writes, 'exceptions', act.id)
   end

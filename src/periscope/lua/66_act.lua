@@ -1,7 +1,7 @@
 -- The function that analysts' acts go through, whatever they are.
 
 local REPLY_KEPT_MS = '600000'
-local FULL_REPLY_KEPT_MS = '30000'
+local MARK_KEPT_MS = '30000'  -- of a chunk whose acts answer for themselves when they come again
 local NO_EXTRA = '\160'      -- the empty text in msgpack
 local KEYS_OF_A_CALL = 1000
 
@@ -142,7 +142,7 @@ local function leave_reply(reply, full, now, packed)
   if full == '0' then
     redis.call('SET', reply, cmsgpack.pack({now, runs_of(packed)}), 'PX', REPLY_KEPT_MS)
   elseif full == '2' then
-    redis.call('SET', reply, '-', 'PX', FULL_REPLY_KEPT_MS)
+    redis.call('SET', reply, '-', 'PX', MARK_KEPT_MS)
   end
 end
 
@@ -166,10 +166,10 @@ end
 -- Returns: {now_ms, {reply, ...}}; a reply is a word, or with `full` {word, extra, header, body, at}. Words:
 --   DONE, AGAIN (done before: the first reply), UNKNOWN, CLAIMED, NOT_HELD, TOO_LATE, NOT_LAST,
 --   CONFLICT (the id is another act's), NOT_REMOVED, ELSEWHERE, SKIPPED. A pair is a threat's record
---   and analysts keys; an act is verb, analyst, request and what it takes in msgpack. With `first` acts are tried
---   until one is done. `full` is 0, 1 (full) or 2 (full, and another chunk may follow it). `before` and
---   `reply` are as in periscope_ingest_2 for 0; for 2, `reply` is left for 30 s so that the next chunk
---   can name it as `before`, and the same chunk again is carried out again, act by act.
+--   and analysts keys; an act is verb, analyst, request and what else it takes, in msgpack one behind the
+--   other. With `first` acts are tried until one is done. `before` and `reply` are as in
+--   periscope_ingest_2; `full` is 0 (only words), 1 (with records), 2 (with records, and another chunk may
+--   follow). With records the chunk is carried out again when it comes again: each act remembers for itself.
 local function act(keys, args)
   local named, full = partition_keys(keys), args[3]
   local reply, before, own = keys[named.first], keys[named.first + 1], named.first + 2
