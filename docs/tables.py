@@ -68,7 +68,7 @@ def functions() -> str:
         header = re.search(rf"-- {name}: .*?(?=\nlocal function)", code, re.DOTALL)
         text = header[0] if header else name
         lines = [line.removeprefix("-- ") for line in text.splitlines()]
-        kind = "writes" if spec.writes else "reads only"
+        kind = f"writes; to repeat it is safe: {spec.repeat}" if spec.writes else "reads only"
         parts.append(f"### {name} ({kind})\n\n```text\n" + "\n".join(lines) + "\n```\n")
     return "\n".join(parts)
 

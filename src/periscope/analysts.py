@@ -16,7 +16,7 @@ from periscope.header import HEADER_BYTES, read_threat
 from periscope.keys import Keyspace, PartitionKeys
 from periscope.models import Decision, Level, Severity
 from periscope.queries import severity_query
-from periscope.reader import encoded, steady
+from periscope.reader import encoded, over, steady
 from periscope.rules import Rules
 from periscope.settings import Acknowledgement
 from periscope.threat import Threat
@@ -96,8 +96,8 @@ class Analysts:
         check_name(interaction_id, "interaction_id", MAX_REQUEST_BYTES)
         if analyst_id is not None:
             check_name(analyst_id, "analyst_id", MAX_ANALYST_BYTES)
-        for keys in self._keyspace.partitions:
-            found = await self._calls.find(keys, interaction_id)
+        partitions = self._keyspace.partitions
+        for found in await over(partitions, lambda keys: self._calls.find(keys, interaction_id)):
             if found is not None:
                 _, analyst, threat_id = found
                 return await self._act("undo", threat_id, analyst_id or analyst, interaction_id)
@@ -149,12 +149,15 @@ class Analysts:
         async def read(
             rules: Rules,
         ) -> list[tuple[tuple[float, int, bytes], PartitionKeys, list[bytes]]]:
-            heads = []
-            for keys in self._keyspace.partitions:
-                found = await self._calls.unclaimed(keys, rules, severity, CANDIDATES)
-                if found:
-                    heads.append((found[0], keys, [entry[2] for entry in found]))
-            return heads
+            partitions = self._keyspace.partitions
+            lists = await over(
+                partitions, lambda keys: self._calls.unclaimed(keys, rules, severity, CANDIDATES)
+            )
+            return [
+                (found[0], keys, [entry[2] for entry in found])
+                for keys, found in zip(partitions, lists, strict=True)
+                if found
+            ]
 
         heads = await steady(self._functions, read)
         if not heads:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-from collections.abc import Iterable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,9 +17,9 @@ import msgspec
 from periscope.analysts import Analysts
 from periscope.connection import Connections, ServerFacts
 from periscope.engine import Engine
-from periscope.errors import SettingInvalid, StoreDamaged, StoreFull, UsageError
+from periscope.errors import Moving, SettingInvalid, StoreDamaged, StoreFull, UsageError
 from periscope.events import Events
-from periscope.functions import Functions
+from periscope.functions import Control, Functions
 from periscope.intake import Intake
 from periscope.keeping import Keeping
 from periscope.keys import Keyspace
@@ -167,9 +166,10 @@ class Database:
         self._facts = await connections.examine()
         self.functions = Functions(connections, Rules(Policy(), 0))
         await self.functions.load()
-        secret, partitions = await self._read_control()
-        self._secret = secret
-        self.keyspace = Keyspace.of(self.settings.namespace, partitions)
+        control = await self._read_control()
+        secret = self._secret = control.secret
+        namespace = self.settings.namespace
+        self.keyspace = Keyspace.of(namespace, control.partitions, control.generation)
         self.functions.refresh = self.refresh
         await self._prepare()
         self._rooms = self._build(secret)
@@ -178,8 +178,10 @@ class Database:
 
     def _build(self, secret: bytes) -> _Rooms:
         functions, keyspace = self.functions, self.keyspace
-        intake = Intake(secret)
-        engine = Engine(functions, keyspace, intake, self.settings, self._check_room, _not_noted)
+        intake, membership = Intake(secret), Membership(functions, keyspace, self.settings)
+        engine = Engine(
+            functions, keyspace, intake, self.settings, self._check_room, membership.note
+        )
         self._stack.push_async_callback(engine.close)
         queries = Queries(functions, keyspace, secret, Room(self.settings.queue_limit))
         self._stack.callback(queries.close)
@@ -190,7 +192,7 @@ class Database:
             Analysts(engine, functions, keyspace),
             Keeping(functions, keyspace, queries, secret),
             Events(functions, keyspace),
-            Membership(functions, keyspace, self.settings),
+            membership,
         )
 
     async def _embedded_url(self) -> str:
@@ -205,18 +207,20 @@ class Database:
         await self._server.revive()
         return self._server.socket_path
 
-    async def _read_control(self) -> tuple[bytes, int]:
+    async def _read_control(self) -> Control:
         wanted = self.settings.partitions
         control = await self.functions.control(
             self.settings.namespace, wanted or self._usual_partitions(), token_bytes(16)
         )
+        if control.moved_to:
+            raise Moving(f"the database moved to {control.moved_to}: open it there")
         if wanted not in (0, control.partitions):
             raise SettingInvalid(
                 f"partitions is {wanted}, but this database has {control.partitions}; "
                 "leave the setting out"
             )
         self._take_policy(control.policy, control.policy_revision)
-        return control.secret, control.partitions
+        return control
 
     def _usual_partitions(self) -> int:
         """Of a new database: a cluster moves slots, so no partition should be large there."""
@@ -224,10 +228,13 @@ class Database:
 
     async def _read_control_again(self) -> None:
         """The control key as it is now; written anew, as this process knows it, if it was lost."""
-        count = len(self.keyspace.partitions)
-        control = await self.functions.control(self.settings.namespace, count, self._secret)
-        if (control.partitions, control.secret) != (count, self._secret):
+        space = self.keyspace
+        count, generation = len(space.partitions), space.generation
+        control = await self.functions.control(space.namespace, count, self._secret, generation)
+        if control.secret != self._secret:
             raise StoreDamaged("the database was replaced by another one; start this program again")
+        if (control.partitions, control.generation) != (count, generation) or control.moved_to:
+            raise Moving("the database was repartitioned, rebuilt or moved; open it again")
         self._take_policy(control.policy, control.policy_revision)
 
     async def refresh(self) -> None:
@@ -254,7 +261,3 @@ class Database:
                 f"only {free_mb:,} MiB free in {self.settings.data_path}, less than "
                 f"min_free_mb ({self.settings.min_free_mb:,}); no new reports until there is room"
             )
-
-
-def _not_noted(ids: Iterable[bytes]) -> None:
-    """Nobody wants to know which ids were stored."""

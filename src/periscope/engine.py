@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterable, Callable, Iterable
+import asyncio
+import logging
+from collections.abc import AsyncIterable, Awaitable, Callable, Iterable
 from contextlib import aclosing
 from typing import Any
 
@@ -11,14 +13,23 @@ from periscope.batch import CHUNK_ENTRIES, ActBatch, Batch, ReportBatch
 from periscope.batches import Batches, SourceFailed
 from periscope.chunks import ActChunk, Awaits, Chunk, ReportChunk
 from periscope.coalesce import Coalescer
-from periscope.errors import OutcomeUnknown, PeriscopeError, ReportRejected, UsageError
+from periscope.errors import (
+    OutcomeUnknown,
+    PeriscopeError,
+    ReportRejected,
+    StoreFull,
+    UsageError,
+)
 from periscope.functions import Functions
 from periscope.intake import Intake
 from periscope.keys import Keyspace, PartitionKeys
-from periscope.lane import SHORT, Lane
+from periscope.lane import FULL_PAUSE_S, SHORT, Lane
 from periscope.models import BatchResult, Outcome
 from periscope.settings import Acknowledgement, Settings
 from periscope.work import InteractionsResult
+
+log = logging.getLogger("periscope")
+Guard = Callable[[], Awaitable[None]]
 
 
 class Engine:
@@ -125,10 +136,10 @@ class Engine:
         self,
         entries: Iterable[Any] | AsyncIterable[Any],
         batch: Batch,
-        guard: Callable[[], None],
+        check: Callable[[], None],
         wait_s: float,
     ) -> None:
-        source = Batches(entries, CHUNK_ENTRIES)
+        source, guard = Batches(entries, CHUNK_ENTRIES), _patient(check, wait_s)
         batch.stored = self._stored
         lane = Lane(self._functions, self._keyspace.partitions, self._settings, wait_s=wait_s)
         async with lane, aclosing(source):
@@ -145,20 +156,20 @@ class Engine:
                 cause = exc.__cause__ if isinstance(exc, SourceFailed) else exc
                 raise batch.interrupted(exc, lane.unanswered, await source.aclose()) from cause
 
-    async def _send_ready(self, lane: Lane, batch: Batch, guard: Callable[[], None]) -> None:
+    async def _send_ready(self, lane: Lane, batch: Batch, guard: Guard) -> None:
         while batch.ready:
-            guard()
+            await guard()
             # Popped first: from here on the lane accounts for it, as unanswered.
             await lane.submit(batch.ready.popleft())
             batch.note(lane.answers())
 
-    async def _finish(self, lane: Lane, batch: Batch, guard: Callable[[], None]) -> None:
+    async def _finish(self, lane: Lane, batch: Batch, guard: Guard) -> None:
         batch.close_all()
         await self._send_ready(lane, batch, guard)
         await lane.drain()
         batch.note(lane.answers())
 
-    async def _settle(self, lane: Lane, batch: Batch, guard: Callable[[], None] | None) -> None:
+    async def _settle(self, lane: Lane, batch: Batch, guard: Guard | None) -> None:
         """After a failure: learn what became of all that is out, so that little stays unknown.
 
         With a guard, what is still to be sent is sent first.
@@ -171,6 +182,30 @@ class Engine:
             pass  # the failure that is being told already; what it cost is counted below
         finally:
             batch.count(lane.answers())
+
+
+def _patient(check: Callable[[], None], wait_s: float) -> Guard:
+    """A guard that waits for room, up to `wait_s` seconds in a row, before it refuses."""
+    full_since: float | None = None
+
+    async def guard() -> None:
+        nonlocal full_since
+        while True:
+            try:
+                check()
+            except StoreFull as exc:
+                now = asyncio.get_running_loop().time()
+                if full_since is None and wait_s:
+                    log.warning("waiting for up to %.0f s: %s", wait_s, exc)
+                full_since = full_since or now
+                if now >= full_since + wait_s:
+                    raise
+                await asyncio.sleep(FULL_PAUSE_S)
+            else:
+                full_since = None
+                return
+
+    return guard
 
 
 def _no_guard() -> None:

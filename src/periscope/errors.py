@@ -23,10 +23,12 @@
     │   ├── StoreUnsuitable         reached, and cannot be used as it is set up
     │   ├── StoreFull               out of memory or disk; the write was refused whole
     │   ├── AuditFull               the audit trail is at its limit until it is archived
+    │   ├── Moving                  being repartitioned or rebuilt, or was: open it again
     │   ├── StoreDamaged            its files or keys are not as Periscope left them
     │   └── LibraryMismatch         its function library is not one this program can use
     ├── BatchInterrupted            a batch ended early; says what was committed
     ├── FeedError                   a feed cannot be read (further)
+    ├── MoveError                   a repartition or rebuild cannot be begun, or not go on
     ├── BackupError                 a backup cannot be taken, read or restored
     ├── ArchiveError                the archive cannot be read or written
     │   └── ArchiveMismatch         this archive is not the one of this database
@@ -196,6 +198,10 @@ class AuditFull(StoreError):
     http_status = 507
 
 
+class Moving(StoreError):
+    """The database is being repartitioned or rebuilt; or it was, and is to be opened again."""
+
+
 class StoreDamaged(StoreError):
     """Files or keys of the store are not as Periscope left them; nothing was changed."""
 
@@ -237,6 +243,12 @@ class FeedError(PeriscopeError):
     """A feed cannot be opened, recognised or read further; names the place and the reason."""
 
     http_status = 422
+
+
+class MoveError(PeriscopeError):
+    """A repartition or rebuild cannot be begun, or its copy is not as it must be; says which."""
+
+    http_status = 503
 
 
 class BackupError(PeriscopeError):

@@ -79,10 +79,7 @@ class Events:
         )
         for number, (place, (lost, entries)) in enumerate(zip(places, answers, strict=True)):
             if lost and _order(lost) > _order(place.entry):
-                raise EventsLost(
-                    "events since that position are no longer kept; read the state anew, "
-                    "then follow from now (since=None)"
-                )
+                raise EventsLost(_LOST)
             part = [_entry(number, name, payload) for name, payload in entries]
             found += part
             if len(part) == BATCH:
@@ -125,14 +122,20 @@ class Events:
         if not isinstance(since, str) or len(since) > MAX_POSITION_CHARACTERS:
             raise UsageError(_NOT_OURS)
         parts = [_PLACE.fullmatch(part) for part in since.split(",")]
-        if len(parts) != len(self._partitions) or None in parts:
+        if None in parts:
             raise UsageError(_NOT_OURS)
+        if len(parts) != len(self._partitions):  # of a time when there were as many
+            raise EventsLost(_LOST)
         places = [_Place(part[1], int(part[2] or 0)) for part in parts if part is not None]
         if any(max(_order(place.entry)) >= 2**64 for place in places):
             raise UsageError(_NOT_OURS)
         return places
 
 
+_LOST = (
+    "events since that position are no longer kept; read the state anew, "
+    "then follow from now (since=None)"
+)
 _NOT_OURS = "this is not a position of this database's events; pass event.position, unchanged"
 
 

@@ -51,7 +51,7 @@ class Gathered(Generic[T]):
             await self._ask_all(keys)
         finally:
             # At once, not in a callback: a question that came between would wait for a dead task.
-            self._tasks[keys].discard(asyncio.current_task())  # type: ignore[arg-type]
+            self._tasks[keys].discard(asyncio.current_task())
 
     async def _ask_all(self, keys: PartitionKeys) -> None:
         while asked := list(self._take(keys)):

@@ -9,6 +9,7 @@ is remembered (an act its own), so none counts twice.
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -31,6 +32,7 @@ from periscope.keys import PartitionKeys
 from periscope.settings import Settings
 
 HEALS = 3
+log = logging.getLogger("periscope")
 _WAITS = (Awaits.DISK, Awaits.REPLICAS)
 TOUCH_MS = 60_000
 FULL_PAUSE_S = 0.25
@@ -82,6 +84,7 @@ class Lane:
         self._partitions = partitions
         self._settings = settings
         self._wait_s = wait_s
+        self._away_s = max(settings.retry_s, wait_s)
         self._wires: dict[Node, AbstractConnection] = {}
         self._unanswered: deque[Chunk] = deque()
         self._sent: deque[_Sent] = deque()
@@ -123,7 +126,7 @@ class Lane:
         for keys in sorted(self._partitions, key=self._place):
             node = self._connections.topology.node_of(keys.meta)
             if node is None or node not in self._wires:
-                node, wire = await self._connections.take(keys.meta, self._settings.retry_s)
+                node, wire = await self._connections.take(keys.meta, self._away_s)
                 if node in self._wires:
                     await node.pool.release(wire)
                 else:
@@ -244,7 +247,9 @@ class Lane:
         if not isinstance(error, StoreFull) or not self._wait_s:
             return False
         now = asyncio.get_running_loop().time()
-        self._full_since = self._full_since or now
+        if self._full_since is None:
+            self._full_since = now
+            log.warning("waiting for up to %.0f s: %s", self._wait_s, error)
         return now < self._full_since + self._wait_s
 
     async def _send(self, chunk: Chunk) -> None:
@@ -322,7 +327,9 @@ class Lane:
 
     async def _bear(self, cause: BaseException, chunk: Chunk) -> None:
         if self._patience is None:
-            self._patience = self._connections.patience(max(self._settings.retry_s, self._wait_s))
+            self._patience = self._connections.patience(self._away_s)
+            if self._wait_s:
+                log.warning("waiting for up to %.0f s: %s", self._away_s, cause)
         node = self._connections.topology.node_of(chunk.keys.meta)
         try:
             await self._patience.bear(cause, chunk.keys.meta, node)

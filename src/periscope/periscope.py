@@ -14,7 +14,7 @@ from periscope.knowledge import normal_industry
 from periscope.ledger import Ledger, Stats
 from periscope.membership import MembershipStatus, Seen
 from periscope.models import BatchResult, Outcome, Report, Severity, Status
-from periscope.policy import Policy
+from periscope.policy import CAPS, Policy
 from periscope.queries import hot_query, score_query, severity_query, status_query
 from periscope.settings import Acknowledgement
 from periscope.threat import Page, Threat
@@ -175,8 +175,10 @@ class Periscope(AnalystsDesk):
     async def get_hot_threats(
         self, min_interactions: int = 3, cursor: str | None = None, count: int = 100
     ) -> Page:
-        """A page of the queue with at least so many interactions (1 to 10), ranked."""
-        return await self._queries.page(hot_query(min_interactions), cursor, count)
+        """A page of the queue with at least so many interactions (1 to the cap: 10), ranked."""
+        queries, policy = self._queries, self.functions.rules.policy
+        query = hot_query(min_interactions, policy.interactions_cap)
+        return await queries.page(query, cursor, count)
 
     async def get_overdue(
         self, severity: Severity | str | None = None, cursor: str | None = None, count: int = 100
@@ -293,13 +295,18 @@ class Periscope(AnalystsDesk):
     async def set_policy(self, policy: Policy) -> Policy:
         """Put a policy in force for all processes; the next read anywhere ranks by it.
 
-        `decay_per_day` orders the long-term ranks, so it changes only while nothing there decays.
+        The caps stand in the boards, so only a rebuild changes them (`periscope rebuild`);
+        `decay_per_day` orders the long-term ranks: it changes so while nothing there decays.
 
         Raises:
-            UsageError: somebody else changed it at the same moment; look, and try again.
+            UsageError: it needs a rebuild; or somebody else changed it at the same moment: look,
+                and try again.
         """
         if type(policy) is not Policy:
             raise UsageError(f"a policy must be a Policy, not {type(policy).__name__}")
+        for name in CAPS:
+            if getattr(policy, name) != getattr(self.functions.rules.policy, name):
+                raise UsageError(f"{name} stands in the boards: change it by `periscope rebuild`")
         if policy.decay_per_day != self.functions.rules.policy.decay_per_day:
             await self._refuse_while_fading()
         revision = self.functions.rules.revision
@@ -316,5 +323,5 @@ class Periscope(AnalystsDesk):
         if fading:
             raise UsageError(
                 f"decay_per_day cannot change while {fading:,} long-term threats decay: "
-                "it orders their ranks; let them age out, or reopen them"
+                "it orders their ranks; use `periscope rebuild`"
             )

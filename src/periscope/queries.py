@@ -16,7 +16,6 @@ from periscope.header import read_threat
 from periscope.keys import Keyspace, PartitionKeys
 from periscope.ledger import Ledger, Stats, add_up
 from periscope.models import SEVERITIES, STATUSES, Severity, Status
-from periscope.policy import INTERACTIONS_CAP
 from periscope.reader import (
     MAX_PAGE,
     STRETCH,
@@ -322,14 +321,14 @@ def status_query(status: Status | str) -> RankQuery:
         raise UsageError(f"unknown status {status!r}; use one of {known}") from None
 
 
-def hot_query(min_interactions: int) -> RankQuery:
+def hot_query(min_interactions: int, cap: int) -> RankQuery:
     """The query for open threats with so many interactions at least.
 
     Raises:
-        UsageError: not from 1 to 10, which is as far as the board counts.
+        UsageError: not from 1 to the policy's cap, which is as far as the board counts.
     """
-    if type(min_interactions) is not int or not 1 <= min_interactions <= INTERACTIONS_CAP:
-        raise UsageError(f"min_interactions must be a whole number from 1 to {INTERACTIONS_CAP}")
+    if type(min_interactions) is not int or not 1 <= min_interactions <= cap:
+        raise UsageError(f"min_interactions must be a whole number from 1 to {cap}")
     return RankQuery(interactions=min_interactions)
 
 

@@ -218,6 +218,8 @@ def hide_password(url: str) -> str:
         return "***"
     host = parts.netloc.rpartition("@")[2]
     netloc = f"***@{host}" if "@" in parts.netloc else host
+    if parts.scheme == "unix":  # urlunsplit would write one slash, which is no URL of a server
+        return f"unix://{netloc}{parts.path}"
     return urlunsplit((parts.scheme, netloc, parts.path, "", ""))
 
 

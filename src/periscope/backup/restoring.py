@@ -88,6 +88,11 @@ async def _reached(settings: Settings) -> AsyncIterator[tuple[Connections, str]]
         connections = Connections(url, settings)
         stack.push_async_callback(connections.close)
         facts = await connections.examine()
+        if connections.is_cluster:
+            raise BackupError(
+                "a backup cannot be restored to a cluster yet: restore it to one server, then "
+                "`periscope repartition --to` the cluster"
+            )
         yield connections, f"{facts.kind} {facts.version}"
 
 

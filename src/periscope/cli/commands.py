@@ -75,6 +75,23 @@ COMMANDS = (
         ("periscope show CVE-2021-44228",),
     ),
     Command(
+        "exists",
+        "periscope.cli.membership:exists",
+        WORK,
+        "Say whether threats are known, whatever their level.",
+        "Exit code: 0 all of them are known, 1 one of them is not.",
+        ("periscope exists CVE-2021-44228 CVE-2025-48384",),
+    ),
+    Command(
+        "seen",
+        "periscope.cli.membership:seen",
+        WORK,
+        "Show which ids of a list are known.",
+        "One id a line; any number. Known ones are shown with their level and the moment of their "
+        "last activity.",
+        ("printf 'CVE-2021-44228\\nCVE-1999-0001\\n' | periscope seen -",),
+    ),
+    Command(
         "overdue",
         "periscope.cli.memory:overdue",
         WORK,
@@ -275,6 +292,25 @@ COMMANDS = (
         "The whole file is checked before anything is written, and the ledger recounted "
         "afterwards. Exit code: 1 if anything is not as it was.",
         ('periscope restore /tmp/periscope.backup --data-dir "$(mktemp -d)"',),
+    ),
+    Command(
+        "repartition",
+        "periscope.cli.moves:repartition",
+        CARE,
+        "Give the database more or fewer partitions, or another server.",
+        "Every other program is refused meanwhile. Interrupted or killed, the same command goes "
+        "on with it, and --abort gives it up. Programs open the database again afterwards.",
+        ("periscope repartition --partitions 4",),
+    ),
+    Command(
+        "rebuild",
+        "periscope.cli.moves:rebuild",
+        CARE,
+        "Put a policy in force that boards and ranks must be built anew for.",
+        "That is another interactions_cap or escalations_cap, or another decay_per_day while "
+        "long-term threats decay; for all else there is periscope policy. It works as "
+        "periscope repartition does.",
+        ("periscope rebuild --set interactions_cap=5",),
     ),
     Command(
         "policy",

@@ -52,6 +52,14 @@ class Connections:
         """redis-py's client of the server; of the first primary where there are several."""
         return self._first().client
 
+    def client_of(self, key: bytes) -> redis_asyncio.Redis:
+        """redis-py's client of the server of this key, for what need not survive a change of it.
+
+        Raises:
+            StoreUnavailable: nobody serves it just now.
+        """
+        return self._node_of(key).client
+
     @property
     def is_cluster(self) -> bool:
         """Are the keys spread over slots of a cluster?"""

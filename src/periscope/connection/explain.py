@@ -24,6 +24,7 @@ from redis.exceptions import TimeoutError as RedisTimeoutError
 from periscope.errors import (
     AuditFull,
     BugError,
+    Moving,
     PeriscopeError,
     StoreDamaged,
     StoreError,
@@ -130,6 +131,7 @@ _REPLY_EXPLANATIONS: dict[str, Callable[[str, str], StoreError]] = {
         f"too few replicas follow the server at {url}, so it refuses writes: "
         "see its setting min-replicas-to-write"
     ),
+    "MOVING": lambda text, url: Moving(f"the database at {url} {text}"),
     "OUT_OF_ORDER": lambda text, url: StoreError(f"not stored at {url}: {text}"),
     "ERR": lambda text, url: (
         StoreUnsuitable(f"the server at {url} has no such database number")
