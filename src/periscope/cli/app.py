@@ -8,9 +8,8 @@ from periscope.cli.commands import (
     ABOUT,
     CARE,
     COMMANDS,
+    FAMILIES,
     ROOT_EXAMPLES,
-    SERVER,
-    SERVER_SUMMARY,
     WORK,
     Command,
 )
@@ -28,16 +27,15 @@ def build() -> App:
         default_parameter=Parameter(negative=()),
         group_commands=WORK,
     )
-    server = App(
-        name=SERVER,
-        help=SERVER_SUMMARY,
-        help_epilogue=_examples(("periscope server status",)),
-        group=CARE,
-    )
-    app.command(server)
+    parents = {"": app}
+    for name, summary, example in FAMILIES:
+        parents[name] = App(
+            name=name, help=summary, help_epilogue=_examples((example,)), group=CARE
+        )
+        app.command(parents[name])
     for command in COMMANDS:
         parent, _, name = command.name.rpartition(" ")
-        _register(server if parent else app, name, command)
+        _register(parents[parent], name, command)
     app["--help"].group = app["--version"].group = (ABOUT,)
     app.register_install_completion_command(
         group=ABOUT, help="Install completion for your shell (bash, zsh, fish, PowerShell)."
@@ -51,7 +49,7 @@ def _register(app: App, name: str, command: Command) -> None:
         name=name,
         help=f"{command.summary}\n\n{command.more}".strip(),
         help_epilogue=_examples(command.examples),
-        group=None if app.name == (SERVER,) else command.group,
+        group=None if " " in command.name else command.group,
     )
 
 

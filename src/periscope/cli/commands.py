@@ -29,7 +29,12 @@ class Command(NamedTuple):
 
 
 SERVER = "server"
-SERVER_SUMMARY = "Look at, stop or repair the embedded server."
+CLUSTER = "cluster"
+FAMILIES = (
+    (SERVER, "Look at, stop or repair the embedded server.", "periscope server status"),
+    (CLUSTER, "A cluster on this machine, for trying things out.", "periscope cluster up"),
+)
+"""Commands of two words: the first one, what its help says, and an example."""
 
 COMMANDS = (
     Command(
@@ -311,6 +316,32 @@ COMMANDS = (
         "Only where Periscope says that its data are damaged. "
         "Everything from the damaged change on is cut off: report it again.",
         ("periscope server repair",),
+    ),
+    Command(
+        "cluster up",
+        "periscope.cli.cluster:up",
+        CARE,
+        "Start a cluster on this machine, for trying things out.",
+        "Plain processes on ports of loopback, their data below the data directory. All nodes "
+        "share this machine and its disk, and every user of it can reach them: nothing is safer "
+        "this way. Again, it starts what does not run: after a restart, or a node that died.",
+        ("periscope cluster up", "periscope cluster up --primaries 3 --replicas 1"),
+    ),
+    Command(
+        "cluster status",
+        "periscope.cli.cluster:status",
+        CARE,
+        "Show the nodes of the cluster on this machine.",
+        "Starts and stops nothing.",
+        ("periscope cluster status",),
+    ),
+    Command(
+        "cluster down",
+        "periscope.cli.cluster:down",
+        CARE,
+        "Stop the cluster on this machine cleanly.",
+        "What was stored is kept: periscope cluster up starts the same cluster again.",
+        ("periscope cluster down",),
     ),
     Command(
         "bench",
