@@ -7,7 +7,7 @@ DEMO := .demo
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet
 
 .DEFAULT_GOAL := help
-.PHONY: help demo setup test soak check format lint types docs serve-docs bench lock clean
+.PHONY: help demo setup test soak check format lint types docs serve-docs bench figures lock clean
 
 help: ## List what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -47,6 +47,12 @@ serve-docs: $(VENV)/dev ## Serve the documentation on loopback while writing it
 
 bench: $(VENV)/runtime ## Measure this machine (a server of its own; minutes)
 	$(BIN)/periscope bench --scale 100k
+
+figures: $(VENV)/runtime ## Measure anew all that README and documentation show (an hour, on a machine at rest)
+	-$(BIN)/periscope bench --scale 100k,1m --brief --json docs/figures/bench.json
+	$(BIN)/periscope bench seed --scale 10k,100k,1m,5m --brief --json docs/figures/seed.json
+	$(BIN)/periscope bench chart docs/figures/seed.json --out docs/figures/growth.svg
+	$(BIN)/periscope bench readme docs/figures/bench.json --into README.md
 
 lock: $(VENV)/dev ## Renew the lock files from pyproject.toml
 	$(PIP) uv

@@ -7,9 +7,12 @@ from __future__ import annotations
 
 import inspect
 import re
+from pathlib import Path
 from typing import Any
 
 from periscope import errors
+from periscope.bench import planning, seed_table
+from periscope.bench.report import read_json, where
 from periscope.keys import KEY_TABLE
 from periscope.library import read_library
 from periscope.settings import ENV_PREFIX, describe
@@ -65,12 +68,31 @@ def functions() -> str:
         header = re.search(rf"-- {name}: .*?(?=\nlocal function)", code, re.DOTALL)
         text = header[0] if header else name
         lines = [line.removeprefix("-- ") for line in text.splitlines()]
-        kind = "writes" if spec.writes else "reads only"
+        kind = f"writes; to repeat it is safe: {spec.repeat}" if spec.writes else "reads only"
         parts.append(f"### {name} ({kind})\n\n```text\n" + "\n".join(lines) + "\n```\n")
     return "\n".join(parts)
 
 
+FIGURES = Path(__file__).parent / "figures"
+
+
+def seed() -> str:
+    """The seed table, from the bench's own results."""
+    document = read_json(FIGURES / "seed.json")
+    rows = seed_table.seed_rows(document.figures)
+    return f"{where(document.ran_on)}.\n\n" + table(seed_table.HEADS, list(rows))
+
+
+def costs() -> str:
+    """Microseconds of each operation, from the bench's own results."""
+    document = read_json(FIGURES / "bench.json")
+    rows = planning.cost_rows(document)
+    return f"{where(document.ran_on)}.\n\n" + table(planning.HEADS, list(rows))
+
+
 TABLES = {
+    "seed": seed,
+    "costs": costs,
     "settings": settings,
     "errors": error_table,
     "error_tree": error_tree,

@@ -16,8 +16,9 @@ from periscope.header import HEADER_BYTES, read_threat
 from periscope.keys import Keyspace, PartitionKeys
 from periscope.models import Decision, Level, Severity
 from periscope.queries import severity_query
-from periscope.reader import encoded, steady
+from periscope.reader import encoded, over, steady
 from periscope.rules import Rules
+from periscope.settings import Acknowledgement
 from periscope.threat import Threat
 from periscope.work import MAX_ANALYST_BYTES, MAX_LEASE_S, MAX_REQUEST_BYTES, Claim
 
@@ -36,10 +37,18 @@ class Analysts:
         self._calls = Calls(functions)
 
     async def interact(
-        self, threat_id: str, analyst_id: str, action: str, interaction_id: str | None
+        self,
+        threat_id: str,
+        analyst_id: str,
+        action: str,
+        interaction_id: str | None,
+        durability: Acknowledgement | None,
     ) -> Threat:
         """See `Periscope.record_interaction`."""
-        return await self._act(check_action(action), threat_id, analyst_id, interaction_id)
+        act = pack_act(check_action(action), threat_id, analyst_id, interaction_id)
+        reply = await self._engine.act(act, durability)
+        reply.check(threat_id)
+        return self._threat(act.threat_id, reply, act.request_id)
 
     async def decide(
         self,
@@ -87,8 +96,8 @@ class Analysts:
         check_name(interaction_id, "interaction_id", MAX_REQUEST_BYTES)
         if analyst_id is not None:
             check_name(analyst_id, "analyst_id", MAX_ANALYST_BYTES)
-        for keys in self._keyspace.partitions:
-            found = await self._calls.find(keys, interaction_id)
+        partitions = self._keyspace.partitions
+        for found in await over(partitions, lambda keys: self._calls.find(keys, interaction_id)):
             if found is not None:
                 _, analyst, threat_id = found
                 return await self._act("undo", threat_id, analyst_id or analyst, interaction_id)
@@ -140,12 +149,15 @@ class Analysts:
         async def read(
             rules: Rules,
         ) -> list[tuple[tuple[float, int, bytes], PartitionKeys, list[bytes]]]:
-            heads = []
-            for keys in self._keyspace.partitions:
-                found = await self._calls.unclaimed(keys, rules, severity, CANDIDATES)
-                if found:
-                    heads.append((found[0], keys, [entry[2] for entry in found]))
-            return heads
+            partitions = self._keyspace.partitions
+            lists = await over(
+                partitions, lambda keys: self._calls.unclaimed(keys, rules, severity, CANDIDATES)
+            )
+            return [
+                (found[0], keys, [entry[2] for entry in found])
+                for keys, found in zip(partitions, lists, strict=True)
+                if found
+            ]
 
         heads = await steady(self._functions, read)
         if not heads:

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from itertools import islice
 from typing import Any
 
 from periscope.acts import ActIntake, PackedAct
-from periscope.errors import BatchInterrupted
+from periscope.chunks import ActChunk, Awaits, Chunk, ReportChunk
+from periscope.errors import BatchInterrupted, OutcomeUnknown
 from periscope.intake import Intake, Packed
 from periscope.keys import Keyspace, PartitionKeys
-from periscope.lane import ActChunk, Answer, Chunk, ReportChunk
+from periscope.lane import SHORT, Answer
 from periscope.models import BatchResult, Outcome, Rejection
 from periscope.work import InteractionsResult
 
@@ -29,8 +30,11 @@ class Batch:
     most = CHUNK_ENTRIES
     result: BatchResult | InteractionsResult
 
-    def __init__(self, keyspace: Keyspace) -> None:
+    def __init__(self, keyspace: Keyspace, awaits: Awaits = Awaits.NOTHING) -> None:
         self.met = 0
+        self.stored: Callable[[Chunk], None] = _nothing
+        self._awaits = awaits
+        self._unsafe = 0
         self.ready: deque[Chunk] = deque()
         self._keyspace = keyspace
         self._filling: dict[PartitionKeys, _Filling] = {}
@@ -71,7 +75,11 @@ class Batch:
             if answer.refusal is not None:
                 self._refused += answer.chunk.size
                 self._refusal = self._refusal or answer.refusal
+            elif answer.short:
+                self._unsafe += answer.chunk.size
+                self._refusal = self._refusal or OutcomeUnknown(SHORT)
             else:
+                self.stored(answer.chunk)
                 self._tally(answer)
 
     def interrupted(self, cause: Exception, unknown: int, ahead: int) -> BatchInterrupted:
@@ -79,7 +87,10 @@ class Batch:
         unsent = ahead + sum(len(filling.entries) for filling in self._filling.values())
         unsent += sum(chunk.size for chunk in self.ready)
         return BatchInterrupted(
-            self.result, refused=self._refused + unsent, unknown=unknown, cause=cause
+            self.result,
+            refused=self._refused + unsent,
+            unknown=unknown + self._unsafe,
+            cause=cause,
         )
 
     def _prepare(self, items: Sequence[Any]) -> tuple[Sequence[Entry], Sequence[Rejection]]:
@@ -115,8 +126,8 @@ class Batch:
 class ReportBatch(Batch):
     """Reports on their way in; rejected ones are counted in the ledger with the next chunk."""
 
-    def __init__(self, keyspace: Keyspace, intake: Intake) -> None:
-        super().__init__(keyspace)
+    def __init__(self, keyspace: Keyspace, intake: Intake, awaits: Awaits = Awaits.NOTHING) -> None:
+        super().__init__(keyspace, awaits)
         self.result: BatchResult = BatchResult()
         self._intake = intake
         self._uncounted = 0
@@ -132,7 +143,7 @@ class ReportBatch(Batch):
 
     def _make_ready(self, keys: PartitionKeys, entries: list[Any]) -> None:
         rejected, self._uncounted = self._uncounted, 0
-        self.ready.append(ReportChunk(keys, entries, rejected))
+        self.ready.append(ReportChunk(keys, entries, rejected, awaits=self._awaits))
 
     def _reject(self, rejected: Sequence[Rejection]) -> None:
         super()._reject(rejected)
@@ -156,8 +167,8 @@ class ActBatch(Batch):
 
     most = CHUNK_ACTS
 
-    def __init__(self, keyspace: Keyspace) -> None:
-        super().__init__(keyspace)
+    def __init__(self, keyspace: Keyspace, awaits: Awaits = Awaits.NOTHING) -> None:
+        super().__init__(keyspace, awaits)
         self.result: InteractionsResult = InteractionsResult()
         self._intake = ActIntake()
 
@@ -165,7 +176,7 @@ class ActBatch(Batch):
         return self._intake.prepare(items, self.met)
 
     def _make_ready(self, keys: PartitionKeys, entries: list[Any]) -> None:
-        self.ready.append(ActChunk(keys, entries))
+        self.ready.append(ActChunk(keys, entries, awaits=self._awaits))
 
     def _tally(self, answer: Answer) -> None:
         assert isinstance(answer.chunk, ActChunk)  # noqa: S101 - this batch made it
@@ -215,6 +226,10 @@ class _Filling:
         """Take the entry."""
         self.entries.append(entry)
         self._bytes += _size(entry)
+
+
+def _nothing(chunk: Chunk) -> None:
+    """Nobody wants to know what was stored."""
 
 
 def _size(entry: Entry) -> int:

@@ -17,18 +17,23 @@ import msgspec
 from periscope.analysts import Analysts
 from periscope.connection import Connections, ServerFacts
 from periscope.engine import Engine
-from periscope.errors import SettingInvalid, StoreDamaged, StoreFull, UsageError
+from periscope.errors import Moving, SettingInvalid, StoreDamaged, StoreFull, UsageError
 from periscope.events import Events
-from periscope.functions import Functions
+from periscope.functions import Control, Functions
 from periscope.intake import Intake
 from periscope.keeping import Keeping
 from periscope.keys import Keyspace
 from periscope.knowledge import Knowledge
+from periscope.membership import Membership
 from periscope.policy import Policy
 from periscope.queries import Queries
+from periscope.reader import over
+from periscope.room import Room
 from periscope.rules import Rules
 from periscope.server import EmbeddedServer
 from periscope.settings import Settings
+
+CLUSTER_PARTITIONS = 64
 
 log = logging.getLogger("periscope")
 
@@ -43,6 +48,7 @@ class _Rooms:
     analysts: Analysts
     keeping: Keeping
     events: Events
+    membership: Membership
 
 
 class Database:
@@ -139,6 +145,11 @@ class Database:
         self._check_open()
         return self._rooms.events
 
+    @property
+    def _membership(self) -> Membership:
+        self._check_open()
+        return self._rooms.membership
+
     def _check_open(self) -> None:
         """Connections belong to one process and one event loop; others would read their replies."""
         if self._state != "open":
@@ -155,18 +166,25 @@ class Database:
         self._facts = await connections.examine()
         self.functions = Functions(connections, Rules(Policy(), 0))
         await self.functions.load()
-        secret, partitions = await self._read_control()
-        self._secret = secret
-        self.keyspace = Keyspace.of(self.settings.namespace, partitions)
+        control = await self._read_control()
+        secret = self._secret = control.secret
+        namespace = self.settings.namespace
+        self.keyspace = Keyspace.of(namespace, control.partitions, control.generation)
         self.functions.refresh = self.refresh
         await self._prepare()
         self._rooms = self._build(secret)
+        self._stack.push_async_callback(self._rooms.membership.close)
         log.info("opened %s, settings %s", connections.shown_url, self.settings.shown())
 
     def _build(self, secret: bytes) -> _Rooms:
         functions, keyspace = self.functions, self.keyspace
-        engine = Engine(functions, keyspace, Intake(secret), self.settings, self._check_room)
-        queries = Queries(functions, keyspace, secret)
+        intake, membership = Intake(secret), Membership(functions, keyspace, self.settings)
+        engine = Engine(
+            functions, keyspace, intake, self.settings, self._check_room, membership.note
+        )
+        self._stack.push_async_callback(engine.close)
+        queries = Queries(functions, keyspace, secret, Room(self.settings.queue_limit))
+        self._stack.callback(queries.close)
         return _Rooms(
             engine,
             queries,
@@ -174,11 +192,12 @@ class Database:
             Analysts(engine, functions, keyspace),
             Keeping(functions, keyspace, queries, secret),
             Events(functions, keyspace),
+            membership,
         )
 
     async def _embedded_url(self) -> str:
         self._server = await EmbeddedServer.join(
-            self.settings.data_path, durability=self.settings.durability
+            self.settings.data_path, durability=self.settings.embedded_durability
         )
         self._stack.push_async_callback(self._server.leave)
         return self._server.url
@@ -188,25 +207,34 @@ class Database:
         await self._server.revive()
         return self._server.socket_path
 
-    async def _read_control(self) -> tuple[bytes, int]:
+    async def _read_control(self) -> Control:
         wanted = self.settings.partitions
         control = await self.functions.control(
-            self.settings.namespace, wanted or 1, token_bytes(16)
+            self.settings.namespace, wanted or self._usual_partitions(), token_bytes(16)
         )
+        if control.moved_to:
+            raise Moving(f"the database moved to {control.moved_to}: open it there")
         if wanted not in (0, control.partitions):
             raise SettingInvalid(
                 f"partitions is {wanted}, but this database has {control.partitions}; "
                 "leave the setting out"
             )
         self._take_policy(control.policy, control.policy_revision)
-        return control.secret, control.partitions
+        return control
+
+    def _usual_partitions(self) -> int:
+        """Of a new database: a cluster moves slots, so no partition should be large there."""
+        return CLUSTER_PARTITIONS if self.functions.connections.is_cluster else 1
 
     async def _read_control_again(self) -> None:
         """The control key as it is now; written anew, as this process knows it, if it was lost."""
-        count = len(self.keyspace.partitions)
-        control = await self.functions.control(self.settings.namespace, count, self._secret)
-        if (control.partitions, control.secret) != (count, self._secret):
+        space = self.keyspace
+        count, generation = len(space.partitions), space.generation
+        control = await self.functions.control(space.namespace, count, self._secret, generation)
+        if control.secret != self._secret:
             raise StoreDamaged("the database was replaced by another one; start this program again")
+        if (control.partitions, control.generation) != (count, generation) or control.moved_to:
+            raise Moving("the database was repartitioned, rebuilt or moved; open it again")
         self._take_policy(control.policy, control.policy_revision)
 
     async def refresh(self) -> None:
@@ -215,8 +243,7 @@ class Database:
         await self._prepare()
 
     async def _prepare(self) -> None:
-        for keys in self.keyspace.partitions:
-            await self.functions.prepare(keys)
+        await over(self.keyspace.partitions, self.functions.prepare)
 
     def _take_policy(self, encoded: bytes, revision: int) -> None:
         try:

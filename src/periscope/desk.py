@@ -9,6 +9,7 @@ from typing import Any
 from periscope.database import Database
 from periscope.errors import UsageError
 from periscope.models import Action, Decision, Level, Severity
+from periscope.settings import Acknowledgement
 from periscope.threat import Threat
 from periscope.work import DEFAULT_LEASE_S, Claim, Desk, InteractionsResult
 
@@ -30,6 +31,8 @@ class AnalystsDesk(Database):
         analyst_id: str,
         action: Action | str,
         interaction_id: str | None = None,
+        *,
+        durability: Acknowledgement | None = None,
     ) -> Threat:
         """Record what an analyst did; return the threat as it was right after.
 
@@ -42,10 +45,15 @@ class AnalystsDesk(Database):
             RequestReused: the id is that of another act.
             AuditFull: the audit trail must be archived first (`periscope worker`).
         """
-        return await self._analysts.interact(threat_id, analyst_id, action, interaction_id)
+        return await self._analysts.interact(
+            threat_id, analyst_id, action, interaction_id, durability
+        )
 
     async def record_interactions_batch(
-        self, interactions: Iterable[Any] | AsyncIterable[Any]
+        self,
+        interactions: Iterable[Any] | AsyncIterable[Any],
+        *,
+        durability: Acknowledgement | None = None,
     ) -> InteractionsResult:
         """Record interactions (dicts or `Interaction`) of any number, in the order given.
 
@@ -61,7 +69,7 @@ class AnalystsDesk(Database):
         ):
             kind = type(interactions).__name__
             raise UsageError(f"interactions must be an iterable, not {kind}")
-        return await self._engine.act_batch(interactions)
+        return await self._engine.act_batch(interactions, durability)
 
     async def decide(
         self,

@@ -2,25 +2,42 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable
-from contextlib import aclosing, asynccontextmanager
+import asyncio
+import logging
+from collections.abc import AsyncIterable, Awaitable, Callable, Iterable
+from contextlib import aclosing
 from typing import Any
 
 from periscope.acts import ActReply, PackedAct
 from periscope.batch import CHUNK_ENTRIES, ActBatch, Batch, ReportBatch
 from periscope.batches import Batches, SourceFailed
-from periscope.errors import PeriscopeError, ReportRejected
+from periscope.chunks import ActChunk, Awaits, Chunk, ReportChunk
+from periscope.coalesce import Coalescer
+from periscope.errors import (
+    OutcomeUnknown,
+    PeriscopeError,
+    ReportRejected,
+    StoreFull,
+    UsageError,
+)
 from periscope.functions import Functions
 from periscope.intake import Intake
 from periscope.keys import Keyspace, PartitionKeys
-from periscope.lane import ActChunk, Answer, Chunk, Lane, ReportChunk
+from periscope.lane import FULL_PAUSE_S, SHORT, Lane
 from periscope.models import BatchResult, Outcome
-from periscope.settings import Settings
+from periscope.settings import Acknowledgement, Settings
 from periscope.work import InteractionsResult
+
+log = logging.getLogger("periscope")
+Guard = Callable[[], Awaitable[None]]
 
 
 class Engine:
-    """Takes in reports. `guard` is called before each chunk and raises when there is no room."""
+    """Takes in reports and acts.
+
+    `guard` is called before each chunk of reports and raises when there is no room; `noted` gets
+    the ids of reports that were stored, before anybody is told.
+    """
 
     def __init__(
         self,
@@ -29,42 +46,103 @@ class Engine:
         intake: Intake,
         settings: Settings,
         guard: Callable[[], None],
+        noted: Callable[[Iterable[bytes]], None],
     ) -> None:
         self._functions = functions
         self._keyspace = keyspace
         self._intake = intake
         self._settings = settings
         self._guard = guard
+        self._noted = noted
+        self._coalescer = Coalescer(functions, keyspace, settings, self._stored)
 
-    async def add_batch(self, reports: Iterable[Any] | AsyncIterable[Any]) -> BatchResult:
+    async def close(self) -> None:
+        """Answer everybody who waits for a single call. Idempotent."""
+        await self._coalescer.close()
+
+    async def add_batch(
+        self,
+        reports: Iterable[Any] | AsyncIterable[Any],
+        durability: Acknowledgement | None = None,
+        wait_s: float = 0.0,
+    ) -> BatchResult:
         """Take in reports; see `Periscope.add_threats_batch`."""
-        batch = ReportBatch(self._keyspace, self._intake)
-        await self._run_batch(reports, batch, self._guard)
+        batch = ReportBatch(self._keyspace, self._intake, self._awaits(durability))
+        await self._run_batch(reports, batch, self._guard, wait_s)
         return batch.result
 
-    async def act_batch(self, entries: Iterable[Any] | AsyncIterable[Any]) -> InteractionsResult:
+    async def act_batch(
+        self,
+        entries: Iterable[Any] | AsyncIterable[Any],
+        durability: Acknowledgement | None = None,
+    ) -> InteractionsResult:
         """Record interactions; see `Periscope.record_interactions_batch`."""
-        batch = ActBatch(self._keyspace)
-        await self._run_batch(entries, batch, _no_guard)
+        batch = ActBatch(self._keyspace, self._awaits(durability))
+        await self._run_batch(entries, batch, _no_guard, 0.0)
         return batch.result
 
-    async def act(self, act: PackedAct) -> ActReply:
+    async def add_one(self, item: Any, durability: Acknowledgement | None = None) -> Outcome:
+        """Take in one report; see `Periscope.add_threat`."""
+        awaits = self._awaits(durability)
+        try:
+            packed = self._intake.one(item)
+        except ReportRejected:
+            await self._coalescer.report(self._keyspace.partitions[0], None, awaits)
+            raise
+        self._guard()
+        keys = self._keyspace.partition_of(packed[0])
+        return await self._coalescer.report(keys, packed, awaits)
+
+    async def act(self, act: PackedAct, durability: Acknowledgement | None = None) -> ActReply:
         """Carry out one act of an analyst; safe to repeat, as its request id is remembered."""
         keys = self._keyspace.partition_of(act.threat_id)
-        answer = await self._send_alone(ActChunk(keys, [act], full=True))
-        (reply,) = answer.result
-        return reply  # type: ignore[no-any-return]
+        return await self._coalescer.act(keys, act, self._awaits(durability))
 
     async def act_on_first(self, keys: PartitionKeys, acts: list[PackedAct]) -> list[ActReply]:
         """Carry out the first of these acts that is possible, and none of the others."""
-        answer = await self._send_alone(ActChunk(keys, acts, full=True, first=True))
+        chunk = ActChunk(keys, acts, full=True, first=True, awaits=self._awaits(None))
+        async with Lane(self._functions, [keys], self._settings) as lane:
+            await lane.submit(chunk)
+            await lane.drain()
+            (answer,) = lane.answers()
+        if answer.refusal is not None:
+            raise answer.refusal
+        if answer.short:
+            raise OutcomeUnknown(SHORT)
         return answer.result  # type: ignore[no-any-return]
 
+    def _awaits(self, durability: Acknowledgement | None) -> Awaits:
+        """What to wait for: what the settings ask for, or this call."""
+        match durability or self._settings.durability:
+            case "replicated":
+                return Awaits.REPLICAS | self._to_disk()
+            case "durable" if durability is not None:
+                return self._to_disk()
+            case "durable" | "fast":
+                return Awaits.NOTHING
+            case other:
+                raise UsageError(f"durability is durable, replicated or fast, not {other!r}")
+
+    def _to_disk(self) -> Awaits:
+        """A server that fsyncs every second is asked to say when; one that always does need not."""
+        facts = self._functions.connections.facts
+        return Awaits.DISK if facts is not None and facts.durability == "fast" else Awaits.NOTHING
+
+    def _stored(self, chunk: Chunk) -> None:
+        if isinstance(chunk, ReportChunk):
+            self._noted(report[0] for report in chunk.reports)
+
     async def _run_batch(
-        self, entries: Iterable[Any] | AsyncIterable[Any], batch: Batch, guard: Callable[[], None]
+        self,
+        entries: Iterable[Any] | AsyncIterable[Any],
+        batch: Batch,
+        check: Callable[[], None],
+        wait_s: float,
     ) -> None:
-        source = Batches(entries, CHUNK_ENTRIES)
-        async with self._lane() as lane, aclosing(source):
+        source, guard = Batches(entries, CHUNK_ENTRIES), _patient(check, wait_s)
+        batch.stored = self._stored
+        lane = Lane(self._functions, self._keyspace.partitions, self._settings, wait_s=wait_s)
+        async with lane, aclosing(source):
             try:
                 async for items in source:
                     batch.take(items)
@@ -78,41 +156,20 @@ class Engine:
                 cause = exc.__cause__ if isinstance(exc, SourceFailed) else exc
                 raise batch.interrupted(exc, lane.unanswered, await source.aclose()) from cause
 
-    async def add_one(self, item: Any) -> Outcome:
-        """Take in one report; see `Periscope.add_threat`."""
-        try:
-            packed = self._intake.one(item)
-        except ReportRejected:
-            await self._send_alone(ReportChunk(self._keyspace.partitions[0], [], rejected=1))
-            raise
-        self._guard()
-        chunk = ReportChunk(self._keyspace.partition_of(packed[0]), [packed])
-        ((_, outcome),) = (await self._send_alone(chunk)).result
-        return outcome  # type: ignore[no-any-return]
-
-    async def _send_alone(self, chunk: Chunk) -> Answer:
-        async with self._lane() as lane:
-            await lane.submit(chunk)
-            await lane.drain()
-            (answer,) = lane.answers()
-        if answer.refusal is not None:
-            raise answer.refusal
-        return answer
-
-    async def _send_ready(self, lane: Lane, batch: Batch, guard: Callable[[], None]) -> None:
+    async def _send_ready(self, lane: Lane, batch: Batch, guard: Guard) -> None:
         while batch.ready:
-            guard()
+            await guard()
             # Popped first: from here on the lane accounts for it, as unanswered.
             await lane.submit(batch.ready.popleft())
             batch.note(lane.answers())
 
-    async def _finish(self, lane: Lane, batch: Batch, guard: Callable[[], None]) -> None:
+    async def _finish(self, lane: Lane, batch: Batch, guard: Guard) -> None:
         batch.close_all()
         await self._send_ready(lane, batch, guard)
         await lane.drain()
         batch.note(lane.answers())
 
-    async def _settle(self, lane: Lane, batch: Batch, guard: Callable[[], None] | None) -> None:
+    async def _settle(self, lane: Lane, batch: Batch, guard: Guard | None) -> None:
         """After a failure: learn what became of all that is out, so that little stays unknown.
 
         With a guard, what is still to be sent is sent first.
@@ -126,15 +183,29 @@ class Engine:
         finally:
             batch.count(lane.answers())
 
-    @asynccontextmanager
-    async def _lane(self) -> AsyncIterator[Lane]:
-        async with self._functions.connections.lease(self._settings.retry_s) as connection:
-            settings = self._settings
-            lane = Lane(self._functions, connection, settings.in_flight, settings.retry_s)
+
+def _patient(check: Callable[[], None], wait_s: float) -> Guard:
+    """A guard that waits for room, up to `wait_s` seconds in a row, before it refuses."""
+    full_since: float | None = None
+
+    async def guard() -> None:
+        nonlocal full_since
+        while True:
             try:
-                yield lane
-            finally:
-                await lane.abandon()
+                check()
+            except StoreFull as exc:
+                now = asyncio.get_running_loop().time()
+                if full_since is None and wait_s:
+                    log.warning("waiting for up to %.0f s: %s", wait_s, exc)
+                full_since = full_since or now
+                if now >= full_since + wait_s:
+                    raise
+                await asyncio.sleep(FULL_PAUSE_S)
+            else:
+                full_since = None
+                return
+
+    return guard
 
 
 def _no_guard() -> None:

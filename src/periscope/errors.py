@@ -18,13 +18,17 @@
     │       └── NotRemoved          the id is not one that was removed
     ├── StoreError                  the server
     │   ├── StoreUnavailable        cannot be reached, or went away
+    │   │   ├── OutcomeUnknown      sent and not answered, or not by enough replicas: repeat it
+    │   │   └── PartitionsMissing   a read over all partitions could not reach some of them
     │   ├── StoreUnsuitable         reached, and cannot be used as it is set up
     │   ├── StoreFull               out of memory or disk; the write was refused whole
     │   ├── AuditFull               the audit trail is at its limit until it is archived
+    │   ├── Moving                  being repartitioned or rebuilt, or was: open it again
     │   ├── StoreDamaged            its files or keys are not as Periscope left them
     │   └── LibraryMismatch         its function library is not one this program can use
     ├── BatchInterrupted            a batch ended early; says what was committed
     ├── FeedError                   a feed cannot be read (further)
+    ├── MoveError                   a repartition or rebuild cannot be begun, or not go on
     ├── BackupError                 a backup cannot be taken, read or restored
     ├── ArchiveError                the archive cannot be read or written
     │   └── ArchiveMismatch         this archive is not the one of this database
@@ -159,6 +163,25 @@ class StoreUnavailable(StoreError):
     """The server cannot be reached or did not answer in time."""
 
 
+class OutcomeUnknown(StoreUnavailable):
+    """A change was sent and may be stored: no answer came, or too few replicas have it.
+
+    Repeating it is safe: whatever was stored is recognised.
+    """
+
+
+class PartitionsMissing(StoreUnavailable):
+    """A read over all partitions could not reach some; the others are in `partial`, if any.
+
+    `missing` are the numbers of the partitions that did not answer; `__cause__` is why.
+    """
+
+    def __init__(self, reason: str, *, missing: tuple[int, ...], partial: Any = None) -> None:
+        super().__init__(reason)
+        self.missing = missing
+        self.partial = partial
+
+
 class StoreUnsuitable(StoreError):
     """The server answers, but its version, password, role or settings rule it out."""
 
@@ -173,6 +196,10 @@ class AuditFull(StoreError):
     """The audit trail is at its byte limit: analysts' acts wait until it has been archived."""
 
     http_status = 507
+
+
+class Moving(StoreError):
+    """The database is being repartitioned or rebuilt; or it was, and is to be opened again."""
 
 
 class StoreDamaged(StoreError):
@@ -216,6 +243,12 @@ class FeedError(PeriscopeError):
     """A feed cannot be opened, recognised or read further; names the place and the reason."""
 
     http_status = 422
+
+
+class MoveError(PeriscopeError):
+    """A repartition or rebuild cannot be begun, or its copy is not as it must be; says which."""
+
+    http_status = 503
 
 
 class BackupError(PeriscopeError):

@@ -17,10 +17,12 @@ from periscope.errors import EventsLost, UsageError
 from periscope.functions import Functions
 from periscope.keys import Keyspace, PartitionKeys
 from periscope.models import STATUSES, Level
+from periscope.reader import over
 from periscope.work import Event
 
 BATCH = 100
 WAIT_MS = 1000
+POLL_S = 0.25
 MANY_THREATS = ("added", "sighted")
 MAX_POSITION_CHARACTERS = 64 * 1024
 _PLACE = re.compile(r"(\d{1,20}-\d{1,20})(?:\+(\d{1,6}))?", re.ASCII)
@@ -58,7 +60,7 @@ class Events:
     async def follow(self, since: str | None) -> AsyncIterator[Event]:
         """See `Periscope.events`."""
         places = await self._now() if since is None else self._read_position(since)
-        async with self._functions.connections.apart() as client:
+        async with self._functions.connections.apart(self._partitions[0].events) as client:
             while True:
                 entries = await self._read(places)
                 for entry in entries:
@@ -71,13 +73,13 @@ class Events:
         """The next entries of all partitions that are safe to give in this order."""
         found: list[_Entry] = []
         full: list[tuple[int, int, int]] = []
-        for number, (keys, place) in enumerate(zip(self._partitions, places, strict=True)):
-            lost, entries = await self._calls.events(keys, place.entry, BATCH)
+        answers = await over(
+            self._partitions,
+            lambda keys: self._calls.events(keys, places[keys.number].entry, BATCH),
+        )
+        for number, (place, (lost, entries)) in enumerate(zip(places, answers, strict=True)):
             if lost and _order(lost) > _order(place.entry):
-                raise EventsLost(
-                    "events since that position are no longer kept; read the state anew, "
-                    "then follow from now (since=None)"
-                )
+                raise EventsLost(_LOST)
             part = [_entry(number, name, payload) for name, payload in entries]
             found += part
             if len(part) == BATCH:
@@ -90,7 +92,10 @@ class Events:
         )
 
     async def _wait(self, client: Any, places: list[_Place]) -> None:
-        """Until something is added anywhere, or a second has passed."""
+        """Until something is added anywhere, or a second has passed; a cluster is asked often."""
+        if self._functions.connections.is_cluster and len(self._partitions) > 1:
+            await asyncio.sleep(POLL_S)  # no call waits for keys of several slots
+            return
         streams = [keys.events for keys in self._partitions]
         connections = self._functions.connections
         await connections.guarded(
@@ -106,10 +111,9 @@ class Events:
         places = []
         for keys in self._partitions:
             lost, _ = await self._calls.events(keys, "0-0", 1)
-            last = await self._functions.connections.guarded(
-                self._functions.connections.client.execute_command(
-                    "XREVRANGE", keys.events, "+", "-", "COUNT", 1
-                )
+            connections = self._functions.connections
+            last = await connections.guarded(
+                connections.run("XREVRANGE", keys.events, "+", "-", "COUNT", 1)
             )
             places.append(_Place(last[0][0].decode() if last else lost or "0-0"))
         return places
@@ -118,14 +122,20 @@ class Events:
         if not isinstance(since, str) or len(since) > MAX_POSITION_CHARACTERS:
             raise UsageError(_NOT_OURS)
         parts = [_PLACE.fullmatch(part) for part in since.split(",")]
-        if len(parts) != len(self._partitions) or None in parts:
+        if None in parts:
             raise UsageError(_NOT_OURS)
+        if len(parts) != len(self._partitions):  # of a time when there were as many
+            raise EventsLost(_LOST)
         places = [_Place(part[1], int(part[2] or 0)) for part in parts if part is not None]
         if any(max(_order(place.entry)) >= 2**64 for place in places):
             raise UsageError(_NOT_OURS)
         return places
 
 
+_LOST = (
+    "events since that position are no longer kept; read the state anew, "
+    "then follow from now (since=None)"
+)
 _NOT_OURS = "this is not a position of this database's events; pass event.position, unchanged"
 
 

@@ -30,11 +30,12 @@ Arg = bytes | str | int
 class Control(NamedTuple):
     """What holds for the whole database."""
 
-    format: int
     partitions: int
     secret: bytes
     policy: bytes
     policy_revision: int
+    generation: int
+    moved_to: str
 
 
 class Verdict(StrEnum):
@@ -122,12 +123,14 @@ class Functions:
         self.refresh: Callable[[], Awaitable[None]] = self.load
         self.now_ms: int | None = None
 
-    async def control(self, namespace: str, partitions: int, secret: bytes) -> Control:
+    async def control(
+        self, namespace: str, partitions: int, secret: bytes, generation: int = 0
+    ) -> Control:
         """Read the control key, writing it if this is a new database. Safe to repeat."""
-        args = (FORMAT, partitions, secret, encode_policy(self.rules.policy))
-        reply = await self.call("periscope_control", [control_key(namespace)], args, aside=True)
-        number, count, kept, policy, revision = reply
-        return Control(int(number), int(count), kept, policy, int(revision))
+        args = (partitions, secret, encode_policy(self.rules.policy), generation)
+        reply = await self.call("periscope_control_2", [control_key(namespace)], args, aside=True)
+        count, kept, policy, revision, number, moved_to = reply
+        return Control(int(count), kept, policy, int(revision), int(number), moved_to.decode())
 
     async def set_policy(self, namespace: str, expected: int, policy: Policy) -> tuple[bool, int]:
         """Replace the policy if its revision still is `expected`; (done?, revision in force)."""
@@ -239,7 +242,8 @@ class Functions:
     async def load(self) -> None:
         """Load the library where it is missing or older."""
         try:
-            await ensure_library(self.connections.aside)
+            for node in self.connections.topology.primaries():
+                await ensure_library(node.aside)
         except (RedisError, *LOST) as exc:
             raise self.connections.explain(exc) from exc
 

@@ -187,7 +187,7 @@ class Keeping:
         A batch that was given up keeps its mark, and what others resolve keeps its answer for a
         while: a call that is late must find it.
         """
-        final = await archive.confirm(batch_id, _departed(words, count))
+        final = await archive.confirm(batch_id, departed(words, count))
         if words != VOID:
             await self._calls.confirm(keys, [batch_id])
         return final
@@ -197,7 +197,8 @@ class Keeping:
         await self.adopt(archive)
         final = 0
         for batch in await archive.pending():
-            keys = self._keyspace.partitions[batch.partition]
+            # One of a time when there were more partitions was settled then; it gets a mark here.
+            keys = self._keyspace.partitions[batch.partition % len(self._keyspace.partitions)]
             final += await self._resolve(keys, archive, batch.batch_id, len(batch.threat_ids))
         for keys in self._keyspace.partitions:
             await self._tidy(keys, archive)
@@ -210,7 +211,7 @@ class Keeping:
         words = await self._calls.resolve(keys, batch_id, count)
         if words == VOID and not await _is_pending(archive, batch_id):
             return 0  # confirmed meanwhile, so the store had forgotten what it answered
-        return await archive.confirm(batch_id, _departed(words, count))
+        return await archive.confirm(batch_id, departed(words, count))
 
     async def _tidy(self, keys: PartitionKeys, archive: Archive) -> None:
         """Forget old answers that the archive has confirmed, and old marks."""
@@ -296,7 +297,7 @@ class Keeping:
         verb, start, end = ("XREVRANGE", "+", "-") if newest else ("XRANGE", "-", "+")
         found = await self._reader.run(verb, keys.audit, start, end, "COUNT", count)
         return [
-            (name.decode(), _audit_of(keys.number, name.decode(), fields))
+            (name.decode(), audit_of(keys.number, name.decode(), fields))
             for name, fields in (reversed(found) if newest else found)
         ]
 
@@ -333,7 +334,8 @@ def _time_of(entry: AuditEntry) -> tuple[int, int, int, int, int]:
     return entry.at_ms, entry.partition, int(moment), int(number), entry.position
 
 
-def _departed(words: str, count: int) -> list[bool]:
+def departed(words: str, count: int) -> list[bool]:
+    """For each threat of a batch, whether it departed, from the words of the functions."""
     return [word == "d" for word in words] if words != VOID else [False] * count
 
 
@@ -376,7 +378,8 @@ def _row(threat: Threat, record: bytes, extra: bytes, actor: str, note: str) -> 
     )
 
 
-def _audit_of(partition: int, stream_id: str, fields: Any) -> list[AuditEntry]:
+def audit_of(partition: int, stream_id: str, fields: Any) -> list[AuditEntry]:
+    """The acts of an entry of a partition's audit stream."""
     payload = fields[b"a"] if isinstance(fields, dict) else fields[1]
     at_ms, acts = decode(payload)
     return [

@@ -2,8 +2,10 @@
 
 A database is a namespace, divided into P partitions. All keys of partition p start with the same
 hash tag, so that they share a cluster slot; the tags are chosen so that P slots lie evenly over the
-16,384. What belongs to no partition lives under the control tag. A namespace cannot hold braces,
-so no threat id can forge a tag: everything after the prefix is the id, byte for byte.
+16,384. A database that was repartitioned or rebuilt has other tags than before (its generation), so
+that no key has two meanings. What belongs to no partition lives under the control tag. A namespace
+cannot hold braces, so no threat id can forge a tag: everything after the prefix is the id, byte for
+byte.
 """
 
 from __future__ import annotations
@@ -35,10 +37,11 @@ KEY_TABLE = (
         "hash",
         (
             "format, partitions, secret (keys fingerprints and cursors), policy, "
-            "policy_revision, archive (its identity), clock (set while sweeps are paused)"
+            "policy_revision, generation (of the tags), archive (its identity), clock (set while "
+            "sweeps are paused), move (how far one has come), moved_to"
         ),
         "for ever",
-        "periscope_control, periscope_set_policy, periscope_note",
+        "periscope_control_2, periscope_set_policy, periscope_note, periscope_move",
     ),
     KeyKind(
         "meta",
@@ -46,10 +49,10 @@ KEY_TABLE = (
         "hash",
         (
             "format, policy_revision; token (of the last claim), remembered_since, "
-            "forgotten, event_bytes, events_lost, audit_bytes"
+            "forgotten, event_bytes, events_lost, audit_bytes; moving, move (while fenced)"
         ),
-        "for ever",
-        "periscope_prepare, every function that writes",
+        "for ever; a day more where a database was left behind",
+        "periscope_prepare, periscope_fence, every function that writes",
     ),
     KeyKind(
         "record",
@@ -291,16 +294,21 @@ class PartitionKeys:
 
 @dataclass(frozen=True, slots=True)
 class Keyspace:
-    """All keys of a namespace with P partitions."""
+    """All keys of a namespace with P partitions, in one generation of its tags."""
 
     namespace: str
     partitions: tuple[PartitionKeys, ...]
+    generation: int = 0
 
     @classmethod
-    def of(cls, namespace: str, count: int) -> Keyspace:
-        """Return the key names of `count` partitions; the same for the same arguments, always."""
-        tags = partition_tags(namespace, count)
-        return cls(namespace, tuple(PartitionKeys(p, tag) for p, tag in enumerate(tags)))
+    def of(cls, namespace: str, count: int, generation: int = 0) -> Keyspace:
+        """Return the key names of `count` partitions; the same for the same arguments, always.
+
+        Two generations have no key in common.
+        """
+        tags = partition_tags(namespace, count, generation)
+        partitions = tuple(PartitionKeys(p, tag) for p, tag in enumerate(tags))
+        return cls(namespace, partitions, generation)
 
     def partition_of(self, threat_id: bytes) -> PartitionKeys:
         """Return the partition that holds the threat: crc32(id) mod P."""
@@ -309,27 +317,41 @@ class Keyspace:
         return self.partitions[crc32(threat_id) % len(self.partitions)]
 
 
+CONTROL_FORMAT = 2  # of the control key once a database was repartitioned or rebuilt; 1 before
+
+
 def control_key(namespace: str) -> bytes:
     """Return the key of what belongs to no partition."""
     return b"{%s:control}" % namespace.encode()
 
 
 @cache
-def partition_tags(namespace: str, count: int) -> tuple[bytes, ...]:
-    """Hash tags whose slots lie evenly over the cluster: tag p is in stretch p of `count`."""
-    if count == 1:
+def partition_tags(namespace: str, count: int, generation: int = 0) -> tuple[bytes, ...]:
+    """Hash tags whose slots lie evenly over the cluster: tag p is in stretch p of `count`.
+
+    The numbers in a tag are one (P = 1) or two of generation 0, three of any later one.
+    """
+    if count == 1 and not generation:
         return (b"{%s:0}" % namespace.encode(),)
-    return tuple(_tag_in_stretch(namespace, p, count) for p in range(count))
+    suffix = f".{generation}" if generation else ""
+    return tuple(_tag_in_stretch(namespace, p, count, suffix) for p in range(count))
 
 
-def _tag_in_stretch(namespace: str, p: int, count: int) -> bytes:
+def _tag_in_stretch(namespace: str, p: int, count: int, suffix: str) -> bytes:
     first, after = p * SLOTS // count, (p + 1) * SLOTS // count
     salt = 0
     while True:
-        body = f"{namespace}:{p}.{salt}".encode()
+        body = f"{namespace}:{p}.{salt}{suffix}".encode()
         if first <= slot_of(body) < after:
             return b"{%s}" % body
         salt += 1
+
+
+def slot_of_key(key: bytes) -> int:
+    """Cluster slot of a key: that of its hash tag, if it has one."""
+    start = key.find(b"{")
+    end = key.find(b"}", start + 1) if start >= 0 else -1
+    return slot_of(key[start + 1 : end] if end > start + 1 else key)
 
 
 def slot_of(tag_body: bytes) -> int:

@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections import deque
 from collections.abc import Sequence
 from heapq import merge
 
 from periscope.calls import Calls, DueEntry, DueStretch, LevelEntry, LevelStretch, decode
 from periscope.functions import Functions
-from periscope.keys import Keyspace, control_key
+from periscope.keys import Keyspace, PartitionKeys, control_key
 from periscope.models import SEVERITIES, Severity
 from periscope.queries import severity_query
-from periscope.reader import STRETCH, Reader, check_count, check_same_policy, encoded
+from periscope.reader import (
+    STRETCH,
+    Reader,
+    at_one_moment,
+    check_count,
+    check_same_policy,
+    encoded,
+    over,
+)
 from periscope.rules import Rules
 from periscope.threat import Page, Threat
 from periscope.work import Claim, Desk, LastAct
@@ -64,24 +71,13 @@ class Knowledge(Reader):
         after: tuple[bytes, bytes],
     ) -> list[LevelStretch]:
         """One stretch of each partition, all of one moment."""
-        first, *others = self._keyspace.partitions
-        head = await self._calls.levels(
-            first, rules, level, industry, count + 1, records=count, as_of_ms=as_of_ms, after=after
+        return await at_one_moment(
+            self._keyspace.partitions,
+            as_of_ms,
+            lambda keys, at: self._calls.levels(
+                keys, rules, level, industry, count + 1, records=count, as_of_ms=at, after=after
+            ),
         )
-        rest = [
-            self._calls.levels(
-                keys,
-                rules,
-                level,
-                industry,
-                count + 1,
-                records=count,
-                as_of_ms=head.now_ms,
-                after=after,
-            )
-            for keys in others
-        ]
-        return [head, *await asyncio.gather(*rest)]
 
     async def overdue(
         self, severity: Severity | str | None, cursor: str | None, count: int
@@ -121,27 +117,23 @@ class Knowledge(Reader):
         as_of_ms: int | None,
         after: tuple[int, bytes],
     ) -> list[DueStretch]:
-        first, *others = self._keyspace.partitions
-        head = await self._calls.overdue(
-            first, rules, severity, count + 1, records=count, as_of_ms=as_of_ms, after=after
+        return await at_one_moment(
+            self._keyspace.partitions,
+            as_of_ms,
+            lambda keys, at: self._calls.overdue(
+                keys, rules, severity, count + 1, records=count, as_of_ms=at, after=after
+            ),
         )
-        rest = [
-            self._calls.overdue(
-                keys, rules, severity, count + 1, records=count, as_of_ms=head.now_ms, after=after
-            )
-            for keys in others
-        ]
-        return [head, *await asyncio.gather(*rest)]
 
     async def _count_overdue(self, rules: Rules, severity: int, as_of_ms: int) -> int:
         ranks = range(len(SEVERITIES)) if severity < 0 else [severity]
-        return sum(
-            [
-                await self._calls.count_overdue(keys, rules, rank, as_of_ms)
-                for keys in self._keyspace.partitions
-                for rank in ranks
-            ]
-        )
+
+        async def count(keys: PartitionKeys) -> int:
+            return sum(
+                [await self._calls.count_overdue(keys, rules, rank, as_of_ms) for rank in ranks]
+            )
+
+        return sum(await over(self._keyspace.partitions, count))
 
     async def desk(self, threat_id: str) -> Desk:
         """Who holds a threat, and who did what last; see `Periscope.get_desk`."""
@@ -166,14 +158,13 @@ class Knowledge(Reader):
 
     async def fading(self) -> int:
         """How many level 3 threats decay now."""
-        fading = 0
-        for keys in self._keyspace.partitions:
-            fading += await self.run("ZCOUNT", keys.long, "-inf", "(inf")
-        return fading
+        partitions = self._keyspace.partitions
+        counts = await over(partitions, lambda keys: self.run("ZCOUNT", keys.long, "-inf", "(inf"))
+        return sum(counts)
 
     async def holdings(self) -> dict[str, int]:
         """What else the database holds; see `Periscope.get_holdings`."""
-        parts = [await self._calls.holdings(keys) for keys in self._keyspace.partitions]
+        parts = await over(self._keyspace.partitions, self._calls.holdings)
         return {name: sum(part[name] for part in parts) for name in parts[0]}
 
 

@@ -12,9 +12,11 @@ from periscope.errors import UsageError
 from periscope.functions import RankQuery
 from periscope.knowledge import normal_industry
 from periscope.ledger import Ledger, Stats
+from periscope.membership import MembershipStatus, Seen
 from periscope.models import BatchResult, Outcome, Report, Severity, Status
-from periscope.policy import Policy
+from periscope.policy import CAPS, Policy
 from periscope.queries import hot_query, score_query, severity_query, status_query
+from periscope.settings import Acknowledgement
 from periscope.threat import Page, Threat
 from periscope.work import Event, PromotionStats, SweepStats
 
@@ -25,12 +27,20 @@ class Periscope(AnalystsDesk):
     All methods are safe to call concurrently. Cancelling one call harms no other.
     """
 
-    async def add_threats_batch(self, reports: Iterable[Any] | AsyncIterable[Any]) -> BatchResult:
+    async def add_threats_batch(
+        self,
+        reports: Iterable[Any] | AsyncIterable[Any],
+        *,
+        durability: Acknowledgement | None = None,
+        wait_s: float = 0.0,
+    ) -> BatchResult:
         """Take in reports (dicts or `Report`) from any iterable of any length, in bounded memory.
 
         Chunks of up to 500 reports or 1 MiB are stored atomically, several under way at once and
         in order. A bad report is rejected with its index and a reason; the others go in. Giving
-        the same reports again changes nothing but the duplicate counter.
+        the same reports again changes nothing but the duplicate counter. `durability` is that of
+        this call (default: the setting); while the server is full or away, the batch waits up to
+        `wait_s` seconds and goes on.
 
         Raises:
             BatchInterrupted: the server refused or went away, or the iterable itself raised; says
@@ -38,7 +48,7 @@ class Periscope(AnalystsDesk):
         """
         if not isinstance(reports, Iterable | AsyncIterable) or isinstance(reports, str | bytes):
             raise UsageError(f"reports must be an iterable, not {type(reports).__name__}")
-        return await self._engine.add_batch(reports)
+        return await self._engine.add_batch(reports, durability, wait_s)
 
     async def add_threat(
         self,
@@ -49,20 +59,25 @@ class Periscope(AnalystsDesk):
         *,
         source: str = "",
         observed_at: Any = None,
+        durability: Acknowledgement | None = None,
     ) -> Outcome:
         """Take in one report; say whether it was added, a sighting or a duplicate.
 
+        Concurrent calls travel together; each gets its own outcome or error, and cancelling one
+        harms no other. Reports of the same threat are stored in the order of the calls.
+
         Raises:
             ReportRejected: a rule is broken; names the field. It is counted in the ledger.
-            StoreError: the server refused (nothing stored) or did not answer (safe to repeat).
+            OutcomeUnknown: sent, and not answered (or by too few replicas); safe to repeat.
+            StoreError: the server refused, or could not be reached: nothing was stored.
         """
         fields = (threat_id, content, severity, metadata, source, observed_at)
-        return await self._engine.add_one(dict(zip(Report.__struct_fields__, fields, strict=True)))
+        report = dict(zip(Report.__struct_fields__, fields, strict=True))
+        return await self._engine.add_one(report, durability)
 
     async def get_threat(self, threat_id: str) -> Threat | None:
         """The threat as it stands now, whatever its level; None if unknown. No side effect."""
-        found = await self._queries.threats([threat_id])
-        return found[0] if found else None
+        return await self._queries.threat(threat_id)
 
     async def get_threats(self, ids: Iterable[str]) -> list[Threat]:
         """The known ones among `ids`, in the order given."""
@@ -71,8 +86,45 @@ class Periscope(AnalystsDesk):
         return await self._queries.threats(ids)
 
     async def threat_exists(self, threat_id: str, exact: bool = False) -> bool:
-        """Is the threat in any level? Asks the server, so it is always exact."""
+        """Is the threat in any level?
+
+        A "yes" is the server's. A "no" may come from the filter in this process, within a
+        microsecond, and then it means: no report of the threat was acknowledged before
+        `membership.as_of`, which is at most one second ago, nor at any time by this process (or it
+        departed since). While the filter cannot promise that, and with `exact`, the server is
+        asked. The first call begins to build the filter, in the background.
+        """
+        if not exact:
+            membership = self._membership
+            membership.begin()
+            if membership.is_absent(threat_id):
+                return False
         return await self._queries.exists(threat_id)
+
+    async def seen(self, ids: Iterable[str], *, exact: bool = False) -> dict[str, Seen]:
+        """The known ones among `ids`, by id, with level and last activity; any number at once.
+
+        What is not in it is unknown, in the sense of `threat_exists`. What cannot be an id is
+        known by nobody.
+        """
+        if not isinstance(ids, Iterable) or isinstance(ids, str | bytes):
+            raise UsageError(f"ids must be an iterable of ids, not {type(ids).__name__}")
+        membership = self._membership
+        if not exact:
+            membership.begin()
+        return await membership.seen(ids, exact=exact)
+
+    async def membership_ready(self) -> None:
+        """Build the filter of `threat_exists` now, and wait until it answers for everything.
+
+        Returns at once where the setting `filter` is off.
+        """
+        await self._membership.ready()
+
+    @property
+    def membership(self) -> MembershipStatus:
+        """The filter of `threat_exists` and `seen`: what it does, holds, and has answered."""
+        return self._membership.status
 
     async def get_top_threats(self, limit: int = 100) -> list[Threat]:
         """The first `limit` of the queue, exactly ranked as of one instant, highest first.
@@ -123,8 +175,10 @@ class Periscope(AnalystsDesk):
     async def get_hot_threats(
         self, min_interactions: int = 3, cursor: str | None = None, count: int = 100
     ) -> Page:
-        """A page of the queue with at least so many interactions (1 to 10), ranked."""
-        return await self._queries.page(hot_query(min_interactions), cursor, count)
+        """A page of the queue with at least so many interactions (1 to the cap: 10), ranked."""
+        queries, policy = self._queries, self.functions.rules.policy
+        query = hot_query(min_interactions, policy.interactions_cap)
+        return await queries.page(query, cursor, count)
 
     async def get_overdue(
         self, severity: Severity | str | None = None, cursor: str | None = None, count: int = 100
@@ -241,13 +295,18 @@ class Periscope(AnalystsDesk):
     async def set_policy(self, policy: Policy) -> Policy:
         """Put a policy in force for all processes; the next read anywhere ranks by it.
 
-        `decay_per_day` orders the long-term ranks, so it changes only while nothing there decays.
+        The caps stand in the boards, so only a rebuild changes them (`periscope rebuild`);
+        `decay_per_day` orders the long-term ranks: it changes so while nothing there decays.
 
         Raises:
-            UsageError: somebody else changed it at the same moment; look, and try again.
+            UsageError: it needs a rebuild; or somebody else changed it at the same moment: look,
+                and try again.
         """
         if type(policy) is not Policy:
             raise UsageError(f"a policy must be a Policy, not {type(policy).__name__}")
+        for name in CAPS:
+            if getattr(policy, name) != getattr(self.functions.rules.policy, name):
+                raise UsageError(f"{name} stands in the boards: change it by `periscope rebuild`")
         if policy.decay_per_day != self.functions.rules.policy.decay_per_day:
             await self._refuse_while_fading()
         revision = self.functions.rules.revision
@@ -264,5 +323,5 @@ class Periscope(AnalystsDesk):
         if fading:
             raise UsageError(
                 f"decay_per_day cannot change while {fading:,} long-term threats decay: "
-                "it orders their ranks; let them age out, or reopen them"
+                "it orders their ranks; use `periscope rebuild`"
             )

@@ -9,9 +9,11 @@ import msgspec
 
 from periscope.errors import SettingInvalid
 
-INTERACTIONS_CAP = 10
+INTERACTIONS_CAP = 10  # as far as the boards' layout counts, and the defaults
 ESCALATIONS_CAP = 3
 BUCKETS = 4 * (ESCALATIONS_CAP + 1) * (INTERACTIONS_CAP + 1)
+
+CAPS = {"interactions_cap": INTERACTIONS_CAP, "escalations_cap": ESCALATIONS_CAP}
 
 _MILLISECOND = timedelta(milliseconds=1)
 _LONGEST = timedelta(days=36_500)
@@ -21,8 +23,8 @@ class Policy(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defau
     """The rules of DESIGN 2, with their defaults; every process ranks and promotes by the same.
 
     Weights and severity values may change at any time: boards hold no scores, so the next read
-    ranks by the new ones. The caps (10 interactions, 3 escalations) are part of the boards' layout,
-    and `decay_per_day` of the long-term ranks: it changes only while nothing there decays.
+    ranks by the new ones. The caps stand in the boards, so only `periscope rebuild` changes them;
+    `decay_per_day` stands in the long-term ranks: it changes while nothing there decays, or so.
     """
 
     severity_weight: float = 0.3
@@ -68,6 +70,9 @@ class Policy(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defau
     """Events kept, in KiB a partition: the oldest go first."""
     audit_limit_kb: int = 65_536
     """Audit trail not yet archived, in KiB a partition: beyond it analysts' acts are refused."""
+    interactions_cap: int = INTERACTIONS_CAP
+    """So many interactions (1 to 10) score as much as any number; `escalations_cap` likewise."""
+    escalations_cap: int = ESCALATIONS_CAP
 
     def __post_init__(self) -> None:
         for field in msgspec.structs.fields(type(self)):
@@ -76,6 +81,9 @@ class Policy(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defau
             raise SettingInvalid("policy.recency_constant must be at least one second")
         if not self.decay_per_day or not self.decay_floor:
             raise SettingInvalid("policy.decay_per_day and decay_floor must be more than 0")
+        for name, most in CAPS.items():
+            if not 1 <= getattr(self, name) <= most:
+                raise SettingInvalid(f"policy.{name} must be a whole number from 1 to {most}")
 
     @property
     def severity_values(self) -> tuple[float, float, float, float]:

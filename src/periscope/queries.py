@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator, Iterable, Sequence
 from dataclasses import dataclass, replace
 from heapq import merge
@@ -10,21 +9,25 @@ from itertools import islice
 from typing import Any, NamedTuple
 
 from periscope.cursor import Cursor
-from periscope.errors import UsageError
-from periscope.functions import Position, Ranked, RankQuery
-from periscope.keys import PartitionKeys
+from periscope.errors import PartitionsMissing, UsageError
+from periscope.functions import Functions, Position, Ranked, RankQuery
+from periscope.gathered import Gathered
+from periscope.header import read_threat
+from periscope.keys import Keyspace, PartitionKeys
 from periscope.ledger import Ledger, Stats, add_up
 from periscope.models import SEVERITIES, STATUSES, Severity, Status
-from periscope.policy import INTERACTIONS_CAP
 from periscope.reader import (
     MAX_PAGE,
     STRETCH,
     Reader,
+    at_one_moment,
     check_count,
     check_same_policy,
     encoded,
+    over,
     padded,
 )
+from periscope.room import Room
 from periscope.rules import Rules
 from periscope.threat import Page, Threat
 
@@ -55,6 +58,14 @@ class _Stretch:
 class Queries(Reader):
     """Reads of the queue, of threats by id, and of the ledger."""
 
+    def __init__(self, functions: Functions, keyspace: Keyspace, secret: bytes, room: Room) -> None:
+        super().__init__(functions, keyspace, secret)
+        self._gathered = Gathered(self._records, STRETCH, room)
+
+    def close(self) -> None:
+        """Answer everybody who waits for a single threat."""
+        self._gathered.abort()
+
     async def threats(self, ids: Iterable[str]) -> list[Threat]:
         """The known ones among `ids`, in the order given, each as often as asked for."""
         keyed = [encoded(threat_id) for threat_id in ids]
@@ -69,13 +80,32 @@ class Queries(Reader):
         found = await self.steady(read)
         return [found[threat_id] for threat_id in keyed if threat_id in found]
 
-    async def exists(self, threat_id: str) -> bool:
-        """Is there a record of it, whatever its level?"""
+    async def threat(self, threat_id: str) -> Threat | None:
+        """One threat; those that are asked for at the same time are read together."""
         key_bytes = encoded(threat_id)
         if not key_bytes:
-            return False
-        key = self._keyspace.partition_of(key_bytes).record(key_bytes)
-        return bool(await self.run("EXISTS", key))
+            return None
+        keys = self._keyspace.partition_of(key_bytes)
+        now_ms, record = await self._gathered(keys, key_bytes)
+        if not record:
+            return None
+        return read_threat(key_bytes, record, now_ms, self._functions.rules.policy)
+
+    async def _records(self, keys: PartitionKeys, ids: Sequence[bytes]) -> list[tuple[int, bytes]]:
+        """(server time, record) of each, in calls that are cut at a bounded size."""
+
+        async def read(rules: Rules) -> list[tuple[int, bytes]]:
+            found: list[tuple[int, bytes]] = []
+            while len(found) < len(ids):
+                now_ms, records = await self._functions.threats(keys, rules, ids[len(found) :])
+                found += [(now_ms, record) for record in records]
+            return found
+
+        return await self.steady(read)
+
+    async def exists(self, threat_id: str) -> bool:
+        """Is there a record of it, whatever its level?"""
+        return await self.threat(threat_id) is not None
 
     async def page(self, query: RankQuery, cursor: str | None, count: int) -> Page:
         """A page of the live ranking; see `Periscope.get_active_paginated`."""
@@ -101,7 +131,7 @@ class Queries(Reader):
         """Counts over all partitions."""
 
         async def read(_: Rules) -> Stats:
-            return add_up([await self._functions.stats(keys) for keys in self._keyspace.partitions])
+            return add_up(await over(self._keyspace.partitions, self._functions.stats))
 
         return await self.steady(read)
 
@@ -133,7 +163,10 @@ class Queries(Reader):
         items: list[Threat] = []
         while True:
             ask = min(STRETCH, count - len(items))
-            stretch = await self._stretch(rules, query, ask, as_of_ms, after)
+            try:
+                stretch = await self._stretch(rules, query, ask, as_of_ms, after)
+            except PartitionsMissing as exc:
+                raise await self._as_page(exc, rules, ask, items) from exc.__cause__
             entries = [(entry.threat_id, entry.record) for entry in stretch.entries]
             items += await self.complete(rules, stretch.as_of_ms, entries)
             if not stretch.more or len(items) >= count:
@@ -145,6 +178,18 @@ class Queries(Reader):
             token = self.token(rules, stretch.as_of_ms, _query_of(query), position)
         return Page(items, token, stretch.as_of_ms, stretch.total)
 
+    async def _as_page(
+        self, exc: PartitionsMissing, rules: Rules, count: int, items: list[Threat]
+    ) -> PartitionsMissing:
+        """The same error with a page of what could be read; it cannot be gone on with."""
+        page = None
+        if exc.partial:
+            stretch = self._merged(exc.partial, count)
+            entries = [(entry.threat_id, entry.record) for entry in stretch.entries]
+            found = items + await self.complete(rules, stretch.as_of_ms, entries)
+            page = Page(found, None, stretch.as_of_ms, stretch.total)
+        return PartitionsMissing(str(exc), missing=exc.missing, partial=page)
+
     async def _stretch(
         self,
         rules: Rules,
@@ -154,24 +199,21 @@ class Queries(Reader):
         after: Position | None,
     ) -> _Stretch:
         """The next `count` over all partitions: one call to each, at one moment."""
-        first, *others = self._keyspace.partitions
         # One more than asked for tells whether there is a next page.
-        head = await self._functions.rank(
-            first, rules, query, count + 1, records=count, as_of_ms=as_of_ms, after=after
+        parts = await at_one_moment(
+            self._keyspace.partitions,
+            as_of_ms,
+            lambda keys, at: self._functions.rank(
+                keys, rules, query, count + 1, records=count, as_of_ms=at, after=after
+            ),
         )
-        rest = await asyncio.gather(
-            *(
-                self._functions.rank(
-                    keys, rules, query, count + 1, records=count, as_of_ms=head.now_ms, after=after
-                )
-                for keys in others
-            )
-        )
-        parts = [head, *rest]
+        return self._merged(parts, count)
+
+    def _merged(self, parts: Sequence[Ranked], count: int) -> _Stretch:
         ranked = merge(*(self._entries(part) for part in parts), key=_rank_key, reverse=True)
         entries = list(islice(ranked, count))
         more = sum(len(part.places) for part in parts) > count
-        return _Stretch(entries, more, head.now_ms, sum(part.total for part in parts))
+        return _Stretch(entries, more, parts[0].now_ms, sum(part.total for part in parts))
 
     def _entries(self, part: Ranked) -> list[_Entry]:
         # The scores are the server's: this machine's exp() might round differently.
@@ -218,7 +260,9 @@ class Queries(Reader):
         pattern = b"".join(b"\\" + bytes((c,)) if c in b"*?[]\\" else bytes((c,)) for c in prefix)
         at, seen = 0, set[bytes]()
         while True:
-            at, names = await self.run("SCAN", at, "MATCH", pattern + b"*", "COUNT", DEEP_BATCH)
+            at, names = await self.run(
+                *("SCAN", at, "MATCH", pattern + b"*", "COUNT", DEEP_BATCH), key=keys.meta
+            )
             fresh = [name[len(prefix) :] for name in names if name not in seen]
             seen.update(names)
             if fresh:
@@ -277,14 +321,14 @@ def status_query(status: Status | str) -> RankQuery:
         raise UsageError(f"unknown status {status!r}; use one of {known}") from None
 
 
-def hot_query(min_interactions: int) -> RankQuery:
+def hot_query(min_interactions: int, cap: int) -> RankQuery:
     """The query for open threats with so many interactions at least.
 
     Raises:
-        UsageError: not from 1 to 10, which is as far as the board counts.
+        UsageError: not from 1 to the policy's cap, which is as far as the board counts.
     """
-    if type(min_interactions) is not int or not 1 <= min_interactions <= INTERACTIONS_CAP:
-        raise UsageError(f"min_interactions must be a whole number from 1 to {INTERACTIONS_CAP}")
+    if type(min_interactions) is not int or not 1 <= min_interactions <= cap:
+        raise UsageError(f"min_interactions must be a whole number from 1 to {cap}")
     return RankQuery(interactions=min_interactions)
 
 

@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Sequence
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from redis.exceptions import RedisError
 
 from periscope import cursor as cursors
 from periscope.connection import LOST
 from periscope.cursor import Cursor
-from periscope.errors import CursorStale, StoreDamaged, UsageError
+from periscope.errors import (
+    CursorStale,
+    PartitionsMissing,
+    StoreDamaged,
+    StoreUnavailable,
+    UsageError,
+)
 from periscope.functions import Functions, PolicyMoved
 from periscope.header import read_threat
 from periscope.keys import Keyspace, PartitionKeys
@@ -21,6 +28,17 @@ MAX_PAGE = 1000
 STRETCH = 250  # threats of one call: what a server does within a few milliseconds at worst
 ATTEMPTS = 3
 T = TypeVar("T")
+
+
+class Momentary(Protocol):
+    """An answer that says of which moment it is."""
+
+    @property
+    def now_ms(self) -> int:
+        """Server time in ms."""
+
+
+M = TypeVar("M", bound=Momentary)
 
 
 class Reader:
@@ -35,11 +53,11 @@ class Reader:
         """Read under one policy from start to end; begin anew when it changes meanwhile."""
         return await steady(self._functions, read)
 
-    async def run(self, *command: bytes | str | int) -> Any:
-        """Run a plain command that reads."""
+    async def run(self, *command: bytes | str | int, key: bytes | None = None) -> Any:
+        """Run a plain command that reads where its key is (None: its first argument)."""
         connections = self._functions.connections
         try:
-            return await connections.run(*command)
+            return await connections.run(*command, key=key)
         except (RedisError, *LOST) as exc:
             raise connections.explain(exc) from exc
 
@@ -104,6 +122,80 @@ class Reader:
                 keys = self._keyspace.partition_of(threat_id)
                 sorted_out.setdefault(keys, []).append(threat_id)
         return sorted_out
+
+
+async def over(
+    partitions: Sequence[PartitionKeys], call: Callable[[PartitionKeys], Awaitable[T]]
+) -> list[T]:
+    """Call for each partition, several at once; the answers in their order.
+
+    Raises:
+        PartitionsMissing: some could not be reached; the others' answers are in `partial`.
+    """
+    if len(partitions) == 1:
+        return [await call(partitions[0])]
+    answers = await asyncio.gather(*map(call, partitions), return_exceptions=True)
+    away: dict[int, BaseException] = {}
+    found: list[T] = []
+    for keys, answer in zip(partitions, answers, strict=True):
+        if isinstance(answer, StoreUnavailable):
+            away[keys.number] = answer
+        elif isinstance(answer, BaseException):
+            raise answer
+        else:
+            found.append(answer)
+    if away:
+        raise _missing(away, found)
+    return found
+
+
+async def at_one_moment(
+    partitions: Sequence[PartitionKeys],
+    as_of_ms: int | None,
+    call: Callable[[PartitionKeys, int | None], Awaitable[M]],
+) -> list[M]:
+    """Call for each partition as of one moment: that of the first one to answer, if none is given.
+
+    Raises:
+        PartitionsMissing: some could not be reached; the others' answers are in `partial`.
+    """
+    answers: list[M] = []
+    away: dict[int, BaseException] = {}
+    for position, keys in enumerate(partitions):
+        try:
+            answers.append(await call(keys, as_of_ms))
+        except StoreUnavailable as exc:
+            if len(partitions) == 1:
+                raise
+            away[keys.number] = exc
+            continue
+        moment, others = answers[0].now_ms, partitions[position + 1 :]
+        break
+    else:
+        raise _missing(away, [])
+    try:
+        answers += await over(others, lambda keys: call(keys, moment)) if others else []
+    except PartitionsMissing as exc:
+        away |= dict.fromkeys(exc.missing, exc.__cause__ or exc)
+        answers += exc.partial
+    except StoreUnavailable as exc:
+        away[others[0].number] = exc
+    if away:
+        raise _missing(away, answers)
+    return answers
+
+
+def _missing(away: dict[int, BaseException], found: list[Any]) -> PartitionsMissing:
+    cause = next(iter(away.values()))
+    numbers = ", ".join(map(str, list(away)[:20])) + (", ..." if len(away) > 20 else "")
+    error = PartitionsMissing(
+        f"{len(away)} of {len(away) + len(found)} partitions cannot be reached ({numbers}): "
+        f"{cause}",
+        missing=tuple(away),
+        partial=found,
+    )
+    error.__cause__ = cause
+    return error
 
 
 async def steady(functions: Functions, call: Callable[[Rules], Awaitable[T]]) -> T:

@@ -25,6 +25,7 @@ class Rules:
 
     def __post_init__(self) -> None:
         numbers = (*_ranking(self.policy), *_moving(self.policy), *_remembering(self.policy))
+        numbers += (self.policy.interactions_cap, self.policy.escalations_cap)
         object.__setattr__(self, "packed", " ".join((str(self.revision), *map(repr, numbers))))
 
 

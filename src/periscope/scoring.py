@@ -8,7 +8,7 @@ from __future__ import annotations
 from math import exp
 from typing import TYPE_CHECKING, NamedTuple
 
-from periscope.policy import ESCALATIONS_CAP, INTERACTIONS_CAP, Policy
+from periscope.policy import Policy
 
 if TYPE_CHECKING:
     from periscope.models import Severity
@@ -48,14 +48,14 @@ def explain(
         _term(
             "interactions",
             policy.interactions_weight,
-            min(1, interactions / INTERACTIONS_CAP),
-            f"{interactions} of {INTERACTIONS_CAP}",
+            min(1, interactions / policy.interactions_cap),
+            f"{interactions} of {policy.interactions_cap}",
         ),
         _term(
             "escalations",
             policy.escalations_weight,
-            min(1, escalations / ESCALATIONS_CAP),
-            f"{escalations} of {ESCALATIONS_CAP}",
+            min(1, escalations / policy.escalations_cap),
+            f"{escalations} of {policy.escalations_cap}",
         ),
         _term(
             "recency",

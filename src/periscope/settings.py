@@ -20,6 +20,7 @@ from periscope.errors import SettingInvalid
 ENV_PREFIX = "PERISCOPE_"
 
 Durability = Literal["durable", "fast"]
+Acknowledgement = Literal["durable", "replicated", "fast"]
 
 
 def default_data_dir() -> Path:
@@ -38,8 +39,8 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     url: Annotated[
         str | None,
         _help(
-            "Server to use: redis://, rediss://, valkey://, valkeys:// or unix://. "
-            "Without it, the embedded server.",
+            "Server to use: redis://, rediss://, valkey://, valkeys://, unix:// or sentinel://; "
+            "several host:port of a cluster with commas. Without it, the embedded server.",
             secret=True,
         ),
     ] = None
@@ -55,18 +56,29 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
         ),
     ] = "periscope"
     durability: Annotated[
-        Durability,
+        Acknowledgement,
         _help(
-            "What 'acknowledged' means on the embedded server: durable (fsynced) or fast "
-            "(up to about 2 s can be lost on a kill)."
+            "What 'acknowledged' means: durable (fsynced on the server), replicated (and received "
+            "by the replicas), or fast (in its memory; up to about 2 s can be lost on a kill)."
         ),
     ] = "durable"
+    replicas: Annotated[
+        int,
+        _help("Replicas that must have a change before it counts as replicated.", ge=1, le=10),
+    ] = 1
+    replica_timeout_s: Annotated[
+        float, _help("Seconds to wait for them; then the outcome is unknown.", gt=0, le=60)
+    ] = 5.0
     partitions: Annotated[
         int,
-        _help("Number of partitions of a new database; 0: as stored, 1 if new.", ge=0, le=1024),
+        _help(
+            "Number of partitions of a new database; 0: as stored, or if new 1 (64 on a cluster).",
+            ge=0,
+            le=1024,
+        ),
     ] = 0
     connections: Annotated[
-        int, _help("Connections to the server at most; callers beyond them wait.", ge=1, le=1000)
+        int, _help("Connections to a server at most; callers beyond them wait.", ge=1, le=1000)
     ] = 8
     connect_timeout_s: Annotated[
         float, _help("Seconds to wait for a connection.", gt=0, le=600)
@@ -77,11 +89,35 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     retry_s: Annotated[
         float,
         _help(
-            "Seconds for which a batch repeats unanswered chunks after a lost connection.",
+            "Seconds for which a batch repeats unanswered chunks after a lost connection; and for "
+            "which any call waits for another primary, where there can be one.",
             ge=0,
             le=120,
         ),
     ] = 10.0
+    operation_timeout_s: Annotated[
+        float,
+        _help("Seconds for which a call waits while its threats are on the move.", gt=0),
+    ] = 60.0
+    health_check_s: Annotated[
+        float, _help("A connection idle for longer is tried before it is used.", ge=0, le=3600)
+    ] = 30.0
+    client_name: Annotated[
+        str,
+        _help("Name of the connections in CLIENT LIST.", pattern=r"^[!-~]{1,64}\Z"),
+    ] = "periscope"
+    tls_ca: Annotated[
+        str | None, _help("File of the authorities that sign the server's certificate (TLS).")
+    ] = None
+    tls_certificate: Annotated[str | None, _help("Certificate shown to the server (TLS).")] = None
+    tls_key: Annotated[str | None, _help("Key of that certificate: a file.")] = None
+    tls_check_hostname: Annotated[
+        bool, _help("Must the server's certificate name the host of the URL?")
+    ] = True
+    queue_limit: Annotated[
+        int,
+        _help("Single calls that wait to be sent at most; callers beyond them wait.", ge=1),
+    ] = 10_000
     in_flight: Annotated[
         int, _help("Chunks of one batch that are under way at once.", ge=1, le=64)
     ] = 8
@@ -89,6 +125,22 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
         int,
         _help("Free disk space (MiB) below which the embedded server refuses new reports.", ge=0),
     ] = 512
+    filter: Annotated[
+        Literal["auto", "off"],
+        _help(
+            "Whether threat_exists and seen answer a certain 'no' from a filter in this process "
+            "(built when first asked), or always ask the server."
+        ),
+    ] = "auto"
+    filter_error: Annotated[
+        float,
+        _help(
+            "Share of unknown ids for which the filter asks the server after all; less takes "
+            "more memory (0.001: 2 to 4 bytes an id).",
+            ge=1e-6,
+            le=0.1,
+        ),
+    ] = 0.001
 
     archive: Annotated[
         str | None,
@@ -136,6 +188,20 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
         return self.archive or self.data_path / f"archive-{self.namespace}.db"
 
     @property
+    def embedded_durability(self) -> Durability:
+        """What the embedded server does.
+
+        Raises:
+            SettingInvalid: `replicated`, and it has no replicas.
+        """
+        if self.durability == "replicated":
+            raise SettingInvalid(
+                "setting durability: the embedded server has no replicas; give a URL, "
+                "or say durable"
+            )
+        return self.durability
+
+    @property
     def data_path(self) -> Path:
         """The embedded server's data directory."""
         try:
@@ -152,6 +218,8 @@ def hide_password(url: str) -> str:
         return "***"
     host = parts.netloc.rpartition("@")[2]
     netloc = f"***@{host}" if "@" in parts.netloc else host
+    if parts.scheme == "unix":  # urlunsplit would write one slash, which is no URL of a server
+        return f"unix://{netloc}{parts.path}"
     return urlunsplit((parts.scheme, netloc, parts.path, "", ""))
 
 

@@ -6,11 +6,15 @@ from typing import NamedTuple
 
 
 class Spec(NamedTuple):
-    """What a function's header says: its keys and arguments in order, and whether it writes."""
+    """What a function's header says: its keys and arguments in order, and whether it writes.
+
+    `repeat` says why a call whose answer was lost may be sent again.
+    """
 
     keys: tuple[str, ...]
     args: tuple[str, ...]
     writes: bool
+    repeat: str = "reads only"
 
 
 _RANK_KEYS = ("meta", "board")
@@ -19,34 +23,62 @@ _PAIRS = ("singles...", "pair...")
 _NOW = ("policy", "now_ms")
 
 SPECS: dict[str, Spec] = {
-    "periscope_control": Spec(("control",), ("format", "partitions", "secret", "policy"), True),
-    "periscope_set_policy": Spec(("control",), ("expected_revision", "policy"), True),
-    "periscope_prepare": Spec(("meta",), ("format", "policy_revision", "policy"), True),
-    "periscope_note": Spec(("control",), ("name", "expected", "value"), True),
+    "periscope_control": Spec(
+        ("control",),
+        ("format", "partitions", "secret", "policy"),
+        True,
+        "writes only what is missing",
+    ),
+    "periscope_control_2": Spec(
+        ("control",),
+        ("partitions", "secret", "policy", "generation"),
+        True,
+        "writes only what is missing",
+    ),
+    "periscope_set_policy": Spec(
+        ("control",), ("expected_revision", "policy"), True, "compares the revision first"
+    ),
+    "periscope_prepare": Spec(
+        ("meta",), ("format", "policy_revision", "policy"), True, "the same again"
+    ),
+    "periscope_note": Spec(
+        ("control",), ("name", "expected", "value"), True, "compares the note first"
+    ),
     "periscope_ingest": Spec(
         ("meta", "ledger", "board", "sources", "reply", "before", "record..."),
         ("policy_revision", "now_ms", "rejected", "report..."),
         True,
+        "remembered by chunk",
     ),
     "periscope_ingest_2": Spec(
-        ("singles...", "reply", "before", "record..."), (*_NOW, "rejected", "report..."), True
+        ("singles...", "reply", "before", "record..."),
+        (*_NOW, "rejected", "report..."),
+        True,
+        "remembered by chunk",
     ),
     "periscope_act": Spec(
-        ("singles...", "reply", "before", "pair..."), (*_NOW, "full", "first", "act..."), True
+        ("singles...", "reply", "before", "pair..."),
+        (*_NOW, "full", "first", "act..."),
+        True,
+        "each act is remembered by its id",
     ),
     "periscope_find": Spec(("meta", "done", "done_before"), ("request",), False),
     "periscope_desk": Spec(("meta", "analysts"), ("now_ms",), False),
     "periscope_promotable": Spec(
         ("meta", "promotable", "claims"), ("now_ms", "offset", "count"), False
     ),
-    "periscope_promote": Spec(_PAIRS, _NOW, True),
+    "periscope_promote": Spec(_PAIRS, _NOW, True, "looks again: promoted once"),
     "periscope_overtaken": Spec(("singles...",), (*_NOW, "stretch", "offset", "count"), False),
-    "periscope_settle": Spec(_PAIRS, _NOW, True),
-    "periscope_depart": Spec(_PAIRS, (*_NOW, "batch", "actor", "revision..."), True),
-    "periscope_resolve": Spec(("meta", "departures"), ("batch", "now_ms"), True),
-    "periscope_confirm": Spec(("departures",), ("batch...",), True),
-    "periscope_forget": Spec(("singles...",), (*_NOW, "most"), True),
-    "periscope_trim": Spec(("meta", "audit"), ("last_entry",), True),
+    "periscope_settle": Spec(_PAIRS, _NOW, True, "looks again: settled once"),
+    "periscope_depart": Spec(
+        _PAIRS, (*_NOW, "batch", "actor", "revision..."), True, "remembered by batch"
+    ),
+    "periscope_resolve": Spec(
+        ("meta", "departures"), ("batch", "now_ms"), True, "remembered by batch"
+    ),
+    "periscope_confirm": Spec(("departures",), ("batch...",), True, "the same again"),
+    "periscope_forget": Spec(("singles...",), (*_NOW, "most"), True, "forgets what is too old"),
+    "periscope_trim": Spec(("meta", "audit"), ("last_entry",), True, "trims up to an entry"),
     "periscope_events": Spec(("meta", "events"), ("after", "count"), False),
     "periscope_rank": Spec(
         _RANK_KEYS,
@@ -69,10 +101,40 @@ SPECS: dict[str, Spec] = {
     ),
     "periscope_count_overdue": Spec(_QUEUE, (*_NOW, "severity", "offset"), False),
     "periscope_threats": Spec(("meta", "record..."), ("policy_revision", "now_ms"), False),
+    "periscope_members": Spec(("meta", "level"), ("after_score", "after_id", "count"), False),
+    "periscope_follow": Spec(
+        ("meta", "events", "ledger", "board", "short", "long"), ("after", "count"), False
+    ),
+    "periscope_seen": Spec(("meta", "record..."), (), False),
     "periscope_stats": Spec(
         ("meta", "board", "short_term", "long_term", "ledger"), ("now_ms",), False
     ),
     "periscope_holdings": Spec(("singles...",), ("now_ms",), False),
     "periscope_verify": Spec(("meta", "board", "record..."), (), False),
     "periscope_inspect": Spec(("singles...", "record..."), ("policy",), False),
+    "periscope_move": Spec(
+        ("control",), ("expected", "value", "pair..."), True, "compares the state first"
+    ),
+    "periscope_fence": Spec(("meta",), ("move", "reason", "new"), True, "the same again"),
+    "periscope_unfence": Spec(("meta",), ("move",), True, "the same again"),
+    "periscope_open": Spec(
+        ("meta", "events", "audit"),
+        ("move", "policy_revision", "policy", "entry"),
+        True,
+        "the same again",
+    ),
+    "periscope_resolve_fenced": Spec(
+        ("meta", "departures"), ("move", "batch", "now_ms"), True, "remembered by batch"
+    ),
+    "periscope_discard": Spec(
+        ("meta", "set", "pair..."), ("move", "id..."), True, "the same again"
+    ),
+    "periscope_discard_rest": Spec(("singles...",), ("move", "keep_ms"), True, "the same again"),
+    "periscope_adopt": Spec(
+        _PAIRS, ("policy", "move", "threat..."), True, "writes the same values"
+    ),
+    "periscope_fill": Spec(
+        ("meta", "key"), ("move", "kind", "pair..."), True, "writes the same values"
+    ),
+    "periscope_prove": Spec(("singles...", "record..."), ("policy", "move"), False),
 }

@@ -154,7 +154,7 @@ def test_a_lost_server_ends_the_run_and_says_what_was_done(held: Program) -> Non
     program = held.with_(PERISCOPE_URL=server.url, PERISCOPE_RETRY_S="0.2")
     del program.variables["PERISCOPE_DATA_DIR"]
     try:
-        with program.start("ingest", "-", "--format", "ndjson") as running:
+        with program.start("ingest", "-", "--format", "ndjson", "--wait", "0.2") as running:
             running.give("".join(map(report, range(3))))
             running.until(b"3 records")
             server.kill()

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from periscope import Periscope, SettingInvalid, StoreUnavailable, StoreUnsuitable
-from periscope.connection import _check_role, _check_version
+from periscope.connection.fitness import _check_role, _check_version
 from tests.support.servers import ServerProcess, free_port
 
 
@@ -17,7 +17,6 @@ from tests.support.servers import ServerProcess, free_port
         (["--requirepass", "secret"], "needs a password|refuses these credentials"),
         (["--maxmemory", "100mb", "--maxmemory-policy", "allkeys-lru"], "evicts keys when full"),
         (["--replicaof", "127.0.0.1 1"], "replica"),
-        (["--cluster-enabled", "yes"], "part of a cluster"),
     ],
 )
 async def test_unsuitable_servers_are_refused(options: list[str], message: str) -> None:

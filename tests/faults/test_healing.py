@@ -19,9 +19,10 @@ from periscope import (
     StoreUnsuitable,
     UsageError,
 )
+from periscope.chunks import ReportChunk
 from periscope.connection import honour
 from periscope.intake import Intake
-from periscope.lane import Lane, ReportChunk
+from periscope.lane import Lane
 from periscope.library import ensure_library
 from tests.conftest import OpenHere
 from tests.support.servers import ServerProcess, free_port
@@ -50,8 +51,7 @@ async def test_a_chunk_never_overtakes_one_that_was_refused(periscope: Periscope
     """The library vanishes, and comes back between two chunks that are under way."""
     p, client = periscope, periscope.functions.connections.client
     intake, (keys,) = Intake(bytes(16)), p.keyspace.partitions
-    async with p.functions.connections.lease(1) as connection:
-        lane = Lane(p.functions, connection, 8, 1)
+    async with Lane(p.functions, [keys], p.settings) as lane:
         await client.execute_command("FUNCTION", "FLUSH")
         await lane.submit(ReportChunk(keys, [intake.one(GOOD | {"content": "older"})]))
         await client.ping()

@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -77,7 +78,7 @@ async def test_cancelled_acts_are_whole_or_absent_and_safe_to_repeat(periscope: 
     chance = random.Random(7)
     entries = acts(ids, "ann") + acts(ids, "bob") + acts(ids, "cy")
 
-    async def act(entry: dict[str, str]) -> None:
+    async def act(entry: dict[str, Any]) -> None:
         await periscope.record_interaction(**entry)
 
     for _ in range(3):

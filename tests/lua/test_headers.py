@@ -91,3 +91,9 @@ def test_lines_of_the_whole_are_found_in_their_files() -> None:
         if "redis.register_function" in line:
             name, _, at = library.locate(number).partition(":")
             assert LUA[name].splitlines()[int(at) - 1] == line
+
+
+@pytest.mark.parametrize("name", SPECS)
+def test_each_says_why_it_may_be_repeated(name: str) -> None:
+    assert SPECS[name].repeat
+    assert (SPECS[name].repeat == "reads only") is not SPECS[name].writes

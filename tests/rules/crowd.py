@@ -11,6 +11,7 @@ import json
 import random
 import sys
 from collections import Counter
+from typing import Any
 
 from periscope import ActRefused, Periscope
 
@@ -20,7 +21,7 @@ THREATS = 100
 
 async def interact(p: Periscope, analyst: str) -> None:
     """Every action on every threat, one by one and in batches, in an order of its own."""
-    acts = [
+    acts: list[dict[str, Any]] = [
         {
             "threat_id": f"t{number}",
             "analyst_id": analyst,

@@ -56,7 +56,7 @@ async def test_made_stopped_and_started_again_with_all_that_it_held(data_dir: Pa
 
 
 async def test_a_node_that_died_is_started_again(data_dir: Path) -> None:
-    made = await start_cluster(data_dir, replicas=0)
+    made = await start_cluster(data_dir, replicas=0, port=free_run(3)[0])
     pid = made.nodes[1].pid
     assert pid is not None
     os.kill(pid, signal.SIGKILL)
@@ -79,7 +79,7 @@ async def test_one_that_was_interrupted_is_made_to_its_end(
     with monkeypatch.context() as patch:
         patch.setattr("periscope.server.cluster_form._until_acquainted", interrupted)
         with pytest.raises(InterruptedError):
-            await start_cluster(data_dir)
+            await start_cluster(data_dir, port=free_run(6)[0])
     assert (await cluster_status(data_dir)).state == "half-made"
     assert (await start_cluster(data_dir)).state == "ok"
 
@@ -96,7 +96,7 @@ async def test_a_taken_port_is_named_before_anything_starts(data_dir: Path) -> N
 
 
 async def test_a_node_that_lost_its_memory_is_named(data_dir: Path) -> None:
-    made = await start_cluster(data_dir, replicas=0)
+    made = await start_cluster(data_dir, replicas=0, port=free_run(3)[0])
     await stop_cluster(data_dir)
     (made.directory / f"node-{made.nodes[2].port}" / "nodes.conf").unlink()
     with pytest.raises(StoreDamaged, match=r"does not know the others, its nodes.conf was lost"):

@@ -38,7 +38,9 @@ class Placed(Scored):
 
     @property
     def place(self) -> int:
-        bucket = self.severity * 44 + min(3, self.escalations) * 11 + min(10, self.interactions)
+        escalations = min(self.escalations_cap, self.escalations)
+        interactions = min(self.interactions_cap, self.interactions)
+        bucket = self.severity * 44 + escalations * 11 + interactions
         return (self.status * 176 + bucket) * SPAN + self.last_activity
 
 

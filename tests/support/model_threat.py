@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from math import exp
-from typing import Any
+from typing import Any, ClassVar
 
 STATIC = {0: 0.1, 1: 0.4, 2: 0.7, 3: 1.0}
 MINUTE = 60_000
@@ -33,13 +33,15 @@ class Scored:
     last_activity: int
     interactions: int
     escalations: int
+    interactions_cap: ClassVar[int] = 10
+    escalations_cap: ClassVar[int] = 3
 
     def score(self, now: int) -> float:
         age = max(0, now - self.last_activity)
         return (
             0.3 * STATIC[self.severity]
-            + 0.2 * min(1, self.interactions / 10)
-            + 0.3 * min(1, self.escalations / 3)
+            + 0.2 * min(1, self.interactions / self.interactions_cap)
+            + 0.3 * min(1, self.escalations / self.escalations_cap)
             + 0.2 * exp(-age / 1_800_000)
         )
 

@@ -11,8 +11,7 @@ from periscope.backup.progress import Progress
 from periscope.backup.reader import BackupReader
 from periscope.backup.records import ArchiveRow, End, Head, Key, Record
 from periscope.functions import LEDGER_FIELDS
-from periscope.header import FORMAT
-from periscope.keys import Keyspace, control_key
+from periscope.keys import CONTROL_FORMAT, Keyspace, control_key
 from periscope.settings import Settings
 
 LEDGER_NAMES = frozenset((*LEDGER_FIELDS, "level_1", "level_2", "level_3"))
@@ -55,7 +54,7 @@ def _check_head(reader: BackupReader, head: Head, settings: Settings) -> None:
             f"{reader.path} is a backup of namespace {head.namespace!r}, not of "
             f"{settings.namespace!r}; give the setting namespace as it was"
         )
-    if head.record_format > FORMAT:
+    if head.record_format > CONTROL_FORMAT:
         raise BackupError(
             f"{reader.path} was written by a newer Periscope ({head.program}); update this program"
         )
@@ -75,7 +74,7 @@ class _Looking:
         self._reader = reader
         self._head = head
         self._progress = progress
-        keyspace = Keyspace.of(head.namespace, head.partitions)
+        keyspace = Keyspace.of(head.namespace, head.partitions, head.generation)
         self._tags = frozenset(keys.tag for keys in keyspace.partitions)
         self._control = control_key(head.namespace)
         self._keys = 0

@@ -43,6 +43,11 @@ class Moment:
         }
 
     @property
+    def is_open(self) -> bool:
+        """Could it be written to, or was it fenced, or left behind, by a repartition?"""
+        return b"format" in self.hashes[0] and b"moving" not in self.hashes[0]
+
+    @property
     def audited(self) -> tuple[int, int]:
         """The id of the last act of the audit trail."""
         ms, sequence = self.streams[1].split(b"-")

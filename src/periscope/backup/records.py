@@ -30,7 +30,10 @@ MAX_RECORD_BYTES = 512 * 2**20 + 4096
 
 
 class Head(msgspec.Struct, frozen=True, tag="head", array_like=True):
-    """Of which database, on which server, when (its time)."""
+    """Of which database, on which server, when (its time).
+
+    `record_format` is 2 for a database that was repartitioned: programs before 0.3 refuse it.
+    """
 
     namespace: str
     partitions: int
@@ -38,6 +41,7 @@ class Head(msgspec.Struct, frozen=True, tag="head", array_like=True):
     taken_ms: int
     server: str
     program: str
+    generation: int = 0
 
 
 class Key(msgspec.Struct, frozen=True, tag="key", array_like=True):

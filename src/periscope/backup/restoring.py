@@ -80,12 +80,19 @@ async def _reached(settings: Settings) -> AsyncIterator[tuple[Connections, str]]
     async with AsyncExitStack() as stack:
         url = settings.url
         if url is None:
-            embedded = await EmbeddedServer.join(settings.data_path, durability=settings.durability)
+            embedded = await EmbeddedServer.join(
+                settings.data_path, durability=settings.embedded_durability
+            )
             stack.push_async_callback(embedded.leave)
             url = embedded.url
         connections = Connections(url, settings)
         stack.push_async_callback(connections.close)
         facts = await connections.examine()
+        if connections.is_cluster:
+            raise BackupError(
+                "a backup cannot be restored to a cluster yet: restore it to one server, then "
+                "`periscope repartition --to` the cluster"
+            )
         yield connections, f"{facts.kind} {facts.version}"
 
 

@@ -15,7 +15,7 @@ from periscope.backup.progress import Progress
 from periscope.backup.records import ArchiveRow, End, Head, Key
 from periscope.backup.writer import BackupWriter
 from periscope.header import FORMAT
-from periscope.keys import PartitionKeys, control_key
+from periscope.keys import CONTROL_FORMAT, PartitionKeys, control_key
 from periscope.ledger import Ledger
 from periscope.periscope import Periscope
 
@@ -61,6 +61,8 @@ async def backup(
         UsageError: the file is there already (without `force`).
         ArchiveMismatch: this is not the archive of this database.
     """
+    if periscope.functions.connections.is_cluster:
+        raise BackupError("a cluster cannot be backed up yet: back up its nodes' own files (AOF)")
     await periscope.adopt_archive(archive)
     with BackupWriter(Path(path), force=force) as writer:
         return await _Taking(periscope, archive, writer, progress or Progress()).run()
@@ -128,10 +130,11 @@ class _Taking:
         return Head(
             namespace=keyspace.namespace,
             partitions=len(keyspace.partitions),
-            record_format=FORMAT,
+            record_format=CONTROL_FORMAT if keyspace.generation else FORMAT,
             taken_ms=stats.now_ms,
             server=f"{server.kind} {server.version}",
             program=__version__,
+            generation=keyspace.generation,
         )
 
     async def _partition(self, keys: PartitionKeys) -> Moment:
@@ -207,7 +210,7 @@ class _Taking:
         ledger = {
             name: sum(moment.ledger[name] for moment in moments) for name in moments[0].ledger
         }
-        self._check_balance(ledger, seen)
+        self._check_balance(moments, ledger, seen)
         await self._dump([control_key(head.namespace)])
         keys = self._writer.count - seen.rows - 3  # without the head and the archive's frame
         self._writer.write(End(ledger, self._threats))
@@ -215,8 +218,12 @@ class _Taking:
         size = await asyncio.to_thread(self._writer.finish)
         return Taken(self._writer.path, head.taken_ms, self._threats, keys, seen.rows, size, ledger)
 
-    def _check_balance(self, ledger: dict[str, int], seen: _Seen) -> None:
+    def _check_balance(self, moments: list[Moment], ledger: dict[str, int], seen: _Seen) -> None:
         """Refuse what a restore would have to refuse."""
+        if not all(moment.is_open for moment in moments):
+            raise BackupError(
+                "the database is being repartitioned or rebuilt; try again afterwards"
+            )
         counts: dict[str, Any] = {**ledger, "archived": None if seen.pending else seen.departed}
         found = Ledger(**counts)
         if not found.balanced or self._threats < found.in_levels:
@@ -227,5 +234,9 @@ class _Taking:
 
 
 def _is_ahead(seen: _Seen, moments: list[Moment]) -> bool:
-    """Does the archive know acts that the store did not have yet when it was copied?"""
-    return any(place > moments[number].audited for number, place in seen.reached.items())
+    """Does the archive know acts that the store did not have yet when it was copied?
+
+    It also knows of partitions that are no more, since the database was repartitioned.
+    """
+    reached = {n: place for n, place in seen.reached.items() if n < len(moments)}
+    return any(place > moments[number].audited for number, place in reached.items())

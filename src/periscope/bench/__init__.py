@@ -6,19 +6,38 @@ settings are never touched. `docs/how-to/measure.md` says what each row means.
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 from rich.console import Console
 
+from periscope.bench.chart import draw
 from periscope.bench.figures import Figure
 from periscope.bench.machine import look_around
 from periscope.bench.plan import Plan
-from periscope.bench.report import FORMAT, Document, missed, show, write_json
+from periscope.bench.pool import sweep_pools
+from periscope.bench.pool_table import show_pool
+from periscope.bench.readme import put_in
+from periscope.bench.report import (
+    FORMAT,
+    Document,
+    brief_of,
+    missed,
+    read_json,
+    show,
+    where,
+    write_json,
+    write_text,
+)
 from periscope.bench.row_queries import growth
 from periscope.bench.rows import ROWS, choose
+from periscope.bench.seed import seed_figures
+from periscope.bench.seed_table import show_seed
 from periscope.errors import UsageError
 
-__all__ = ["ROWS", "run"]
+__all__ = ["ROWS", "run", "run_chart", "run_pool", "run_readme", "run_seed"]
+
+PIPED_WIDTH = 160  # of a table that goes into a file: nobody's terminal breaks its lines
 
 
 async def run(
@@ -27,18 +46,19 @@ async def run(
     json_file: Path | None = None,
     runs: int = 3,
     profile: bool = False,
+    brief: bool = False,
 ) -> int:
     """Measure the rows at each scale and print them; return the exit code.
 
     0: every target that was judged is reached; 1: at least one is missed. `profile` also prints
-    where the client's time goes during ingest. Progress goes to stderr, the table to stdout.
+    where the client's time goes during ingest. Progress goes to stderr, the table to stdout. A
+    `brief` file has spreads and ratios, but no samples.
 
     Raises:
         UsageError: an unknown row, a number below 1, or a file that cannot be written.
         StoreError: no server can be started.
     """
-    if not scales or min(scales) < 1 or runs < 1:
-        raise UsageError("scales and runs must be whole numbers from 1 on")
+    _check(scales, runs)
     chosen = choose(rows)
     ran_on = await look_around()
     figures: list[Figure] = []
@@ -48,10 +68,80 @@ async def run(
             figures += await row(plan)
     figures += growth(figures)
     document = Document(FORMAT, ran_on, sorted(set(scales)), runs, figures)
-    show(Console(), document)
+    show(_console(), document)
+    _keep(document, json_file, brief)
+    return 1 if missed(figures) else 0
+
+
+async def run_seed(
+    scales: list[int], json_file: Path | None = None, runs: int = 3, brief: bool = False
+) -> int:
+    """Measure the seed table and print it; return 0.
+
+    Raises:
+        UsageError: a number below 1, or a file that cannot be written.
+        StoreError: no server can be started.
+    """
+    _check(scales, runs)
+    ran_on = await look_around()
+    figures: list[Figure] = []
+    for scale in sorted(set(scales)):
+        figures += await seed_figures(Plan(scale, runs, _say))
+    document = Document(FORMAT, ran_on, sorted(set(scales)), runs, figures)
+    console = _console()
+    console.print(where(ran_on), highlight=False)
+    show_seed(console, figures)
+    _keep(document, json_file, brief)
+    return 0
+
+
+async def run_pool(json_file: Path | None, calls: int, runs: int) -> int:
+    """Sweep sizes of the pool, print the table and what it recommends; return 0.
+
+    Raises:
+        UsageError: a number below 1, or a file that cannot be written.
+        StoreError: no server can be started.
+    """
+    _check([calls], runs)
+    document = await sweep_pools(calls, runs, _say)
+    show_pool(_console(), document)
     if json_file is not None:
         write_json(json_file, document)
-    return 1 if missed(figures) else 0
+    return 0
+
+
+def run_chart(results: Path, out: Path) -> int:
+    """Draw the chart of a seed table's results; return 0.
+
+    Raises:
+        UsageError: they are no such results, or the chart cannot be written.
+    """
+    write_text(out, draw(read_json(results)))
+    return 0
+
+
+def run_readme(results: Path, page: Path) -> int:
+    """Put the table of these results into a page, between its marks; return 0.
+
+    Raises:
+        UsageError: they are no results, or the page has no marks.
+    """
+    put_in(page, read_json(results))
+    return 0
+
+
+def _check(numbers: list[int], runs: int) -> None:
+    if not numbers or min(numbers) < 1 or runs < 1:
+        raise UsageError("scales, calls and runs must be whole numbers from 1 on")
+
+
+def _keep(document: Document, json_file: Path | None, brief: bool) -> None:
+    if json_file is not None:
+        write_json(json_file, brief_of(document) if brief else document)
+
+
+def _console() -> Console:
+    return Console(width=None if sys.stdout.isatty() else PIPED_WIDTH)
 
 
 def _say(what: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from typing import Any
 
@@ -46,38 +47,24 @@ async def record(stand: Stand, items: Sequence[Item], effort: Effort) -> None:
         raise BugError(f"of {len(items):,} interactions only {result.recorded:,} were recorded")
 
 
-async def by_callers(stand: Stand, callers: int, numbers: range, job: Job) -> Effort:
-    """Do the job for each number, `callers` of them awaiting one each at any time."""
-    effort, source = Effort(), iter(numbers)
+async def by_callers(
+    stand: Stand, callers: int, numbers: range, job: Job, waits: list[float] | None = None
+) -> Effort:
+    """Do the job for each number, `callers` of them awaiting one each at any time.
+
+    `waits` receives the milliseconds of each await.
+    """
+    effort, source, noted = Effort(), iter(numbers), [] if waits is None else waits
     async with effort.measured(stand.socket_path, len(numbers)):
-        await asyncio.gather(*(_caller(source, job) for _ in range(callers)))
+        await asyncio.gather(*(_caller(source, job, noted) for _ in range(callers)))
     return effort
 
 
-async def _caller(source: Iterator[int], job: Job) -> None:
+async def _caller(source: Iterator[int], job: Job, waits: list[float]) -> None:
     for number in source:
+        begun = time.perf_counter()
         await job(number)
-
-
-def awaiting(stand: Stand, resident: int) -> Job:
-    """One `record_interaction` an await."""
-
-    async def job(number: int) -> None:
-        await stand.periscope.record_interaction(**interaction(number, resident))
-
-    return job
-
-
-def plainly(stand: Stand, resident: int) -> Job:
-    """One redis-py call an await, through the same pool: an HSET, and nothing is checked."""
-    client = stand.periscope.functions.connections.client
-
-    async def job(number: int) -> None:
-        item = interaction(number, resident)
-        key = f"bench:{item['threat_id']}"
-        await client.execute_command("HSET", key, item["analyst_id"], item["action"])
-
-    return job
+        waits.append((time.perf_counter() - begun) * 1000)
 
 
 async def make_eligible(stand: Stand, numbers: range) -> None:

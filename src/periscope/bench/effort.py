@@ -66,6 +66,13 @@ async def info(socket_path: Path, section: str) -> dict[str, str]:
     return dict(line.split(":", 1) for line in text.splitlines() if ":" in line)
 
 
+async def used_bytes(socket_path: Path) -> int:
+    """Memory without the buffers of clients and log, which do not grow with what is stored."""
+    fields = await info(socket_path, "memory")
+    buffers = ("mem_clients_normal", "mem_aof_buffer", "used_memory_scripts")
+    return int(fields["used_memory"]) - sum(int(fields.get(name, 0)) for name in buffers)
+
+
 async def server_cpu_s(socket_path: Path) -> float:
     """CPU seconds of the server since its start, all its threads together."""
     fields = await info(socket_path, "cpu")

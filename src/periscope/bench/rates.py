@@ -48,6 +48,6 @@ def rate_figure(
         rates.samples,
         on=on,
         ratios=pairs(rates.samples, to.samples) if to else (),
-        ratio_to=ratio_to,
+        ratio_to=ratio_to if to else None,
         effort=rates.effort,
     )

@@ -25,14 +25,47 @@ class Document(msgspec.Struct, frozen=True):
     figures: list[Figure]
 
 
-def write_json(file: Path, document: Document) -> None:
-    """Write the document.
+def read_json(file: Path) -> Document:
+    """Read a document that `--json` wrote.
+
+    Raises:
+        UsageError: it cannot be read, or is none.
+    """
+    try:
+        document = msgspec.json.decode(file.read_bytes(), type=Document)
+    except OSError as exc:
+        raise UsageError(f"cannot read {file}: {exc.strerror}") from exc
+    except msgspec.DecodeError as exc:
+        raise UsageError(f"{file} holds no results of the bench: {exc}") from exc
+    if document.format != FORMAT:
+        raise UsageError(f"{file} has format {document.format}, not {FORMAT}; measure again")
+    return document
+
+
+def brief_of(document: Document) -> Document:
+    """The document without its samples, which are most of it: spreads and ratios say enough."""
+    figures = [msgspec.structs.replace(one, samples=[], ratios=[]) for one in document.figures]
+    return msgspec.structs.replace(document, figures=figures)
+
+
+def write_json(file: Path, document: msgspec.Struct) -> None:
+    """Write a document.
+
+    Raises:
+        UsageError: the file cannot be written.
+    """
+    text = msgspec.json.format(msgspec.json.encode(document), indent=1).decode()
+    write_text(file, text + "\n")
+
+
+def write_text(file: Path, text: str) -> None:
+    """Write a text.
 
     Raises:
         UsageError: the file cannot be written.
     """
     try:
-        file.write_bytes(msgspec.json.format(msgspec.json.encode(document), indent=1) + b"\n")
+        file.write_text(text, encoding="utf-8")
     except OSError as exc:
         raise UsageError(f"cannot write {file}: {exc.strerror}") from exc
 
@@ -56,7 +89,7 @@ def show(console: Console, document: Document) -> None:
             table.add_section()
         last = one.row
         table.add_row(*_cells(one))
-    console.print(_where(document.ran_on), highlight=False)
+    console.print(where(document.ran_on), highlight=False)
     console.print(table)
     console.print(_verdict(document.figures), highlight=False)
 
@@ -103,7 +136,8 @@ def _value(one: Figure) -> str:
     return f"{median} ({spread.lowest:,.{digits}f} to {spread.highest:,.{digits}f})"
 
 
-def _where(machine: Machine) -> str:
+def where(machine: Machine) -> str:
+    """What it ran on, in one line."""
     memory = f"{machine.memory_bytes / 2**30:.0f} GiB"
     return (
         f"Periscope {machine.periscope} on {machine.server}, {machine.durability}; "

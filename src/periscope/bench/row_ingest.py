@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from functools import partial
-from typing import get_args
 
 from periscope.bench.effort import Effort
 from periscope.bench.figures import Figure
@@ -12,7 +11,7 @@ from periscope.bench.plain import fill_plainly
 from periscope.bench.plan import Plan
 from periscope.bench.profiling import profiled
 from periscope.bench.rates import Rates, rate_figure, runs
-from periscope.bench.stand import Stand, stand
+from periscope.bench.stand import DURABILITIES, Stand, stand
 from periscope.bench.threats import report
 from periscope.bench.work import ingest, ingest_known
 from periscope.settings import Durability
@@ -33,7 +32,7 @@ async def on_fresh(job: Job, durability: Durability = "durable") -> Effort:
 
 async def limit_row(plan: Plan) -> list[Figure]:
     """Packed records as plain commands."""
-    rates = {durability: Rates() for durability in get_args(Durability)}
+    rates = {durability: Rates() for durability in DURABILITIES}
     job = partial(fill_plainly, first=0, count=plan.scale)
     for _ in runs(plan, "limit"):
         for durability, of in rates.items():
@@ -47,7 +46,7 @@ async def ingest_row(plan: Plan) -> list[Figure]:
     Fast is the harder one: without fsync to wait for, only the work is left to compare.
     """
     figures = []
-    for durability in get_args(Durability):
+    for durability in DURABILITIES:
         rates = {name: Rates() for name in _jobs(plan)}
         for _ in runs(plan, f"ingest, {durability}"):
             for name, job in _jobs(plan).items():

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from periscope.bench.effort import info
+from periscope.bench.effort import used_bytes
 from periscope.bench.figures import Figure, figure
 from periscope.bench.plan import Plan
 from periscope.bench.stand import Stand, stand
@@ -19,9 +19,9 @@ async def memory_row(plan: Plan) -> list[Figure]:
     plan.say(f"memory: {plan.scale:,}")
     async with stand() as on:
         await on.periscope.add_threats_batch([report(plan.scale)])
-        before = await _used_bytes(on)
+        before = await used_bytes(on.socket_path)
         body_bytes = await _fill(on, plan.scale)
-        beyond = (await _used_bytes(on) - before - body_bytes) / plan.scale
+        beyond = (await used_bytes(on.socket_path) - before - body_bytes) / plan.scale
     return [
         figure("memory", "beyond the body", plan.scale, "bytes", [beyond]),
         figure("memory", "the body", plan.scale, "bytes", [body_bytes / plan.scale]),
@@ -43,10 +43,3 @@ async def _fill(on: Stand, count: int) -> int:
 def _body_bytes(items: Sequence[Item]) -> int:
     packed, _ = Intake(bytes(16)).prepare(items, 0)
     return sum(len(payload) - REPORT_BYTES for _, payload in packed)
-
-
-async def _used_bytes(on: Stand) -> int:
-    """Memory without the buffers of clients and log, which do not grow with what is stored."""
-    fields = await info(on.socket_path, "memory")
-    buffers = ("mem_clients_normal", "mem_aof_buffer", "used_memory_scripts")
-    return int(fields["used_memory"]) - sum(int(fields.get(name, 0)) for name in buffers)

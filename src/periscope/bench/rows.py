@@ -5,12 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from periscope.bench.plan import Row
+from periscope.bench.row_awaits import awaits_row
 from periscope.bench.row_ingest import durability_row, ingest_row, limit_row, resident_row
 from periscope.bench.row_interactions import interactions_row
+from periscope.bench.row_membership import exists_row, seen_row
 from periscope.bench.row_memory import memory_row
 from periscope.bench.row_pages import pages_row
+from periscope.bench.row_partitions import partitions_row
 from periscope.bench.row_promote import promote_row
 from periscope.bench.row_queries import queries_row
+from periscope.bench.row_replicated import replicated_row
 from periscope.bench.row_stop import stop_row
 from periscope.bench.row_sweep import sweep_row
 from periscope.errors import UsageError
@@ -20,10 +24,15 @@ ROWS: dict[str, Row] = {
     "ingest": ingest_row,
     "ingest-resident": resident_row,
     "durability": durability_row,
+    "replicated": replicated_row,
     "queries": queries_row,
     "pages": pages_row,
+    "partitions": partitions_row,
     "memory": memory_row,
     "interactions": interactions_row,
+    "awaits": awaits_row,
+    "exists": exists_row,
+    "seen": seen_row,
     "promote": promote_row,
     "sweep": sweep_row,
     "stop": stop_row,

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-import asyncio
 import shutil
 import tempfile
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
+from redis.asyncio import Redis
+from redis.asyncio.connection import BlockingConnectionPool, UnixDomainSocketConnection
+
 from periscope.archive import Archive, open_archive
+from periscope.bench.ending import held
 from periscope.keys import Keyspace, PartitionKeys
 from periscope.periscope import Periscope
 from periscope.server import EmbeddedServer
@@ -21,15 +25,23 @@ NAMESPACE = "periscope"  # the default: the length of key names counts in memory
 DIRECTORY_PREFIX = "periscope-bench-"
 RECORDED_FROM_US = 10
 SLOWLOG_ENTRIES = "200000"
+CONNECTIONS = Settings().connections
+
+# The levels of durability that one server can give; the third needs a replica: row `replicated`.
+DURABILITIES: tuple[Durability, ...] = ("durable", "fast")
 
 
 @dataclass(frozen=True, slots=True)
 class Stand:
-    """An empty database on a fresh server, and a way past the engine to the server itself."""
+    """An empty database on a fresh server, and ways past the engine to the server itself.
+
+    `client` is redis-py's own, with a pool as large as the engine's: what ours is compared with.
+    """
 
     periscope: Periscope
     socket_path: Path
     directory: Path
+    client: Redis
 
     @property
     def keys(self) -> PartitionKeys:
@@ -86,7 +98,9 @@ class Stand:
 
 
 @asynccontextmanager
-async def stand(durability: Durability = "durable") -> AsyncIterator[Stand]:
+async def stand(
+    durability: Durability = "durable", connections: int = CONNECTIONS, partitions: int = 1
+) -> AsyncIterator[Stand]:
     """A fresh server for as long as the body runs; its directory is removed whatever happens.
 
     Settings are given, not read from the environment: a PERISCOPE_URL must not lead us to a server
@@ -94,15 +108,35 @@ async def stand(durability: Durability = "durable") -> AsyncIterator[Stand]:
     """
     directory = Path(tempfile.mkdtemp(prefix=DIRECTORY_PREFIX))
     try:
-        server = await EmbeddedServer.join(directory / "data", durability=durability)
-        try:
-            settings = Settings(
-                data_dir=str(server.data_dir), durability=durability, namespace=NAMESPACE
-            )
-            async with Periscope(settings) as periscope:
-                yield Stand(periscope, server.socket_path, directory)
-        finally:
-            # Shielded: a second Ctrl-C would otherwise leave the server behind.
-            await asyncio.shield(server.leave())
+        settings = Settings(
+            data_dir=str(directory / "data"),
+            durability=durability,
+            namespace=NAMESPACE,
+            connections=connections,
+            partitions=partitions,
+        )
+        async with held(partial(_open, directory, settings)) as opened:
+            yield opened
     finally:
         shutil.rmtree(directory, ignore_errors=True)
+
+
+async def _open(directory: Path, settings: Settings, stack: AsyncExitStack) -> Stand:
+    durability: Durability = "fast" if settings.durability == "fast" else "durable"
+    server = await EmbeddedServer.join(settings.data_path, durability=durability)
+    stack.push_async_callback(server.leave)
+    periscope = await stack.enter_async_context(Periscope(settings))
+    client = _client(server.socket_path, settings.connections)
+    stack.push_async_callback(client.connection_pool.disconnect)
+    return Stand(periscope, server.socket_path, directory, client)
+
+
+def _client(socket_path: Path, connections: int) -> Redis:
+    """redis-py as anybody would use it: as many connections, and callers that wait for one."""
+    pool = BlockingConnectionPool(
+        max_connections=connections,
+        timeout=None,
+        connection_class=UnixDomainSocketConnection,
+        path=str(socket_path),
+    )
+    return Redis(connection_pool=pool)

@@ -6,6 +6,7 @@ from cyclopts import App, Parameter
 
 from periscope.cli.commands import (
     ABOUT,
+    BENCH,
     CARE,
     COMMANDS,
     FAMILIES,
@@ -20,7 +21,7 @@ def build() -> App:
     app = App(
         name="periscope",
         help="Exact, live, lossless threat triage: what should I look at next?",
-        help_epilogue=_examples(ROOT_EXAMPLES),
+        help_epilogue=examples_of(ROOT_EXAMPLES),
         help_format="plaintext",
         usage="Usage: periscope COMMAND [OPTIONS]",
         version=_version,
@@ -30,12 +31,14 @@ def build() -> App:
     parents = {"": app}
     for name, summary, example in FAMILIES:
         parents[name] = App(
-            name=name, help=summary, help_epilogue=_examples((example,)), group=CARE
+            name=name, help=summary, help_epilogue=examples_of((example,)), group=CARE
         )
         app.command(parents[name])
     for command in COMMANDS:
         parent, _, name = command.name.rpartition(" ")
-        _register(parents[parent], name, command)
+        if parent == BENCH:
+            continue  # it is a command itself, and brings these along
+        register(parents[parent], name, command)
     app["--help"].group = app["--version"].group = (ABOUT,)
     app.register_install_completion_command(
         group=ABOUT, help="Install completion for your shell (bash, zsh, fish, PowerShell)."
@@ -43,17 +46,20 @@ def build() -> App:
     return app
 
 
-def _register(app: App, name: str, command: Command) -> None:
+def register(app: App, name: str, command: Command) -> None:
+    """Put a command of the table into an application, to be imported when it is called."""
+    own = {} if command.name == BENCH else {"help_epilogue": examples_of(command.examples)}
     app.command(
         command.place,
         name=name,
         help=f"{command.summary}\n\n{command.more}".strip(),
-        help_epilogue=_examples(command.examples),
         group=None if " " in command.name else command.group,
+        **own,
     )
 
 
-def _examples(lines: tuple[str, ...]) -> str:
+def examples_of(lines: tuple[str, ...]) -> str:
+    """The end of a help page."""
     return "\n".join((f"Example{'s' if len(lines) > 1 else ''}:", "", *(f"    {x}" for x in lines)))
 
 

@@ -30,6 +30,7 @@ class Command(NamedTuple):
 
 SERVER = "server"
 CLUSTER = "cluster"
+BENCH = "bench"
 FAMILIES = (
     (SERVER, "Look at, stop or repair the embedded server.", "periscope server status"),
     (CLUSTER, "A cluster on this machine, for trying things out.", "periscope cluster up"),
@@ -345,11 +346,43 @@ COMMANDS = (
     ),
     Command(
         "bench",
-        "periscope.cli.bench:bench",
+        "periscope.cli.bench:BENCH",
         CARE,
         "Measure this machine against the figures that Periscope promises.",
         "Runs on servers and data of its own; your database is not touched.",
         ("periscope bench --scale 10k --runs 1",),
+    ),
+    Command(
+        "bench seed",
+        "periscope.cli.bench:seed",
+        CARE,
+        "Measure what such systems promise, beside one redis-py call for each operation.",
+        "Ingest, queries, scan, concurrent operations, hit rate and memory at each scale.",
+        ("periscope bench seed --scale 10k --runs 1",),
+    ),
+    Command(
+        "bench pool",
+        "periscope.cli.bench:pool",
+        CARE,
+        "Try sizes of the pool of connections, and recommend one for this machine.",
+        "Sizes 1 to 32, each with 1 to 1,000 callers who add, read and act.",
+        ("periscope bench pool --calls 1000 --runs 1",),
+    ),
+    Command(
+        "bench chart",
+        "periscope.cli.bench:chart",
+        CARE,
+        "Draw the results of bench seed as an SVG file.",
+        "Ingest rate, latency of the top 100 and memory against the number of threats.",
+        ("periscope bench chart docs/figures/seed.json --out /tmp/growth.svg",),
+    ),
+    Command(
+        "bench readme",
+        "periscope.cli.bench:readme",
+        CARE,
+        "Write the results of bench into a page, between its marks.",
+        "",
+        ("periscope bench readme docs/figures/bench.json --into README.md",),
     ),
     Command(
         "settings",

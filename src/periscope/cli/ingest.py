@@ -13,6 +13,12 @@ from periscope.cli.options import ANY_STORE, FOR_PEOPLE, OutputOptions, StoreOpt
 
 SOME_REJECTED = 3
 MAX_REJECTIONS = 100_000
+MAX_WAIT_S = 86_400.0
+WAITING = Parameter(
+    help="Seconds to wait for a server that is full or away before giving up; then what was not "
+    "stored is counted, and running the same again is safe.",
+    validator=validators.Number(gte=0, lte=MAX_WAIT_S),
+)
 
 
 async def ingest(
@@ -29,6 +35,7 @@ async def ingest(
             validator=validators.Number(gte=0, lte=MAX_REJECTIONS),
         ),
     ] = 10,
+    wait: Annotated[float, WAITING] = 60.0,
     quiet: Annotated[bool, Parameter(help="Show no progress.", show_default=False)] = False,
     store: StoreOptions = ANY_STORE,
     out: OutputOptions = FOR_PEOPLE,
@@ -38,7 +45,9 @@ async def ingest(
     from periscope.cli.ingest_run import Run
 
     progress = choose_progress(quiet=quiet, as_json=out.as_json)
-    run = Run(files.known_format(), files.read_options(), progress, as_json=out.as_json)
+    run = Run(
+        files.known_format(), files.read_options(), progress, as_json=out.as_json, wait_s=wait
+    )
     async with store.open() as periscope:
         tally = await run.over(periscope, paths)
     if out.as_json:

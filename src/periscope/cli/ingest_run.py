@@ -38,12 +38,19 @@ class Run:
     """Takes in files one after the other; a file that cannot be read does not stop the others."""
 
     def __init__(
-        self, format_name: str | None, options: ReadOptions, progress: Progress, *, as_json: bool
+        self,
+        format_name: str | None,
+        options: ReadOptions,
+        progress: Progress,
+        *,
+        as_json: bool,
+        wait_s: float = 0.0,
     ) -> None:
         self._format = format_name
         self._options = options
         self._progress = progress
         self._as_json = as_json
+        self._wait_s = wait_s
         self._source: FileReports | StreamReports | None = None
         self._tally = Tally()
 
@@ -93,7 +100,7 @@ class Run:
         tally.format = feed.format
         watching = asyncio.create_task(self._progress.follow(feed))
         try:
-            tally.result = await periscope.add_threats_batch(reports)
+            tally.result = await periscope.add_threats_batch(reports, wait_s=self._wait_s)
         except BatchInterrupted as exc:
             tally.result = exc.result
             raise

@@ -21,15 +21,16 @@ local FLAG_LATCHED = 1       -- eligible for promotion: see the promotable key
 local FLAG_ESCALATED = 2     -- escalated since it was recalled
 local FLAG_PROTECTED = 4     -- in level 3: does not decay
 local FLAG_SOURCES = 8       -- more than one source has reported it: see the sources key
-local BUCKETS = 176          -- severity (4) x escalations capped at 3 (4) x interactions capped at 10 (11)
+local BUCKETS = 176          -- severity (4) x escalations up to 3 (4) x interactions up to 10 (11)
 local BUCKETS_OF_SEVERITY = 44
+local CAPS = {escalations_cap = 3, interactions_cap = 10}  -- of programs before 0.3, and the most there are
 local SPAN = 2 ^ 42          -- milliseconds that a bucket has room for: to the year 2109
 local REPLY_BYTES = 1048576  -- a reply is cut after this many bytes of records
 local SAFE_INTEGER = 2 ^ 53
 
 -- What a file lends to the files after it; each is filled by the file that bears its name.
 local Score, Sighting, Index, Moves, Log, Memory = {}, {}, {}, {}, {}, {}
-local Chunk, Stretch, Rank, Desk, Claims, Undo, Verbs = {}, {}, {}, {}, {}, {}, {}
+local Chunk, Stretch, Rank, Desk, Claims, Undo, Verbs, Move = {}, {}, {}, {}, {}, {}, {}, {}
 
 -- The keys that a partition has once, in the order of SINGLE_KEYS in keys.py.
 local SINGLES = {'meta', 'ledger', 'board', 'exceptions', 'promotable', 'claims', 'short',
@@ -81,6 +82,15 @@ local function record_prefix(meta)
   return string.sub(meta, 1, -5) .. 't:'
 end
 
+-- Refuse a partition whose format is not ours: of a newer program, or fenced while it is being moved.
+local function refuse_format(meta, format)
+  local moving = redis.call('HGET', meta, 'moving')
+  if moving then
+    refuse('MOVING', moving)
+  end
+  refuse('NEWER_FORMAT', 'records of format ' .. integer(tonumber(format)))
+end
+
 -- Check that the partition is prepared and its records are of our format; return the policy revision.
 local function partition_revision(meta)
   local state = redis.call('HMGET', meta, 'format', 'policy_revision')
@@ -88,7 +98,7 @@ local function partition_revision(meta)
     refuse('UNPREPARED', 'this partition has no meta key')
   end
   if tonumber(state[1]) > FORMAT then
-    refuse('NEWER_FORMAT', 'records of format ' .. integer(tonumber(state[1])))
+    refuse_format(meta, state[1])
   end
   return tonumber(state[2])
 end
@@ -147,10 +157,15 @@ local function pack_header(h)
     h.consolidated, h.confidence, h.severity, h.observed_at, h.fingerprint, h.source)
 end
 
+-- The bucket of these counts: those beyond the policy's caps make no difference.
+local function bucket_of(rules, severity, escalations, interactions)
+  return severity * BUCKETS_OF_SEVERITY + math.min(escalations, rules.escalations_cap) * 11
+    + math.min(interactions, rules.interactions_cap)
+end
+
 -- A threat's place on the board: 10 bits of status and bucket, 42 bits of last activity.
-local function board_place(header)
-  local bucket = header.severity * BUCKETS_OF_SEVERITY
-    + math.min(header.escalations, 3) * 11 + math.min(header.interactions, 10)
+local function board_place(rules, header)
+  local bucket = bucket_of(rules, header.severity, header.escalations, header.interactions)
   return (header.status * BUCKETS + bucket) * SPAN + header.last_activity
 end
 

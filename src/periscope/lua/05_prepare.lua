@@ -1,4 +1,8 @@
--- periscope_control: read what holds for the whole database, setting it where it is missing.
+-- The control key's own format: 2 once a database was repartitioned or rebuilt. Programs before 0.3 would
+-- look for its keys under other names, and refuse it.
+local CONTROL_FORMAT = 2
+
+-- periscope_control: what periscope_control_2 does, for programs before 0.3.
 -- Why: the first program to come decides; all later ones read the same answer.
 -- KEYS: control
 -- ARGV: format, partitions, secret, policy
@@ -17,12 +21,39 @@ local function control(keys, args)
   return redis.call('HMGET', key, 'format', 'partitions', 'secret', 'policy', 'policy_revision')
 end
 
+-- periscope_control_2: read what holds for the whole database, setting it where it is missing.
+-- Why: the first program to come decides; all later ones read the same answer.
+-- KEYS: control
+-- ARGV: partitions, secret, policy, generation
+-- Returns: {partitions, secret, policy, policy_revision, generation, moved_to}, all text; moved_to is ''
+--   but for a database that has moved to another server
+local function control_2(keys, args)
+  local key = keys[1]
+  local found = redis.call('HGET', key, 'format')
+  if found and tonumber(found) > CONTROL_FORMAT then
+    refuse_format(key, found)
+  end
+  if not found then
+    -- first write
+    redis.call('HSET', key, 'format', args[4] == '0' and FORMAT or CONTROL_FORMAT,
+      'partitions', args[1], 'secret', args[2], 'policy', args[3], 'policy_revision', '1',
+      'generation', args[4])
+  end
+  local reply = redis.call('HMGET', key, 'partitions', 'secret', 'policy', 'policy_revision',
+    'generation', 'moved_to')
+  reply[5], reply[6] = reply[5] or '0', reply[6] or ''
+  return reply
+end
+
 -- periscope_set_policy: replace the policy if nobody else did meanwhile.
 -- Why: two administrators at once must not each believe that theirs holds.
 -- KEYS: control
 -- ARGV: expected_revision, policy
 -- Returns: {'SET' | 'CHANGED', policy_revision}
 local function set_policy(keys, args)
+  if redis.call('HEXISTS', keys[1], 'move') == 1 then
+    refuse('MOVING', 'is being repartitioned or rebuilt; change the policy when that is done')
+  end
   local revision = tonumber(redis.call('HGET', keys[1], 'policy_revision'))
   if revision ~= tonumber(args[1]) then
     return {'CHANGED', revision}
@@ -40,7 +71,7 @@ end
 local function prepare(keys, args)
   local state = redis.call('HMGET', keys[1], 'format', 'policy_revision', 'policy')
   if state[1] and tonumber(state[1]) > FORMAT then
-    refuse('NEWER_FORMAT', 'a partition of format ' .. integer(tonumber(state[1])))
+    refuse_format(keys[1], state[1])
   end
   local revision = math.max(tonumber(args[2]), tonumber(state[2] or 0))
   local newer = not state[1] or revision ~= tonumber(state[2]) or not state[3]
@@ -70,6 +101,7 @@ local function note(keys, args)
 end
 
 redis.register_function('periscope_control', control)
+redis.register_function('periscope_control_2', control_2)
 redis.register_function('periscope_set_policy', set_policy)
 redis.register_function('periscope_prepare', prepare)
 redis.register_function('periscope_note', note)

@@ -8,17 +8,18 @@ local FURTHER = {'promote_score', 'promote_analysts', 'promote_escalations', 'lo
   'long_consolidations', 'validated_escalations', 'protected_consolidations',
   'consolidation_interval', 'decay_per_day', 'decay_floor', 'working_ttl', 'short_ttl', 'long_ttl',
   'settle_after', 'target_low', 'target_medium', 'target_high', 'target_critical', 'undo_within',
-  'remember_for', 'remember_limit', 'stub_ttl', 'stub_limit', 'events_limit', 'audit_limit'}
+  'remember_for', 'remember_limit', 'stub_ttl', 'stub_limit', 'events_limit', 'audit_limit',
+  'interactions_cap', 'escalations_cap'}
 
 -- The static part of every bucket's score: the first three terms, added as scoring.py adds them.
-local function static_parts(numbers)
+local function static_parts(numbers, caps)
   local static = {}
   for severity = 0, 3 do
     for escalations = 0, 3 do
       for interactions = 0, 10 do
         static[severity * BUCKETS_OF_SEVERITY + escalations * 11 + interactions] =
-          (numbers[2] * numbers[6 + severity] + numbers[3] * math.min(1, interactions / 10))
-          + numbers[4] * math.min(1, escalations / 3)
+          (numbers[2] * numbers[6 + severity] + numbers[3] * math.min(1, interactions / caps.interactions_cap))
+          + numbers[4] * math.min(1, escalations / caps.escalations_cap)
       end
     end
   end
@@ -35,10 +36,11 @@ function Score.policy(text)
     numbers[#numbers + 1] = tonumber(word)
   end
   local parsed = {text = text, revision = numbers[1], recency = numbers[5], constant = numbers[10],
-    static = static_parts(numbers)}
+    interactions_cap = CAPS.interactions_cap, escalations_cap = CAPS.escalations_cap}
   for position, name in ipairs(FURTHER) do
-    parsed[name] = numbers[10 + position]
+    parsed[name] = numbers[10 + position] or parsed[name]
   end
+  parsed.static = static_parts(numbers, parsed)
   if parsed.audit_limit then
     parsed.targets = {[0] = parsed.target_low, parsed.target_medium, parsed.target_high,
       parsed.target_critical}
@@ -55,8 +57,8 @@ end
 
 -- The score of a working threat at `now`.
 function Score.of(rules, header, now)
-  return Score.at(rules, header.severity * BUCKETS_OF_SEVERITY + math.min(header.escalations, 3) * 11
-    + math.min(header.interactions, 10), header.last_activity, now)
+  return Score.at(rules, bucket_of(rules, header.severity, header.escalations, header.interactions),
+    header.last_activity, now)
 end
 
 -- Narrow [low, high], where fits(low) and not fits(high), to neighbours; return the lower one.

@@ -67,7 +67,7 @@ end
 -- on the bytes themselves: the new header, its board score, its place among the exceptions if that
 -- changes; nil where it takes more. The tables of `sight` cost five times as much, and a feed may
 -- renew every threat at each poll.
-function Sighting.renew(record, packed, now)
+function Sighting.renew(rules, record, packed, now)
   if #record < HEADER_BYTES then
     return nil
   end
@@ -82,8 +82,7 @@ function Sighting.renew(record, packed, now)
     return nil
   end
   local last = math.max(before, now)
-  local bucket = severity * BUCKETS_OF_SEVERITY + math.min(escalations, 3) * 11
-    + math.min(interactions, 10)
+  local bucket = bucket_of(rules, severity, escalations, interactions)
   return string.sub(record, 1, 7) .. struct.pack('<I4', revision + 1) .. string.sub(record, 12, 27)
     .. struct.pack('<I4', sightings + 1) .. string.sub(record, 32, 41) .. struct.pack('<I6', last)
     .. string.sub(record, 48, SERVER_BYTES) .. packed, integer(bucket * SPAN + last),

@@ -104,7 +104,7 @@ function Index.places(rules, state)
   local places = {promotable = has(header.flags, FLAG_LATCHED) and state.latch or false,
     board = false, exceptions = false, short = false, long = false, members = false, of = false}
   if header.level == LEVEL_WORKING then
-    places.board, places.exceptions = board_place(header), exception_place(header)
+    places.board, places.exceptions = board_place(rules, header), exception_place(header)
   elseif header.level == LEVEL_SHORT then
     places.short = header.entered
     places.members, places.of = {sorted(header.confidence, header, id)}, 'short_rank'

@@ -88,7 +88,7 @@ local function look(chunk, position)
   elseif Sighting.is_repetition(record, packed) then
     return nil, DUPLICATE
   end
-  local renewed, place, exception = Sighting.renew(record, packed, chunk.now)
+  local renewed, place, exception = Sighting.renew(chunk.rules, record, packed, chunk.now)
   if renewed then
     chunk.places[key], chunk.exceptions[key] = place, exception
     return renewed, SIGHTING

@@ -85,7 +85,7 @@ local function verdict(board, record, id)
   if not place then
     return 'NOT_ON_BOARD'
   end
-  return tonumber(place) == board_place(header) and 'OK' or 'MISPLACED'
+  return tonumber(place) == board_place(CAPS, header) and 'OK' or 'MISPLACED'
 end
 
 -- periscope_verify: what periscope_inspect does for the board alone, for programs of version 0.1.
@@ -162,6 +162,16 @@ local function full_verdict(named, rules, key, id)
   return redis.call('HEXISTS', named.stubs, id) == 1 and 'STUB_LEFT' or 'OK'
 end
 
+-- A word for each record among a function's own keys.
+function Move.inspect(named, keys, rules)
+  local words, length = {}, #record_prefix(named.meta)
+  for position = named.first, #keys do
+    local id = string.sub(keys[position], length + 1)
+    words[#words + 1] = full_verdict(named, rules, keys[position], id)
+  end
+  return words
+end
+
 -- periscope_inspect: does every index show each of these records as its header says?
 -- Why: the deep ledger recounts records one by one, and trusts neither side.
 -- KEYS: singles..., record...
@@ -169,14 +179,9 @@ end
 -- Returns: a word for each record: OK, GONE, NO_RECORD, NOT_ON_BOARD, NOT_IN_LEVEL, WRONG_LEVEL,
 --   MISPLACED, TWO_LEVELS, STUB_LEFT
 local function inspect(keys, args)
-  local named, words = partition_keys(keys), {}
+  local named = partition_keys(keys)
   partition_revision(named.meta)
-  local rules, length = Score.policy(args[1]), #record_prefix(named.meta)
-  for position = named.first, #keys do
-    local id = string.sub(keys[position], length + 1)
-    words[#words + 1] = full_verdict(named, rules, keys[position], id)
-  end
-  return words
+  return Move.inspect(named, keys, Score.policy(args[1]))
 end
 
 redis.register_function{function_name = 'periscope_holdings', callback = holdings, flags = {'no-writes'}}

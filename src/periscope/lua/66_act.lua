@@ -1,6 +1,7 @@
 -- The function that analysts' acts go through, whatever they are.
 
 local REPLY_KEPT_MS = '600000'
+local MARK_KEPT_MS = '30000'  -- of a chunk whose acts answer for themselves when they come again
 
 -- An act as it came: verb, analyst, request, and what else the verb takes.
 local function read_act(packed, key, analysts_key, prefix_length)
@@ -96,12 +97,15 @@ end
 --   DONE, AGAIN (done before: the first reply), UNKNOWN, CLAIMED, NOT_HELD, TOO_LATE, NOT_LAST,
 --   CONFLICT (the id is another act's), NOT_REMOVED, ELSEWHERE, SKIPPED. A pair is a threat's record
 --   and analysts keys; an act is msgpack [verb, analyst, request, args]. With `first` acts are tried
---   until one is done. `before` and `reply` are as in periscope_ingest_2, for chunks (without `full`).
+--   until one is done. `before` and `reply` are as in periscope_ingest_2; `full` is 0 (only words), 1 (with
+--   records), 2 (with records, and another chunk may follow). With records the chunk is carried out again
+--   when it comes again: each act remembers for itself.
 local function act(keys, args)
   keys.by_name = partition_keys(keys)
   local named = keys.by_name
   local reply, before, own = keys[named.first], keys[named.first + 1], named.first + 2
-  local earlier = args[3] ~= '1' and redis.call('GET', reply)
+  local full = args[3] ~= '0'
+  local earlier = not full and redis.call('GET', reply)
   if earlier then
     return remembered(earlier)
   end
@@ -117,11 +121,13 @@ local function act(keys, args)
   Desk.check(named, keys, own)
   local desk, acts = Desk.open(named, args[1], args[2]), read_acts(keys, args, own)
   local replies = carry_out(desk, acts, args[4] == '1')
-  local audit, packed = Desk.audit_payload(desk), pack(acts, replies, args[3] == '1', desk.now)
+  local audit, packed = Desk.audit_payload(desk), pack(acts, replies, full, desk.now)
   -- first write
   Desk.write(desk, audit)
-  if args[3] ~= '1' then      -- a chunk, that another one may follow
+  if not full then
     redis.call('SET', reply, cmsgpack.pack({desk.now, runs_of(packed)}), 'PX', REPLY_KEPT_MS)
+  elseif args[3] == '2' then  -- another chunk may follow, and name this one
+    redis.call('SET', reply, '-', 'PX', MARK_KEPT_MS)
   end
   return {desk.now, packed}
 end

@@ -1,0 +1,107 @@
+"""Chunks: what travels, and is stored, together. Each knows its command and reads its reply."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from enum import IntFlag
+from secrets import token_bytes
+from typing import Any
+
+from periscope.acts import ActReply, PackedAct, parse_acts
+from periscope.functions import Functions, parse_ingest
+from periscope.intake import Packed
+from periscope.keys import PartitionKeys
+from periscope.models import Outcome
+
+
+class Awaits(IntFlag):
+    """What an acknowledgement waits for, beyond what the server does by itself."""
+
+    NOTHING = 0
+    DISK = 1
+    REPLICAS = 2
+
+
+@dataclass(slots=True, eq=False)
+class Chunk:
+    """Entries of one partition. `awaits`: what must have happened before they count as stored."""
+
+    keys: PartitionKeys
+    chunk_id: bytes = field(default_factory=lambda: token_bytes(12), kw_only=True)
+    heals: int = field(default=0, kw_only=True)
+    awaits: Awaits = field(default=Awaits.NOTHING, kw_only=True)
+
+    @property
+    def size(self) -> int:
+        """How many entries it has."""
+        raise NotImplementedError
+
+    def command(self, functions: Functions, before_id: bytes) -> tuple[Any, ...]:
+        """The call that stores it, once the chunk `before_id` was stored (its own id: none)."""
+        raise NotImplementedError
+
+    def parse(self, reply: Any) -> Any:
+        """What became of its entries, from the server's reply.
+
+        Raises:
+            BugError: this is no reply to such a call.
+        """
+        raise NotImplementedError
+
+
+@dataclass(slots=True, eq=False)
+class ReportChunk(Chunk):
+    """Reports of one partition, and how many rejected ones are to be counted with them."""
+
+    reports: Sequence[Packed]
+    rejected: int = 0
+
+    @property
+    def size(self) -> int:
+        """How many reports it has."""
+        return len(self.reports)
+
+    def command(self, functions: Functions, before_id: bytes) -> tuple[Any, ...]:
+        """The call of periscope_ingest_2."""
+        return functions.ingest_command(
+            self.keys, self.chunk_id, before_id, self.rejected, self.reports
+        )
+
+    def parse(self, reply: Any) -> list[tuple[int, Outcome]]:
+        """Runs of outcomes."""
+        return parse_ingest(reply, len(self.reports))
+
+
+@dataclass(slots=True, eq=False)
+class ActChunk(Chunk):
+    """Acts on threats of one partition.
+
+    `full` asks for the threats as well; with `first` acts are tried until one is done.
+    """
+
+    acts: Sequence[PackedAct]
+    full: bool = False
+    first: bool = False
+
+    @property
+    def size(self) -> int:
+        """How many acts it has."""
+        return len(self.acts)
+
+    def command(self, functions: Functions, before_id: bytes) -> tuple[Any, ...]:
+        """The call of periscope_act."""
+        keys = self.keys
+        names = [*keys.singles, keys.reply(self.chunk_id), keys.reply(before_id)]
+        for act in self.acts:
+            names += (keys.record(act.threat_id), keys.analysts(act.threat_id))
+        moment = functions.moment
+        # 2: with records, and another chunk may follow that names this one as stored before it.
+        full = 2 if self.full and not self.first else int(self.full)
+        head = (functions.rules.packed, moment, full, int(self.first))
+        payloads = [act.payload for act in self.acts]
+        return ("FCALL", "periscope_act", len(names), *names, *head, *payloads)
+
+    def parse(self, reply: Any) -> list[ActReply]:
+        """A reply for each act."""
+        return parse_acts(reply, len(self.acts))

@@ -1,0 +1,327 @@
+"""Concurrent awaits become few calls: whatever waits for the same partition travels together.
+
+A caller that is alone is sent at once. Each caller has a future of its own: who is cancelled takes
+nobody along, and an answer that nobody waits for any more is dropped. Order per threat is the order
+of the calls.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable, Iterator
+from copy import copy
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+from periscope.acts import ActReply, PackedAct
+from periscope.batch import CHUNK_ACTS, CHUNK_BYTES, CHUNK_ENTRIES
+from periscope.chunks import ActChunk, Awaits, Chunk, ReportChunk
+from periscope.errors import BugError, OutcomeUnknown, StoreDamaged, StoreError, StoreUnavailable
+from periscope.functions import Functions
+from periscope.intake import Packed
+from periscope.keys import Keyspace, PartitionKeys
+from periscope.lane import SHORT, Answer, Lane
+from periscope.models import Outcome
+from periscope.room import Room
+from periscope.settings import Settings
+
+FEW = 2  # chunks under way before another one waits until it is full
+BURST = 64  # chunks after which others may have the connection
+T = TypeVar("T")
+
+
+@dataclass(slots=True, eq=False)
+class _Waiting:
+    """A caller, and a report, an act, or (None) a rejection that is to be counted."""
+
+    entry: Packed | PackedAct | None
+    awaits: Awaits
+    future: asyncio.Future[Any]
+    alone: bool = False
+
+    @property
+    def is_act(self) -> bool:
+        return isinstance(self.entry, PackedAct)
+
+    @property
+    def threat_id(self) -> bytes:
+        return self.entry[0] if self.entry is not None else b""
+
+    @property
+    def size(self) -> int:
+        return 2 * len(self.entry[0]) + len(self.entry[1]) if self.entry is not None else 0
+
+
+class _Parking:
+    """Lanes that nobody uses now, kept open for the next call: at most half of the connections."""
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._parked: dict[_Pump, tuple[Lane, float]] = {}
+
+    def take(self, pump: _Pump, idle_s: float) -> Lane | None:
+        """The lane of this pump, unless it was idle for longer: the line may be dead by now."""
+        lane, since = self._parked.get(pump, (None, 0.0))
+        if lane is None or asyncio.get_running_loop().time() - since > idle_s:
+            return None
+        del self._parked[pump]
+        return lane
+
+    async def park(self, pump: _Pump, lane: Lane) -> None:
+        """Keep a lane; the one that was parked first gives way."""
+        await self._close(pump)
+        if self._most:
+            self._parked[pump] = (lane, asyncio.get_running_loop().time())
+        else:
+            await lane.close()
+        while len(self._parked) > self._most:
+            await self._close(next(iter(self._parked)))
+
+    async def close(self) -> None:
+        """Close all of them."""
+        for pump in list(self._parked):
+            await self._close(pump)
+
+    async def _close(self, pump: _Pump) -> None:
+        lane, _ = self._parked.pop(pump, (None, 0.0))
+        if lane is not None:
+            await lane.close()
+
+
+@dataclass(slots=True, eq=False)
+class _Pump:
+    """What waits for one partition, and the task that sends it."""
+
+    coalescer: Coalescer
+    keys: PartitionKeys
+    waiting: deque[_Waiting] = field(default_factory=deque)
+    sent: dict[Chunk, list[_Waiting]] = field(default_factory=dict)
+    task: asyncio.Task[None] | None = None
+
+    def put(self, waiting: _Waiting) -> None:
+        """Put a call in the queue; it is sent at the next turn of the loop."""
+        self.waiting.append(waiting)
+        if self.task is None:
+            self.task = asyncio.create_task(self._run())
+
+    async def _run(self) -> None:
+        lane: Lane | None = None
+        try:
+            while self.waiting:
+                lane = await self.coalescer.lane(self)
+                await self._pump(lane)
+                await self.coalescer.park(self, lane)
+                lane = None
+        except Exception as exc:
+            self._fail(exc if isinstance(exc, StoreError | BugError) else BugError(str(exc)))
+        finally:
+            self.task = None
+            if lane is not None:
+                await asyncio.shield(lane.close())
+
+    async def _pump(self, lane: Lane) -> None:
+        """Send what waits until nothing does, or others should have the connection."""
+        chunks = 0
+        while (self.waiting and chunks < BURST) or lane.under_way:
+            while self.waiting and chunks < BURST and self._may_send(lane):
+                chunks += 1
+                chunk = self._next_chunk()
+                if chunk is not None:
+                    await lane.submit(chunk)
+            if lane.under_way:
+                await lane.receive()
+            for answer in lane.answers():
+                await self._deliver(lane, answer)
+            await asyncio.sleep(0)  # who was answered may have the next call ready
+
+    def _may_send(self, lane: Lane) -> bool:
+        most = CHUNK_ACTS if self.waiting[0].is_act else CHUNK_ENTRIES
+        return lane.under_way < (FEW if len(self.waiting) < most else self.coalescer.in_flight)
+
+    def _next_chunk(self) -> Chunk | None:
+        """The first calls of one kind; what they overtake concerns other threats."""
+        taken: list[_Waiting] = []
+        passed: list[_Waiting] = []
+        overtaken: set[bytes] = set()
+        size = 0
+        while self.waiting:
+            one = self.waiting.popleft()
+            if one.future.done():
+                self.coalescer.room.give(one.size)  # cancelled before it was sent
+                continue
+            if taken and not (_fits(one, taken, size) and one.threat_id not in overtaken):
+                passed.append(one)
+                overtaken.add(one.threat_id)
+                if _is_full(taken, size):
+                    break
+                continue
+            taken.append(one)
+            size += one.size
+        self.waiting.extendleft(reversed(passed))
+        return self._chunk_of(taken) if taken else None
+
+    def _chunk_of(self, taken: list[_Waiting]) -> Chunk:
+        awaits = Awaits.NOTHING
+        for one in taken:
+            awaits |= one.awaits
+        chunk: Chunk
+        if taken[0].is_act:
+            acts: list[Any] = [one.entry for one in taken]
+            chunk = ActChunk(self.keys, acts, full=True, awaits=awaits)
+        else:
+            reports: list[Any] = [one.entry for one in taken if one.entry is not None]
+            rejected = len(taken) - len(reports)
+            chunk = ReportChunk(self.keys, reports, rejected, awaits=awaits)
+        self.sent[chunk] = taken
+        return chunk
+
+    async def _deliver(self, lane: Lane, answer: Answer) -> None:
+        taken = self.sent.pop(answer.chunk)
+        if answer.refusal is None:
+            self.coalescer.stored(answer.chunk)
+            for one, result in zip(taken, _results(answer, taken), strict=True):
+                self._settle(one, result, short=answer.short)
+        elif len(taken) > 1 and _may_be_one_only(answer.refusal):
+            await self._send_one_by_one(lane, taken)
+        else:
+            for one in taken:
+                self._raise(one, answer.refusal)
+
+    async def _send_one_by_one(self, lane: Lane, taken: list[_Waiting]) -> None:
+        """One of them is the reason for the refusal: the others must not pay for it."""
+        behind = [one for chunk in await lane.take_back() for one in self.sent.pop(chunk)]
+        for one in taken:
+            one.alone = True
+        self.waiting.extendleft(reversed([*taken, *behind]))
+        await lane.open()
+
+    def _settle(self, one: _Waiting, result: Any, *, short: bool) -> None:
+        if short and one.awaits:
+            self._raise(one, OutcomeUnknown(SHORT))
+            return
+        self.coalescer.room.give(one.size)
+        if not one.future.done():
+            one.future.set_result(result)
+
+    def _raise(self, one: _Waiting, exc: Exception) -> None:
+        self.coalescer.room.give(one.size)
+        if not one.future.done():
+            one.future.set_exception(copy(exc))  # one for each: tracebacks are theirs
+
+    def _fail(self, exc: Exception) -> None:
+        """The server is away: what was sent is unknown, what waits was not sent."""
+        for taken in self.sent.values():
+            for one in taken:
+                self._raise(one, exc)
+        self.sent.clear()
+        refused = StoreUnavailable(f"{exc}; nothing was sent") if self.waiting else exc
+        while self.waiting:
+            self._raise(self.waiting.popleft(), refused)
+
+    def abort(self) -> None:
+        """The database is closed: nobody is left waiting for ever."""
+        if self.task is not None:
+            self.task.cancel()
+        for taken in self.sent.values():
+            for one in taken:
+                self._raise(one, OutcomeUnknown("the database was closed before the answer came"))
+        self.sent.clear()
+        while self.waiting:
+            self._raise(self.waiting.popleft(), StoreUnavailable("the database was closed"))
+
+
+class Coalescer:
+    """Single reports and acts of one database, gathered into chunks."""
+
+    def __init__(
+        self,
+        functions: Functions,
+        keyspace: Keyspace,
+        settings: Settings,
+        stored: Callable[[Chunk], None],
+    ) -> None:
+        self.room = Room(settings.queue_limit)
+        self.in_flight = settings.in_flight
+        self.stored = stored
+        self.closed = False
+        self._functions, self._settings = functions, settings
+        self._pumps = {keys: _Pump(self, keys) for keys in keyspace.partitions}
+        self._parking = _Parking(settings.connections // 2)
+
+    async def report(self, keys: PartitionKeys, report: Packed | None, awaits: Awaits) -> Outcome:
+        """Store one report (None: only count a rejection); waits while the queue is full.
+
+        Raises:
+            StoreError: refused, nothing was stored. OutcomeUnknown: repeat it.
+        """
+        outcome: Outcome = await self._put(keys, report, awaits)
+        return outcome
+
+    async def act(self, keys: PartitionKeys, act: PackedAct, awaits: Awaits) -> ActReply:
+        """Carry out one act; as `report`."""
+        reply: ActReply = await self._put(keys, act, awaits)
+        return reply
+
+    async def _put(self, keys: PartitionKeys, entry: Any, awaits: Awaits) -> Any:
+        if self.closed:
+            raise StoreUnavailable("the database was closed")
+        waiting = _Waiting(entry, awaits, asyncio.get_running_loop().create_future())
+        await self.room.take(waiting.size)
+        self._pumps[keys].put(waiting)
+        return await waiting.future
+
+    async def lane(self, pump: _Pump) -> Lane:
+        """A lane to the pump's partition: the parked one, or a new one."""
+        parked = self._parking.take(pump, self._settings.health_check_s)
+        if parked is not None:
+            return parked
+        lane = Lane(self._functions, [pump.keys], self._settings)
+        try:
+            await lane.open()
+        except BaseException:
+            await lane.close()
+            raise
+        return lane
+
+    async def park(self, pump: _Pump, lane: Lane) -> None:
+        """Keep the lane for the next call, or close it while others wait for a connection."""
+        if pump.waiting:
+            await lane.close()
+        else:
+            await self._parking.park(pump, lane)
+
+    async def close(self) -> None:
+        """Answer everybody who waits, and give the connections back. Idempotent."""
+        self.closed = True
+        tasks = [pump.task for pump in self._pumps.values() if pump.task is not None]
+        for pump in self._pumps.values():
+            pump.abort()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        await self._parking.close()
+
+
+def _fits(one: _Waiting, taken: list[_Waiting], size: int) -> bool:
+    """May this call travel with those taken?"""
+    alike = one.is_act == taken[0].is_act and not (one.alone or taken[0].alone)
+    return alike and not _is_full(taken, size + one.size)
+
+
+def _is_full(taken: list[_Waiting], size: int) -> bool:
+    most = CHUNK_ACTS if taken[0].is_act else CHUNK_ENTRIES
+    return len(taken) >= most or size > CHUNK_BYTES or taken[0].alone
+
+
+def _results(answer: Answer, taken: list[_Waiting]) -> Iterator[Any]:
+    """What each caller is told: an outcome (None for a counted rejection), or the act's reply."""
+    if isinstance(answer.chunk, ActChunk):
+        yield from answer.result
+        return
+    outcomes = (outcome for count, outcome in answer.result for _ in range(count))
+    for one in taken:
+        yield next(outcomes) if one.entry is not None else None
+
+
+def _may_be_one_only(refusal: Exception) -> bool:
+    """Could a single threat of the chunk be why the whole of it was refused?"""
+    return isinstance(refusal, StoreDamaged | BugError)

@@ -1,0 +1,10 @@
+"""The one room that knows how the servers are reached, which of them, and what one must be."""
+
+from periscope.connection.connections import Connections
+from periscope.connection.explain import LOST
+from periscope.connection.fitness import ServerFacts
+from periscope.connection.node import Node, honour
+
+__all__ = ["LOST", "RECONNECT_PAUSE_S", "Connections", "Node", "ServerFacts", "honour"]
+
+RECONNECT_PAUSE_S = 0.05

@@ -1,0 +1,283 @@
+"""Connections to whoever holds the threats; every call names a key and goes where that key is."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import redis.asyncio as redis_asyncio
+from redis.asyncio.connection import AbstractConnection
+from redis.exceptions import AskError, RedisError, ResponseError
+from redis.exceptions import ConnectionError as RedisConnectionError
+
+from periscope.connection.explain import LOST, explain
+from periscope.connection.fitness import ServerFacts, check_fitness, kind_and_version
+from periscope.connection.node import Node, honour
+from periscope.connection.patience import REPEATABLE, Patience
+from periscope.connection.topology import Cluster, SentinelSet, Topology
+from periscope.connection.url import Address, Target, read_url
+from periscope.errors import PeriscopeError, SettingInvalid, StoreUnavailable
+from periscope.settings import Settings
+
+LOADING_POLL_S = 0.1
+LOADING_S = 120
+LEVELS = ("durable", "fast", "memory", "unverified")  # from the best to the least known
+
+
+class Connections:
+    """Bounded, waiting pools of connections: one for each server that is in charge of something.
+
+    `examine` comes first: it finds out whether there is one server or a cluster.
+    """
+
+    def __init__(self, url: str, settings: Settings) -> None:
+        self._target: Target = read_url(url)
+        self.shown_url = self._target.shown
+        self.settings = settings
+        self.facts: ServerFacts | None = None
+        self.revive: Callable[[], Awaitable[Path]] | None = None
+        seeds = [
+            Node(address, self._target.asked_first(), settings) for address in self._target.seeds
+        ]
+        self._seeds = seeds
+        self.topology = Topology(seeds[0])
+        if self._target.kind == "sentinel":
+            self.topology = SentinelSet(seeds, self._make, self._target.master)
+
+    @property
+    def client(self) -> redis_asyncio.Redis:
+        """redis-py's client of the server; of the first primary where there are several."""
+        return self._first().client
+
+    def client_of(self, key: bytes) -> redis_asyncio.Redis:
+        """redis-py's client of the server of this key, for what need not survive a change of it.
+
+        Raises:
+            StoreUnavailable: nobody serves it just now.
+        """
+        return self._node_of(key).client
+
+    @property
+    def is_cluster(self) -> bool:
+        """Are the keys spread over slots of a cluster?"""
+        return isinstance(self.topology, Cluster)
+
+    @asynccontextmanager
+    async def apart(self, key: bytes) -> AsyncIterator[redis_asyncio.Redis]:
+        """Lend a client with one connection of its own, for calls that wait on the key's server."""
+        client = self._node_of(key).lone_client()
+        try:
+            yield client
+        finally:
+            await client.aclose()
+            await client.connection_pool.disconnect()
+
+    async def mend(self) -> bool:
+        """Start an embedded server that died; False where the server is somebody else's.
+
+        Raises:
+            StoreError: it does not start; says why.
+        """
+        if self.revive is None:
+            return False
+        self._first().move_to(await self.revive())
+        return True
+
+    async def close(self) -> None:
+        """Close every connection; idempotent."""
+        await self.topology.close()
+        for node in self._seeds:
+            await node.close()
+
+    async def run(
+        self, *command: bytes | str | int, key: bytes | None = None, aside: bool = False
+    ) -> Any:
+        """Run a command that is safe to repeat where its key is; `key` None: its first argument.
+
+        It is repeated when its server is away, was replaced, or is moving the key: for as long as
+        the settings say. Errors are redis-py's; `explain` makes them ours.
+        """
+        place = _first_key(command) if key is None else key
+        patience = self.patience()
+        while True:
+            node = self.topology.node_of(place)
+            try:
+                return await self._run_on(node, command, place, aside)
+            except REPEATABLE as exc:
+                if isinstance(exc, LOST) and await self.mend():
+                    continue
+                await patience.bear(exc, place, node)
+
+    def patience(self, away_s: float | None = None) -> Patience:
+        """The patience of one call; by itself a lone server that is away is tried twice."""
+        if away_s is None:
+            away_s = self.settings.retry_s if self.topology.can_change else 0.0
+        return Patience(self.topology, away_s, self.settings.operation_timeout_s)
+
+    async def _run_on(
+        self, node: Node | None, command: Sequence[Any], key: bytes, aside: bool
+    ) -> Any:
+        if node is None:
+            raise RedisConnectionError("no server serves these threats just now")
+        client = node.aside if aside else node.client
+        try:
+            reply = await honour(client.execute_command(*command))
+        except AskError as exc:
+            if type(exc) is not AskError:
+                raise
+            reply = await (await self.topology.moved(key, exc)).run_there(command)
+        node.away_since = None
+        return reply
+
+    @asynccontextmanager
+    async def lease(self, retry_s: float, key: bytes = b"") -> AsyncIterator[AbstractConnection]:
+        """Lend a connection for its caller alone; whoever leaves replies unread disconnects it.
+
+        Raises:
+            StoreUnavailable: none could be made within `retry_s`.
+        """
+        node, connection = await self.take(key, retry_s)
+        try:
+            yield connection
+        finally:
+            await node.pool.release(connection)
+
+    async def take(self, key: bytes, retry_s: float) -> tuple[Node, AbstractConnection]:
+        """Take a connection to the server of this key out of its pool; give it back to that pool.
+
+        Raises:
+            StoreUnavailable: none could be made within `retry_s`.
+        """
+        patience = self.patience(retry_s)
+        while True:
+            node = self.topology.node_of(key)
+            try:
+                if node is None:
+                    raise RedisConnectionError("no server serves these threats just now")
+                return node, await _checked(node)
+            except REPEATABLE as exc:
+                if isinstance(exc, LOST) and await self.mend():
+                    continue
+                try:
+                    await patience.bear(exc, key, node)
+                except REPEATABLE as last:
+                    raise self.explain(last) from last
+
+    async def examine(self) -> ServerFacts:
+        """Reach the servers and check that they can be trusted with threats.
+
+        Raises:
+            StoreUnavailable: they cannot be reached, or do not finish loading their data.
+            StoreUnsuitable: too old, needs a password, evicts keys, is a replica.
+        """
+        info = await self._first_contact()
+        if int(info.get("cluster_enabled", 0)):
+            await self._join_cluster()
+        elif len(self._seeds) > 1 and self._target.kind == "server":
+            raise SettingInvalid(
+                f"the URL names several servers, but {self._seeds[0].address} is not of a cluster"
+            )
+        infos = [await self._loaded_info(node) for node in self.topology.primaries()]
+        for each in infos:
+            check_fitness(each, self.shown_url)
+        levels = [await self._durability(node) for node in self.topology.primaries()]
+        kind, version = kind_and_version(infos[0])
+        used = sum(int(each["used_memory"]) for each in infos)
+        level = max(levels, key=LEVELS.index)
+        self.facts = ServerFacts(kind, version, level, used, self.topology.name, len(infos))
+        return self.facts
+
+    async def _first_contact(self) -> dict[str, Any]:
+        """INFO of the first server that answers: a seed, or the primary that sentinels name."""
+        if self._target.kind == "sentinel":
+            await self.topology.start()
+            if not self.topology.primaries():
+                raise StoreUnavailable(
+                    f"no sentinel at {self.shown_url} names a primary {self._target.master!r}"
+                )
+            return await self._loaded_info(self._first())
+        failure: PeriscopeError | None = None
+        for node in self._seeds:
+            try:
+                return await self._loaded_info(node)
+            except StoreUnavailable as exc:
+                failure = failure or exc
+        assert failure is not None  # noqa: S101 - there is a seed
+        raise failure
+
+    async def _join_cluster(self) -> None:
+        if self._target.database:
+            raise SettingInvalid("a cluster has no database numbers; leave it out of the URL")
+        self.topology = Cluster(self._seeds, self._make)
+        await self.topology.start()
+        if not self.topology.primaries():
+            raise StoreUnavailable(f"the cluster at {self.shown_url} has no slots assigned")
+
+    async def _loaded_info(self, node: Node) -> dict[str, Any]:
+        deadline = asyncio.get_running_loop().time() + LOADING_S
+        while True:
+            info = await self.guarded(node.client.info())
+            if not int(info.get("loading", 0)):
+                return dict(info)
+            if asyncio.get_running_loop().time() > deadline:
+                raise StoreUnavailable(f"the server at {self.shown_url} is still loading its data")
+            await asyncio.sleep(LOADING_POLL_S)
+
+    async def _durability(self, node: Node) -> str:
+        try:
+            config = await node.client.config_get("append*")
+        except ResponseError:
+            return "unverified"
+        except (RedisError, *LOST) as exc:
+            raise self.explain(exc) from exc
+        if config.get("appendonly") != "yes":
+            return "memory"
+        return {"always": "durable", "everysec": "fast"}.get(str(config["appendfsync"]), "memory")
+
+    async def guarded(self, call: Awaitable[Any]) -> Any:
+        """Await a redis-py call; its errors become ours, each with one line."""
+        try:
+            return await honour(call)
+        except (RedisError, *LOST) as exc:
+            raise self.explain(exc) from exc
+
+    def explain(self, exc: BaseException) -> PeriscopeError:
+        """One of our errors for one of redis-py's; ours pass unchanged."""
+        return explain(exc, self.shown_url)
+
+    def _make(self, address: Address) -> Node:
+        return Node(address, self._target, self.settings)
+
+    def _first(self) -> Node:
+        primaries = self.topology.primaries()
+        if not primaries:
+            raise StoreUnavailable(f"no server at {self.shown_url} is in charge just now")
+        return primaries[0]
+
+    def _node_of(self, key: bytes) -> Node:
+        node = self.topology.node_of(key)
+        if node is None:
+            raise StoreUnavailable(f"no server at {self.shown_url} serves these threats just now")
+        return node
+
+
+async def _checked(node: Node) -> AbstractConnection:
+    """A connection out of the pool; one that was idle for long is tried first."""
+    connection: AbstractConnection = await honour(node.pool.get_connection())
+    try:
+        await honour(connection.check_health())
+    except BaseException:
+        await connection.disconnect(nowait=True)
+        await node.pool.release(connection)
+        raise
+    return connection
+
+
+def _first_key(command: Sequence[Any]) -> bytes:
+    """The key by which a command is routed: an FCALL names it after its number of keys."""
+    at = 3 if str(command[0]).startswith("FCALL") else 1
+    key = command[at] if len(command) > at else b""
+    return key if isinstance(key, bytes) else str(key).encode()

@@ -1,0 +1,154 @@
+"""One server: its address, and a bounded, waiting pool of connections to it.
+
+Being busy is never an error. redis-py's own retries are off: what may be repeated is decided where
+it is known.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Sequence
+from pathlib import Path
+from typing import Any
+
+import redis.asyncio as redis_asyncio
+from redis.asyncio.connection import (
+    AbstractConnection,
+    BlockingConnectionPool,
+    Connection,
+    SSLConnection,
+    UnixDomainSocketConnection,
+)
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
+
+from periscope.connection.url import Address, Target
+from periscope.errors import SettingInvalid
+from periscope.settings import Settings
+
+PROBE_S = 2.0  # for questions about the topology: a node that is slower than this is not asked
+
+
+async def honour(call: Awaitable[Any]) -> Any:
+    """Await a call of redis-py; a cancellation that came together with its result counts.
+
+    redis-py sends through `asyncio.wait_for`, which until Python 3.12 returns the result then and
+    drops the cancellation: its task would go on for ever.
+    """
+    task = asyncio.current_task()
+    before = task.cancelling() if task else 0
+    result = await call
+    if task and task.cancelling() > before:
+        raise asyncio.CancelledError
+    return result
+
+
+class Node:
+    """One server and the connections to it; made without connecting.
+
+    `away_since` is the loop's time at which it first failed to answer, None while it does.
+    """
+
+    def __init__(self, address: Address, target: Target, settings: Settings) -> None:
+        self.address = address
+        self.away_since: float | None = None
+        self._target, self._settings = target, settings
+        self.pool = self._pool(settings.connections)
+        self.client = redis_asyncio.Redis(connection_pool=self.pool)
+        # Whoever mends something may hold a connection of the pool, as may all others who mend: a
+        # second one from the same pool could never come.
+        self.aside = redis_asyncio.Redis(connection_pool=self._pool(1))
+        self._probe = redis_asyncio.Redis(connection_pool=self._pool(1, most_s=PROBE_S))
+        self._clients = (self.client, self.aside, self._probe)
+
+    def __repr__(self) -> str:
+        return f"Node({self.address})"
+
+    async def ask(self, *command: bytes | str | int) -> Any:
+        """Ask about the server itself, with little patience; safe to repeat."""
+        return await honour(self._probe.execute_command(*command))
+
+    async def run_there(self, command: Sequence[Any]) -> Any:
+        """Run a command on a slot that is about to be this server's (ASKING), on one connection."""
+        connection = await honour(self.pool.get_connection())
+        try:
+            await honour(connection.send_command("ASKING"))
+            await connection.read_response()
+            await honour(connection.send_command(*command))
+            return await connection.read_response()
+        except BaseException:
+            await connection.disconnect(nowait=True)
+            raise
+        finally:
+            await self.pool.release(connection)
+
+    def lone_client(self) -> redis_asyncio.Redis:
+        """A client with one connection of its own, for calls that wait on the server."""
+        return redis_asyncio.Redis(connection_pool=self._pool(1))
+
+    def move_to(self, path: Path) -> None:
+        """The server (an embedded one) listens at another socket from now on."""
+        self.address = Address(str(path))
+        for client in self._clients:
+            pool = client.connection_pool
+            pool.connection_kwargs["path"] = str(path)
+            for connection in _connections(pool):
+                connection.path = str(path)  # type: ignore[attr-defined]
+
+    async def drop(self) -> None:
+        """Cut every connection, also those that wait for an answer: it will not come."""
+        for client in self._clients:
+            for connection in _connections(client.connection_pool):
+                await connection.disconnect(nowait=True)
+
+    async def close(self) -> None:
+        """Close every connection; idempotent."""
+        for client in self._clients:
+            await client.aclose()
+            await client.connection_pool.disconnect()
+
+    def _pool(self, connections: int, *, most_s: float = 1e9) -> BlockingConnectionPool:
+        settings = self._settings
+        try:
+            return BlockingConnectionPool(
+                max_connections=connections,
+                timeout=None,
+                socket_connect_timeout=min(most_s, settings.connect_timeout_s),
+                socket_timeout=min(most_s, settings.call_timeout_s),
+                health_check_interval=settings.health_check_s,
+                retry=Retry(NoBackoff(), 0),
+                protocol=2,
+                client_name=settings.client_name,
+                **self._place(),
+            )
+        except (ValueError, TypeError, KeyError) as exc:
+            raise SettingInvalid(f"the URL cannot be used: {exc}") from None
+
+    def _place(self) -> dict[str, Any]:
+        target = self._target
+        if target.kind == "socket":
+            return {"connection_class": UnixDomainSocketConnection, "path": self.address.host}
+        return {
+            "connection_class": SSLConnection if target.tls else Connection,
+            "host": self.address.host,
+            "port": self.address.port,
+            "db": target.database,
+            "socket_keepalive": True,
+            **target.login(),
+            **(tls_options(self._settings) if target.tls else {}),
+        }
+
+
+def tls_options(settings: Settings) -> dict[str, Any]:
+    """How the server's certificate is checked, and which one is shown to it."""
+    return {
+        "ssl_ca_certs": settings.tls_ca,
+        "ssl_certfile": settings.tls_certificate,
+        "ssl_keyfile": settings.tls_key,
+        "ssl_check_hostname": settings.tls_check_hostname,
+        "ssl_cert_reqs": "required",
+    }
+
+
+def _connections(pool: redis_asyncio.ConnectionPool) -> list[AbstractConnection]:
+    return [*pool._available_connections, *pool._in_use_connections]

@@ -1,0 +1,93 @@
+"""Concurrent questions about single threats become few calls, as `coalesce` does for changes."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from copy import copy
+from typing import Generic, TypeVar
+
+from periscope.errors import StoreUnavailable
+from periscope.keys import PartitionKeys
+from periscope.room import Room
+
+FEW = 2  # calls about a partition that are under way at once
+T = TypeVar("T")
+
+
+class Gathered(Generic[T]):
+    """Single questions about threats of a partition, asked together; answers in the same order."""
+
+    def __init__(
+        self,
+        ask: Callable[[PartitionKeys, Sequence[bytes]], Awaitable[Sequence[T]]],
+        most: int,
+        room: Room,
+    ) -> None:
+        self._ask, self._most, self._room = ask, most, room
+        self._waiting: dict[PartitionKeys, deque[tuple[bytes, asyncio.Future[T]]]] = {}
+        self._tasks: dict[PartitionKeys, set[asyncio.Task[None]]] = {}
+
+    async def __call__(self, keys: PartitionKeys, threat_id: bytes) -> T:
+        """The answer about one threat."""
+        await self._room.take(len(threat_id))
+        try:
+            future: asyncio.Future[T] = asyncio.get_running_loop().create_future()
+            self._waiting.setdefault(keys, deque()).append((threat_id, future))
+            self._start(keys)
+            return await future
+        finally:
+            self._room.give(len(threat_id))
+
+    def _start(self, keys: PartitionKeys) -> None:
+        tasks = self._tasks.setdefault(keys, set())
+        if len(tasks) < FEW and (not tasks or len(self._waiting[keys]) >= self._most):
+            task = asyncio.create_task(self._run(keys))
+            tasks.add(task)
+
+    async def _run(self, keys: PartitionKeys) -> None:
+        try:
+            await self._ask_all(keys)
+        finally:
+            # At once, not in a callback: a question that came between would wait for a dead task.
+            self._tasks[keys].discard(asyncio.current_task())
+
+    async def _ask_all(self, keys: PartitionKeys) -> None:
+        while asked := list(self._take(keys)):
+            try:
+                answers = await self._ask(keys, [threat_id for threat_id, _ in asked])
+            except Exception as exc:
+                _fail(asked, exc)
+                continue
+            except asyncio.CancelledError:
+                _fail(asked, StoreUnavailable("the database was closed"))
+                raise
+            for (_, future), answer in zip(asked, answers, strict=True):
+                if not future.done():
+                    future.set_result(answer)
+            await asyncio.sleep(0)
+
+    def _take(self, keys: PartitionKeys) -> Iterator[tuple[bytes, asyncio.Future[T]]]:
+        waiting, taken = self._waiting[keys], 0
+        while waiting and taken < self._most:
+            threat_id, future = waiting.popleft()
+            if not future.done():
+                taken += 1
+                yield threat_id, future
+
+    def abort(self) -> None:
+        """The database is closed: nobody is left waiting for ever."""
+        for tasks in self._tasks.values():
+            for task in tasks:
+                task.cancel()
+        for waiting in self._waiting.values():
+            for _, future in waiting:
+                if not future.done():
+                    future.set_exception(StoreUnavailable("the database was closed"))
+
+
+def _fail(asked: list[tuple[bytes, asyncio.Future[T]]], exc: Exception) -> None:
+    for _, future in asked:
+        if not future.done():
+            future.set_exception(copy(exc))  # one for each: tracebacks are theirs

@@ -1,0 +1,172 @@
+"""From the partitions of the source to those of the copy. Every step may be repeated."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+import msgspec
+
+from periscope.backup import Progress
+from periscope.functions import LEDGER_FIELDS, Arg
+from periscope.keys import Keyspace, PartitionKeys
+from periscope.moving.calls import Copied, MoverCalls
+from periscope.moving.reading import Pairs, Reading
+from periscope.rules import Rules
+
+STEP = 100  # threats of one call: what a server writes within a few milliseconds,
+STEP_BYTES = 2**19  # or so many bytes
+MOST_WAITING_BYTES = 2**25
+FILL_STEP = 500
+FILL_BYTES = 2**18
+
+_decode_memo = msgspec.msgpack.Decoder(list[msgspec.Raw]).decode
+_decode_text = msgspec.msgpack.Decoder(str).decode
+
+
+@dataclass(slots=True)
+class _Waiting:
+    """Threats for one partition of the copy, until they are worth a call."""
+
+    threats: list[Copied] = field(default_factory=list)
+    size: int = 0
+
+
+class Copying:
+    """Fills one copy."""
+
+    def __init__(
+        self,
+        reading: Reading,
+        calls: MoverCalls,
+        target: Keyspace,
+        rules: Rules,
+        progress: Progress,
+    ) -> None:
+        self._reading = reading
+        self._calls = calls
+        self._target = target
+        self._rules = rules
+        self._progress = progress
+        self._waiting: dict[PartitionKeys, _Waiting] = {}
+        self._waiting_bytes = 0
+
+    async def partition(self, keys: PartitionKeys) -> None:
+        """Copy everything of a partition that belongs to a threat, departed ones too."""
+        async for ids in self._reading.ids(keys):
+            threats = await self._reading.threats(keys, ids)
+            for one in threats:
+                await self._take(one)
+            await self._crowds(keys, [one.threat_id for one in threats if one.is_crowded])
+            self._progress.done += len(ids)
+        await self._write_all()
+        await self._hash(keys.stubs, "stubs", itself)
+        await self._ages(keys)
+        await self._hash(keys.removed, "removed", itself)
+        for name in ("done", "done_before"):
+            await self._hash(getattr(keys, name), name, threat_of_memo)
+
+    async def totals(self, partitions: Sequence[PartitionKeys]) -> None:
+        """Write what the partitions count, as one: the ledger stands in the copy's first one."""
+        metas, ledgers = [], []
+        for keys in partitions:
+            meta, ledger = await self._reading.hashes([keys.meta, keys.ledger])
+            metas.append(meta)
+            ledgers.append(ledger)
+        first, *_ = self._target.partitions
+        counts = {name: sum(int(part.get(name, 0)) for part in ledgers) for name in LEDGER_FIELDS}
+        await self._calls.fill(first, first.ledger, "hash", _flat(counts))
+        await self._calls.fill(first, first.meta, "hash", ("forgotten", _sum(metas, "forgotten")))
+        # The highest of all: tokens of claims only ever rise, and nothing is forgotten early.
+        kept = {name: _most(metas, name) for name in ("token", "remembered_since")}
+        for keys in self._target.partitions:
+            await self._calls.fill(
+                keys, keys.meta, "hash", _flat({name: n for name, n in kept.items() if n})
+            )
+
+    async def _take(self, one: Copied) -> None:
+        keys = self._target.partition_of(one.threat_id)
+        waiting = self._waiting.setdefault(keys, _Waiting())
+        if waiting.threats and waiting.size + one.size > STEP_BYTES:
+            await self._write(keys)
+            waiting = self._waiting.setdefault(keys, _Waiting())
+        waiting.threats.append(one)
+        waiting.size += one.size
+        self._waiting_bytes += one.size
+        if len(waiting.threats) >= STEP:
+            await self._write(keys)
+        elif self._waiting_bytes > MOST_WAITING_BYTES:
+            await self._write_all()
+
+    async def _write(self, keys: PartitionKeys) -> None:
+        waiting = self._waiting.pop(keys)
+        self._waiting_bytes -= waiting.size
+        await self._calls.adopt(keys, self._rules, waiting.threats)
+
+    async def _write_all(self) -> None:
+        for keys in list(self._waiting):
+            await self._write(keys)
+
+    async def _crowds(self, keys: PartitionKeys, ids: Sequence[bytes]) -> None:
+        """The analysts of threats that very many worked on."""
+        for one in ids:
+            target = self._target.partition_of(one)
+            async for pairs in self._reading.fields(keys.analysts(one)):
+                await self._fill(target, target.analysts(one), "hash", pairs)
+
+    async def _hash(
+        self, key: bytes, name: str, threat_of: Callable[[bytes, bytes], bytes]
+    ) -> None:
+        # Of a request id that was used in several partitions, the first to come stays remembered.
+        async for pairs in self._reading.fields(key):
+            for keys, part in self.by_target(pairs, threat_of).items():
+                await self._fill(keys, getattr(keys, name), "new", part)
+
+    async def _ages(self, source: PartitionKeys) -> None:
+        async for members in self._reading.scored(source.stub_ages):
+            for keys, part in self.by_target(members, itself).items():
+                scores = [(score, member) for member, score in part]
+                await self._fill(keys, keys.stub_ages, "set", scores)
+
+    def by_target(
+        self, pairs: Pairs, threat_of: Callable[[bytes, bytes], bytes]
+    ) -> dict[PartitionKeys, Pairs]:
+        """The pairs by the partition of the copy in which their threat is."""
+        sorted_out: dict[PartitionKeys, Pairs] = {}
+        for name, value in pairs:
+            keys = self._target.partition_of(threat_of(name, value))
+            sorted_out.setdefault(keys, []).append((name, value))
+        return sorted_out
+
+    async def _fill(self, keys: PartitionKeys, key: bytes, kind: str, pairs: Pairs) -> None:
+        parts: list[Arg] = []
+        size = 0
+        for name, value in pairs:
+            parts += (name, value)
+            size += len(name) + len(value)
+            if len(parts) >= 2 * FILL_STEP or size > FILL_BYTES:
+                await self._calls.fill(keys, key, kind, parts)
+                parts, size = [], 0
+        await self._calls.fill(keys, key, kind, parts)
+
+
+def itself(name: bytes, _: bytes) -> bytes:
+    """What is remembered of a threat under its own id."""
+    return name
+
+
+def threat_of_memo(_: bytes, packed: bytes) -> bytes:
+    """The threat of a remembered act: [verb, analyst, threat, ...], see 60_desk.lua."""
+    return _decode_text(_decode_memo(packed)[2]).encode()
+
+
+def _flat(counts: dict[str, int]) -> list[Arg]:
+    return [part for pair in counts.items() for part in pair]
+
+
+def _sum(parts: Sequence[dict[str, bytes]], name: str) -> int:
+    return sum(int(part.get(name, 0)) for part in parts)
+
+
+def _most(parts: Sequence[dict[str, bytes]], name: str) -> int:
+    return max(int(part.get(name, 0)) for part in parts)

@@ -1,0 +1,239 @@
+"""One run of a move, from wherever it stands to its end. Every step may be repeated."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from msgspec.structs import replace
+
+from periscope.archive import Archive
+from periscope.backup import Progress
+from periscope.errors import MoveError
+from periscope.functions import Arg
+from periscope.keeping import Keeping
+from periscope.keys import CONTROL_FORMAT, Keyspace, PartitionKeys
+from periscope.ledger import Ledger
+from periscope.moving.calls import NO_DATABASE, MoverCalls
+from periscope.moving.copying import Copying
+from periscope.moving.proving import Proving
+from periscope.moving.reading import Reading, levels
+from periscope.moving.settling import settle
+from periscope.moving.side import Side
+from periscope.moving.state import ABORTING, CLEANING, COPYING, SWITCHING, Move
+from periscope.policy import Policy
+from periscope.queries import Queries
+from periscope.room import Room
+from periscope.rules import Rules
+
+DISCARD_STEP = 200
+SETTLE_S = 20
+# A program that has just read the control key prepares partitions next: it must still find the
+# fence then, or it would make again what was left behind. No start takes a day.
+FENCE_KEPT_MS = 86_400_000
+NOT_CARRIED = ("move", "moving", "moved_to", "clock", "format", "partitions", "generation")
+
+
+class Sides(NamedTuple):
+    """From where to where: the same server twice, but for a move to another one."""
+
+    source: Side
+    target: Side
+
+
+@dataclass(slots=True)
+class Mover:
+    """Carries out one move; `state` is what the note says."""
+
+    sides: Sides
+    state: Move
+    policy: Policy
+    progress: Progress
+    secret: bytes
+
+    @property
+    def keyspace(self) -> Keyspace:
+        """The keys of the source."""
+        state, namespace = self.state, self.sides.source.namespace
+        return Keyspace.of(namespace, state.partitions_before, state.generation - 1)
+
+    @property
+    def target(self) -> Keyspace:
+        """The keys of the copy."""
+        return Keyspace.of(
+            self.sides.source.namespace, self.state.partitions, self.state.generation
+        )
+
+    @property
+    def rules(self) -> Rules:
+        """The policy of the copy."""
+        return Rules(self.policy, self.state.revision)
+
+    @property
+    def calls(self) -> MoverCalls:
+        """Calls to the source's server."""
+        return MoverCalls(self.sides.source.functions, self.state.id)
+
+    @property
+    def copy_calls(self) -> MoverCalls:
+        """Calls to the copy's server."""
+        return MoverCalls(self.sides.target.functions, self.state.id)
+
+    async def run(self, archive: Archive, *, delete: bool) -> Ledger | None:
+        """Go on to the end; the ledger of the copy, if it was proved in this run.
+
+        Raises:
+            MoveError: the copy is not right, or another process took this move over.
+            StoreError: a server cannot be reached; run it again.
+        """
+        ledger = None
+        if self.state.phase == COPYING:
+            ledger = await self._copy(archive)
+            await self._switch()
+        if self.state.phase == SWITCHING:
+            await self._switch_over()
+        await self._clean(delete=delete)
+        return ledger
+
+    async def adopt(self, archive: Archive, *, settle: bool) -> None:
+        """Check that the archive is this database's; `settle` while everybody still works.
+
+        Departures and the audit trail are brought into the archive then, so that little is left for
+        the time behind the fence. Nothing depends on it, so analysts who are faster end it.
+        """
+        functions = self.sides.source.functions
+        queries = Queries(functions, self.keyspace, self.secret, Room(1000))
+        keeping = Keeping(functions, self.keyspace, queries, self.secret)
+        await keeping.adopt(archive)
+        if not settle:
+            return
+        with suppress(TimeoutError):
+            async with asyncio.timeout(SETTLE_S):
+                await keeping.resolve(archive)
+                await keeping.archive_audit(archive)
+
+    async def give_up(self) -> None:
+        """Delete the copy, then let everybody into the source again."""
+        await self._note(replace(self.state, phase=ABORTING))
+        self._begin("copy deleted", "threats")
+        for keys in self.target.partitions:
+            await self._discard(self.sides.target, self.copy_calls, keys, 0)
+        if self.state.to:
+            fields: dict[str, Arg] = {"format": "", "moving": ""}
+            await self.copy_calls.move(self.sides.target.control_key, self.state.id, "", fields)
+        for keys in self.keyspace.partitions:
+            await self.calls.unfence(keys)
+        await self._note(None)
+
+    async def _copy(self, archive: Archive) -> Ledger:
+        await self._close_doors()
+        await settle(self.sides.source, self.keyspace, self.calls, archive)
+        reading, target = Reading(self.sides.source), Reading(self.sides.target)
+        copying = Copying(reading, self.copy_calls, self.target, self.rules, self.progress)
+        self._begin("copied", "threats")
+        for keys in self.keyspace.partitions[self.state.copied :]:
+            await copying.partition(keys)
+            await self._note(replace(self.state, copied=keys.number + 1))
+        await copying.totals(self.keyspace.partitions)
+        proving = Proving(reading, target, self.copy_calls, copying, self.rules)
+        ledger = await proving.sizes(self.keyspace, self.target)
+        self._begin("compared", "threats", ledger.in_levels)
+        for keys in self.keyspace.partitions:
+            await proving.partition(keys, self.target, self.progress)
+        return ledger
+
+    async def _close_doors(self) -> None:
+        """Fence the source; make the copy's partitions, and its control key elsewhere, ours."""
+        for keys in self.keyspace.partitions:
+            await self.calls.fence(keys, self.state.reason)
+        if self.state.to:
+            await self._reserve()
+        for keys in self.target.partitions:
+            await self.copy_calls.fence(keys, self.state.reason, new=True)
+
+    async def _reserve(self) -> None:
+        control, calls = self.sides.target.control_key, self.copy_calls
+        fields: dict[str, Arg] = {"format": CONTROL_FORMAT + 97, "moving": self.state.reason}
+        ours = await calls.move(control, NO_DATABASE, self.state.id, fields)
+        if not ours:
+            raise MoveError(
+                f"there is a database at {self.state.to} by now; nothing was moved: "
+                "give this move up with --abort"
+            )
+
+    async def _switch(self) -> None:
+        self._begin("switched", "")
+        entries = [await Reading(self.sides.source).last_entry(k) for k in self.keyspace.partitions]
+        ms, sequence = max(entries)
+        # Above every entry that ever was: the position of who has seen all of them is old as well.
+        state = replace(self.state, entry=f"{ms}-{sequence + 1}")
+        if self.state.to:
+            await self._note(replace(state, phase=SWITCHING))
+        else:
+            await self._note(replace(state, phase=CLEANING), self._settings())
+
+    async def _switch_over(self) -> None:
+        """Make the copy the database of the other server; the source says from then on where."""
+        control = await self.sides.source.control()
+        carried: dict[str, Arg] = {n: v for n, v in control.items() if n not in NOT_CARRIED}
+        fields = {**carried, **self._settings(), "moving": ""}
+        side = self.sides.target
+        await self.copy_calls.move(side.control_key, self.state.id, "", fields)
+        if (await side.control()).get("generation") != b"%d" % self.state.generation:
+            raise MoveError(f"somebody else has changed the database at {self.state.to}")
+        left: dict[str, Arg] = {"moved_to": self.state.to, "format": CONTROL_FORMAT}
+        await self._note(replace(self.state, phase=CLEANING), left)
+
+    def _settings(self) -> dict[str, Arg]:
+        """What the control key of the copy says."""
+        return {
+            "format": CONTROL_FORMAT,
+            "partitions": self.state.partitions,
+            "generation": self.state.generation,
+            "policy": self.state.policy,
+            "policy_revision": self.state.revision,
+        }
+
+    async def _clean(self, *, delete: bool) -> None:
+        for keys in self.target.partitions:
+            await self.copy_calls.open(keys, self.rules, self.state.entry)
+        await self.clean_up(delete=delete or not self.state.to)
+        await self._note(None)
+
+    async def clean_up(self, *, delete: bool) -> None:
+        """Tell whoever comes to what was left behind; and delete it."""
+        for keys in self.keyspace.partitions:
+            await self.calls.fence(keys, self.state.farewell)
+        if not delete:
+            return
+        self._begin("left behind, deleted", "threats")
+        for keys in self.keyspace.partitions:
+            await self._discard(self.sides.source, self.calls, keys, FENCE_KEPT_MS)
+
+    async def _discard(
+        self, side: Side, calls: MoverCalls, keys: PartitionKeys, keep_ms: int
+    ) -> None:
+        for level in levels(keys):
+            while True:
+                (ids,) = await side.read([("ZRANGE", level, 0, DISCARD_STEP - 1)])
+                if not ids:
+                    break
+                await calls.discard(keys, level, ids)
+                self.progress.done += len(ids)
+        await calls.discard_rest(keys, keep_ms)
+
+    async def _note(self, state: Move | None, fields: dict[str, Arg] | None = None) -> None:
+        """Set the note; the switch is its change from `copying`, together with the settings.
+
+        Raises:
+            MoveError: another process has taken this move over, or given it up.
+        """
+        control, note = self.sides.source.control_key, state.note if state else ""
+        if not await self.calls.move(control, self.state.note, note, fields):
+            raise MoveError("another process has taken this move over, or given it up")
+        self.state = state or self.state
+
+    def _begin(self, stage: str, unit: str, total: int = 0) -> None:
+        self.progress.begin(stage, unit, total)

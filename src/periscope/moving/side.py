@@ -1,0 +1,100 @@
+"""One side of a move: a server that is reached, without opening (and so preparing) a database."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+
+from periscope.connection import Connections
+from periscope.errors import MoveError
+from periscope.functions import Functions
+from periscope.keys import control_key
+from periscope.policy import Policy
+from periscope.rules import Rules
+from periscope.server import EmbeddedServer
+from periscope.settings import Settings
+
+Command = tuple[bytes | str | int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Side:
+    """Connections to a server, its functions, and the namespace that is meant there."""
+
+    connections: Connections
+    functions: Functions
+    namespace: str
+
+    @property
+    def control_key(self) -> bytes:
+        """The key of what holds for the whole database."""
+        return control_key(self.namespace)
+
+    async def control(self) -> dict[str, bytes]:
+        """All fields of the control key; none where there is no database."""
+        (found,) = await self.read([("HGETALL", self.control_key)])
+        return {name.decode(): value for name, value in as_pairs(found)}
+
+    async def read(self, commands: Sequence[Command]) -> list[Any]:
+        """Replies to plain commands that read keys of one partition, in one round trip."""
+        if not commands:
+            return []
+        key = commands[0][1]
+        assert isinstance(key, bytes)  # noqa: S101 - of one partition
+        pipeline = self.connections.client_of(key).pipeline(transaction=False)
+        for command in commands:
+            pipeline.execute_command(*command)
+        replies = await self.connections.guarded(pipeline.execute(raise_on_error=False))
+        for reply in replies:
+            if isinstance(reply, Exception):
+                raise self.connections.explain(reply) from reply
+        return list(replies)
+
+    async def check_empty(self) -> None:
+        """Refuse a namespace in which there is anything.
+
+        Raises:
+            MoveError: there is.
+        """
+        pattern = b"{%s:*" % self.namespace.encode()
+        for node in self.connections.topology.primaries():
+            async for _ in node.client.scan_iter(match=pattern, count=1000):
+                raise MoveError(
+                    f"the server at {self.connections.shown_url} holds keys of namespace "
+                    f"{self.namespace!r} already; nothing was moved: take another server or "
+                    "namespace"
+                )
+
+
+@asynccontextmanager
+async def reach(settings: Settings, url: str | None = None) -> AsyncIterator[Side]:
+    """Reach the server of the settings (the embedded one without a URL), or of this URL.
+
+    Raises:
+        StoreError: it cannot be reached, or is not fit for use.
+    """
+    async with AsyncExitStack() as stack:
+        url = url or settings.url
+        if url is None:
+            embedded = await EmbeddedServer.join(
+                settings.data_path, durability=settings.embedded_durability
+            )
+            stack.push_async_callback(embedded.leave)
+            url = embedded.url
+        connections = Connections(url, msgspec.structs.replace(settings, url=url))
+        stack.push_async_callback(connections.close)
+        await connections.examine()
+        functions = Functions(connections, Rules(Policy(), 0))
+        await functions.load()
+        yield Side(connections, functions, settings.namespace)
+
+
+def as_pairs(reply: Any) -> list[tuple[bytes, bytes]]:
+    """A hash as the client gives it, as pairs."""
+    if isinstance(reply, dict):
+        return list(reply.items())
+    return list(zip(reply[::2], reply[1::2], strict=True))
