@@ -4,17 +4,8 @@ from __future__ import annotations
 
 from cyclopts import App, Parameter
 
-from periscope.cli.commands import (
-    ABOUT,
-    BENCH,
-    CARE,
-    COMMANDS,
-    ROOT_EXAMPLES,
-    SERVER,
-    SERVER_SUMMARY,
-    WORK,
-    Command,
-)
+from periscope.cli.command import ABOUT, CARE, WORK, Command
+from periscope.cli.commands import BENCH, COMMANDS, ROOT_EXAMPLES, SERVER, SERVER_SUMMARY
 
 
 def build() -> App:
