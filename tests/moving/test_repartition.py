@@ -13,6 +13,7 @@ from redis.asyncio import Redis
 from redis.exceptions import ResponseError
 
 from periscope import (
+    Action,
     EventsLost,
     Interaction,
     MoveError,
