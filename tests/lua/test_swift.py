@@ -17,7 +17,14 @@ NOW = 1_790_000_000_000
 MINUTE = 60_000
 THREATS = 30
 SHORT_WAY = b"if alone and record then"
-VERBS = ("view",) * 6 + ("investigate", "monitor", "escalate", "escalate", "dismiss", "claim")
+VERBS: tuple[str, ...] = ("view",) * 6 + (
+    "investigate",
+    "monitor",
+    "escalate",
+    "escalate",
+    "dismiss",
+    "claim",
+)
 VERBS += ("release", "undo", "decide", "reopen", "recall", "comment")
 ARGS: dict[str, tuple[Any, ...]] = {
     "claim": (20 * MINUTE,),
