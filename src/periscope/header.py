@@ -70,6 +70,11 @@ class Body(msgspec.Struct, frozen=True):
 
 
 _decode_body = msgspec.json.Decoder(Body).decode
+_new = object.__new__
+_set = object.__setattr__
+_LEVELS = {int(level): level for level in Level}
+_HOMES = {0: None, **_LEVELS}
+_OUTCOMES = (None, *DECISIONS)
 
 
 def pack_report(severity: int, observed_at_ms: int, fingerprint: bytes, source: bytes) -> bytes:
@@ -120,7 +125,7 @@ def read_threat(
     policy: Policy,
     interaction_id: str | None = None,
 ) -> Threat:
-    """A record as a Threat.
+    """A record as a Threat; `interaction_id` is that of the act that answers with it.
 
     Raises:
         StoreDamaged: header or body cannot be read.
@@ -145,13 +150,6 @@ def read_threat(
     # What __init__ would do one by one, at five times the price: reading is mostly this.
     _set(threat, "__dict__", fields)
     return threat
-
-
-_new = object.__new__
-_set = object.__setattr__
-_LEVELS = {int(level): level for level in Level}
-_HOMES = {0: None, **_LEVELS}
-_OUTCOMES = (None, *DECISIONS)
 
 
 def _fields(v: tuple[Any, ...], body: Body) -> dict[str, Any]:

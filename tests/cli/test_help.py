@@ -14,7 +14,7 @@ import pytest
 from cyclopts import App
 
 from periscope.cli.app import build
-from periscope.cli.commands import COMMANDS, ROOT_EXAMPLES, SERVER
+from periscope.cli.commands import COMMANDS, FAMILIES, ROOT_EXAMPLES
 from tests.cli.conftest import ROOT, Program
 
 PAGE = (ROOT / "docs" / "reference" / "commands.md").read_text()
@@ -22,7 +22,9 @@ PAGE = (ROOT / "docs" / "reference" / "commands.md").read_text()
 NOT_HERE = ("--watch", "bench")
 
 
-@pytest.mark.parametrize("name", ["", SERVER, *(command.name for command in COMMANDS)])
+@pytest.mark.parametrize(
+    "name", ["", *(family[0] for family in FAMILIES), *(command.name for command in COMMANDS)]
+)
 def test_every_command_has_help_with_an_example(held: Program, name: str) -> None:
     done = held.with_(COLUMNS="80")(*name.split(), "--help")
     assert (done.code, done.err) == (0, "")
@@ -115,4 +117,5 @@ def test_help_imports_no_command() -> None:
     done = subprocess.run(
         [sys.executable, "-c", code], env=Program().environment, capture_output=True, check=True
     )
-    assert done.stdout.decode().strip() == "['periscope.cli.app', 'periscope.cli.commands']"
+    table = ["command", "commands", "commands_upkeep", "commands_work"]
+    assert done.stdout.decode().strip() == str([f"periscope.cli.{m}" for m in ["app", *table]])

@@ -241,7 +241,7 @@ async def test_what_makes_no_sense_is_refused(scene: Scene) -> None:
     with pytest.raises(MoveError, match="no database"):
         await scene.repartition(2)
     await furnished(scene, 2)
-    for partitions, said in ((2, "2 partitions already"), (0, "from 1"), (1025, "to 1,024")):
+    for partitions, said in ((2, "partitions is 2 already"), (0, "from 1"), (1025, "to 1,024")):
         with pytest.raises(UsageError, match=said):
             await scene.repartition(partitions)
     with pytest.raises(UsageError, match="delete_source"):
