@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from secrets import token_hex
+from os import urandom
 from typing import Any, NamedTuple
 
 import msgspec
@@ -80,7 +80,8 @@ _REASONS: dict[str, tuple[type[ActRefused], str]] = {
     "NOT_REMOVED": (NotRemoved, "this id was not removed"),
     "ELSEWHERE": (ActRefused, "the threat is not in the working level; recall it first"),
 }
-_WORDS = {*_REASONS, "DONE", "AGAIN", "SKIPPED"}
+_WORDS = {word.encode(): word for word in (*_REASONS, "DONE", "AGAIN", "SKIPPED")}
+_NOTHING_TOLD = b"\xa0"  # the empty text
 
 
 def parse_acts(reply: Any, expected: int) -> list[ActReply]:
@@ -97,14 +98,19 @@ def parse_acts(reply: Any, expected: int) -> list[ActReply]:
 
 
 def _parse_act(entry: Any, now_ms: int) -> ActReply:
-    word, *rest = entry if isinstance(entry, list) else [entry]
-    text = word.decode() if isinstance(word, bytes) else str(word)
-    if text not in _WORDS:
-        raise BugError(f"periscope_act answered an unknown word {text!r}")
-    if not rest:
-        return ActReply(text, now_ms)
-    extra, header, body, at_ms = rest
-    return ActReply(text, at_ms, msgspec.msgpack.decode(extra), header + body if header else b"")
+    match entry:
+        case [word, extra, header, body, at_ms]:
+            told = "" if extra == _NOTHING_TOLD else msgspec.msgpack.decode(extra)
+            return ActReply(_word(word), at_ms, told, header + body if header else b"")
+        case _:
+            return ActReply(_word(entry), now_ms)
+
+
+def _word(answered: Any) -> str:
+    word = _WORDS.get(answered) if isinstance(answered, bytes) else None
+    if word is None:
+        raise BugError(f"periscope_act answered an unknown word {answered!r:.100}")
+    return word
 
 
 def pack_act(
@@ -123,9 +129,13 @@ def pack_act(
     """
     id_bytes = check_text(threat_id, "threat_id", MAX_ID_BYTES)
     check_name(analyst_id, "analyst_id", MAX_ANALYST_BYTES)
-    request = token_hex(12) if request_id is None else request_id
-    check_name(request, "interaction_id", MAX_REQUEST_BYTES)
-    return PackedAct(id_bytes, _encode([verb, analyst_id, request, list(args)]), index, request)
+    if request_id is None:
+        request_id = urandom(12).hex()
+    else:
+        check_name(request_id, "interaction_id", MAX_REQUEST_BYTES)
+    parts = (verb, analyst_id, request_id, args) if args else (verb, analyst_id, request_id)
+    # Without the head of the array: the server reads several values faster than one of several.
+    return PackedAct(id_bytes, _encode(parts)[1:], index, request_id)
 
 
 def check_text(text: Any, field: str, most: int, *, least: int = 1) -> bytes:
@@ -149,7 +159,8 @@ def check_text(text: Any, field: str, most: int, *, least: int = 1) -> bytes:
 
 def check_name(text: Any, field: str, most: int) -> None:
     """Refuse what cannot be an analyst's id or a request's: besides, no control characters."""
-    check_text(text, field, most)
+    if type(text) is not str or not text.isascii() or not 0 < len(text) <= most:
+        check_text(text, field, most)
     if not text.isprintable() or text != text.strip():
         raise ActInvalid(f"{field}: no control characters, and no spaces at its ends", field=field)
 

@@ -14,8 +14,8 @@ from periscope.scoring import Explanation, decayed, explain, score
 _MILLISECOND = timedelta(milliseconds=1)
 
 
-@dataclass(frozen=True, slots=True)
-class Threat:
+@dataclass(frozen=True)
+class Threat:  # without slots: `read_threat` fills many of them, one dictionary each
     """One threat as it stood at `as_of`; reading it has no side effect.
 
     `entry_confidence` is the confidence as stored; `confidence` what is left of it (DESIGN 2: decay
