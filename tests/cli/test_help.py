@@ -14,7 +14,7 @@ import pytest
 from cyclopts import App
 
 from periscope.cli.app import build
-from periscope.cli.commands import COMMANDS, ROOT_EXAMPLES, SERVER
+from periscope.cli.commands import COMMANDS, FAMILIES, ROOT_EXAMPLES
 from tests.cli.conftest import ROOT, Program
 
 PAGE = (ROOT / "docs" / "reference" / "commands.md").read_text()
@@ -22,7 +22,9 @@ PAGE = (ROOT / "docs" / "reference" / "commands.md").read_text()
 NOT_HERE = ("--watch", "bench")
 
 
-@pytest.mark.parametrize("name", ["", SERVER, *(command.name for command in COMMANDS)])
+@pytest.mark.parametrize(
+    "name", ["", *(family[0] for family in FAMILIES), *(command.name for command in COMMANDS)]
+)
 def test_every_command_has_help_with_an_example(held: Program, name: str) -> None:
     done = held.with_(COLUMNS="80")(*name.split(), "--help")
     assert (done.code, done.err) == (0, "")

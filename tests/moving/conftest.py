@@ -102,7 +102,10 @@ async def portrait_of(p: Periscope, archive: Archive) -> dict[str, Any]:
         lists[status] = await walk(lambda c, n, s=status: p.get_by_status(s, c, n), 50)
     shown = {one for ids in lists.values() for one in ids}
     threats = {threat.threat_id: threat for threat in await p.get_threats(sorted(shown))}
-    desks = {one: await p.get_desk(one) for one in sorted(shown)}
+    desks = {}
+    for one in sorted(shown):
+        desk = await p.get_desk(one)
+        desks[one] = (desk.claim, frozenset(desk.acts))  # those of one millisecond have no order
     ledger = await p.get_ledger(deep=True, archive=archive)
     assert ledger.balanced, ledger
     holdings = {n: c for n, c in (await p.get_holdings()).items() if n not in NOT_COMPARED}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from cyclopts import App, Parameter
 
 from periscope.cli.command import ABOUT, CARE, WORK, Command
-from periscope.cli.commands import BENCH, COMMANDS, ROOT_EXAMPLES, SERVER, SERVER_SUMMARY
+from periscope.cli.commands import BENCH, COMMANDS, FAMILIES, ROOT_EXAMPLES
 
 
 def build() -> App:
@@ -20,18 +20,17 @@ def build() -> App:
         default_parameter=Parameter(negative=()),
         group_commands=WORK,
     )
-    server = App(
-        name=SERVER,
-        help=SERVER_SUMMARY,
-        help_epilogue=examples_of(("periscope server status",)),
-        group=CARE,
-    )
-    app.command(server)
+    parents = {"": app}
+    for name, summary, example in FAMILIES:
+        parents[name] = App(
+            name=name, help=summary, help_epilogue=examples_of((example,)), group=CARE
+        )
+        app.command(parents[name])
     for command in COMMANDS:
         parent, _, name = command.name.rpartition(" ")
         if parent == BENCH:
             continue  # it is a command itself, and brings these along
-        register(server if parent else app, name, command)
+        register(parents[parent], name, command)
     app["--help"].group = app["--version"].group = (ABOUT,)
     app.register_install_completion_command(
         group=ABOUT, help="Install completion for your shell (bash, zsh, fish, PowerShell)."

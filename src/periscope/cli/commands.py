@@ -10,8 +10,13 @@ from periscope.cli.commands_upkeep import UPKEEP_COMMANDS
 from periscope.cli.commands_work import WORK_COMMANDS
 
 SERVER = "server"
+CLUSTER = "cluster"
 BENCH = "bench"
-SERVER_SUMMARY = "Look at, stop or repair the embedded server."
+FAMILIES = (
+    (SERVER, "Look at, stop or repair the embedded server.", "periscope server status"),
+    (CLUSTER, "A cluster on this machine, for trying things out.", "periscope cluster up"),
+)
+"""Commands of two words: the first one, what its help says, and an example."""
 
 COMMANDS = (*WORK_COMMANDS, *UPKEEP_COMMANDS)
 

@@ -96,6 +96,32 @@ UPKEEP_COMMANDS = (
         ("periscope server repair",),
     ),
     Command(
+        "cluster up",
+        "periscope.cli.cluster:up",
+        CARE,
+        "Start a cluster on this machine, for trying things out.",
+        "Plain processes on ports of loopback, their data below the data directory. All nodes "
+        "share this machine and its disk, and every user of it can reach them: nothing is safer "
+        "this way. Again, it starts what does not run: after a restart, or a node that died.",
+        ("periscope cluster up", "periscope cluster up --primaries 3 --replicas 1"),
+    ),
+    Command(
+        "cluster status",
+        "periscope.cli.cluster:status",
+        CARE,
+        "Show the nodes of the cluster on this machine.",
+        "Starts and stops nothing.",
+        ("periscope cluster status",),
+    ),
+    Command(
+        "cluster down",
+        "periscope.cli.cluster:down",
+        CARE,
+        "Stop the cluster on this machine cleanly.",
+        "What was stored is kept: periscope cluster up starts the same cluster again.",
+        ("periscope cluster down",),
+    ),
+    Command(
         "bench",
         "periscope.cli.bench:BENCH",
         CARE,

@@ -93,7 +93,11 @@ class MoverCalls:
         args = (self._id, MANY_ANALYSTS)
         found = await self._functions.call("periscope_carry", [*keys.singles, *pairs], args)
         return [
-            Copied(one, record, latch, age, claim_end, words, analysts, count > MANY_ANALYSTS)
+            Copied(
+                *(one, record, latch, age, claim_end, words),
+                _in_order(analysts),
+                count > MANY_ANALYSTS,
+            )
             for one, (record, latch, age, claim_end, words, count, analysts) in zip(
                 ids, found, strict=False
             )
@@ -115,3 +119,9 @@ class MoverCalls:
         """Delete what else a partition holds; its fence stays for `keep_ms`."""
         args = (self._id, keep_ms)
         await self._functions.call("periscope_discard_rest", keys.singles, args)
+
+
+def _in_order(flat: list[bytes]) -> list[bytes]:
+    """Fields and values by field: two servers give the same hash in two orders."""
+    pairs = sorted(zip(flat[::2], flat[1::2], strict=True))
+    return [part for pair in pairs for part in pair]

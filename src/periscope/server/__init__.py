@@ -6,8 +6,18 @@ locks       who is there: the kernel frees the locks of whoever is killed
 life        starting and stopping, one at a time
 process     the server's settings, spawning it, asking it, signalling it
 damage      why it did not start, and the repair
+
+cluster     a cluster of such servers, for trying things out: start_cluster, stop_cluster
+cluster_plan, cluster_form    its directory; how single nodes become one cluster
 """
 
+from periscope.server.cluster import (
+    ClusterStatus,
+    NodeStatus,
+    cluster_status,
+    start_cluster,
+    stop_cluster,
+)
 from periscope.server.embedded import (
     EmbeddedServer,
     ServerStatus,
@@ -16,4 +26,15 @@ from periscope.server.embedded import (
     stop_server,
 )
 
-__all__ = ["EmbeddedServer", "ServerStatus", "repair", "server_status", "stop_server"]
+__all__ = [
+    "ClusterStatus",
+    "EmbeddedServer",
+    "NodeStatus",
+    "ServerStatus",
+    "cluster_status",
+    "repair",
+    "server_status",
+    "start_cluster",
+    "stop_cluster",
+    "stop_server",
+]

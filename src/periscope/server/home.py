@@ -31,6 +31,11 @@ class Home:
     data_dir: Path
 
     @property
+    def own_settings(self) -> dict[str, str]:
+        """Settings of the server of this directory, beyond those that all have."""
+        return {}
+
+    @property
     def log_path(self) -> Path:
         """The server's log."""
         return self.data_dir / "server.log"

@@ -117,7 +117,8 @@ def _run(home: Home, socket_path: Path, durability: Durability, lock: LockFile) 
     terminal, and it outlives us. The data directory is its working directory, not an argument:
     no quoting to get wrong.
     """
-    settings = SETTINGS | {"unixsocket": str(socket_path), "appendfsync": FSYNC[durability]}
+    here = {"unixsocket": str(socket_path), "appendfsync": FSYNC[durability]}
+    settings = SETTINGS | here | home.own_settings
     words = [word for name, value in settings.items() for word in (f"--{name}", value)]
     result = subprocess.run(  # noqa: S603 - our own program, no shell
         [binary_path(), *words],
