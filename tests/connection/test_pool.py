@@ -1,4 +1,4 @@
-"""The pool is bounded and waits; no cancellation, however timed, keeps a connection or a wake-up."""
+"""The pool is bounded and waits; no cancellation, however timed, keeps a connection for ever."""
 
 from __future__ import annotations
 
