@@ -23,7 +23,7 @@ from periscope.intake import Packed
 from periscope.keys import Keyspace, PartitionKeys
 from periscope.lane import SHORT, Answer, Lane
 from periscope.models import Outcome
-from periscope.room import Room
+from periscope.room import CLOSED, Room
 from periscope.settings import Settings
 
 FEW = 2  # chunks under way before another one waits until it is full
@@ -228,7 +228,7 @@ class _Pump:
                 self._raise(one, OutcomeUnknown("the database was closed before the answer came"))
         self.sent.clear()
         while self.waiting:
-            self._raise(self.waiting.popleft(), StoreUnavailable("the database was closed"))
+            self._raise(self.waiting.popleft(), StoreUnavailable(CLOSED))
 
 
 class Coalescer:
@@ -244,7 +244,6 @@ class Coalescer:
         self.room = Room(settings.queue_limit)
         self.in_flight = settings.in_flight
         self.stored = stored
-        self.closed = False
         self._functions, self._settings = functions, settings
         self._pumps = {keys: _Pump(self, keys) for keys in keyspace.partitions}
         self._parking = _Parking(settings.connections // 2)
@@ -264,8 +263,6 @@ class Coalescer:
         return reply
 
     async def _put(self, keys: PartitionKeys, entry: Any, awaits: Awaits) -> Any:
-        if self.closed:
-            raise StoreUnavailable("the database was closed")
         waiting = _Waiting(entry, awaits, asyncio.get_running_loop().create_future())
         await self.room.take(waiting.size)
         self._pumps[keys].put(waiting)
@@ -293,7 +290,7 @@ class Coalescer:
 
     async def close(self) -> None:
         """Answer everybody who waits, and give the connections back. Idempotent."""
-        self.closed = True
+        self.room.close()
         tasks = [pump.task for pump in self._pumps.values() if pump.task is not None]
         for pump in self._pumps.values():
             pump.abort()

@@ -10,7 +10,7 @@ from typing import Generic, TypeVar
 
 from periscope.errors import StoreUnavailable
 from periscope.keys import PartitionKeys
-from periscope.room import Room
+from periscope.room import CLOSED, Room
 
 FEW = 2  # calls about a partition that are under way at once
 T = TypeVar("T")
@@ -32,13 +32,10 @@ class Gathered(Generic[T]):
     async def __call__(self, keys: PartitionKeys, threat_id: bytes) -> T:
         """The answer about one threat."""
         await self._room.take(len(threat_id))
-        try:
-            future: asyncio.Future[T] = asyncio.get_running_loop().create_future()
-            self._waiting.setdefault(keys, deque()).append((threat_id, future))
-            self._start(keys)
-            return await future
-        finally:
-            self._room.give(len(threat_id))
+        future: asyncio.Future[T] = asyncio.get_running_loop().create_future()
+        self._waiting.setdefault(keys, deque()).append((threat_id, future))
+        self._start(keys)
+        return await future
 
     def _start(self, keys: PartitionKeys) -> None:
         tasks = self._tasks.setdefault(keys, set())
@@ -61,7 +58,7 @@ class Gathered(Generic[T]):
                 _fail(asked, exc)
                 continue
             except asyncio.CancelledError:
-                _fail(asked, StoreUnavailable("the database was closed"))
+                _fail(asked, StoreUnavailable(CLOSED))
                 raise
             for (_, future), answer in zip(asked, answers, strict=True):
                 if not future.done():
@@ -72,19 +69,22 @@ class Gathered(Generic[T]):
         waiting, taken = self._waiting[keys], 0
         while waiting and taken < self._most:
             threat_id, future = waiting.popleft()
+            # Not when its caller gives up: until here a question takes memory.
+            self._room.give(len(threat_id))
             if not future.done():
                 taken += 1
                 yield threat_id, future
 
     def abort(self) -> None:
         """The database is closed: nobody is left waiting for ever."""
+        self._room.close()
         for tasks in self._tasks.values():
             for task in tasks:
                 task.cancel()
         for waiting in self._waiting.values():
             for _, future in waiting:
                 if not future.done():
-                    future.set_exception(StoreUnavailable("the database was closed"))
+                    future.set_exception(StoreUnavailable(CLOSED))
 
 
 def _fail(asked: list[tuple[bytes, asyncio.Future[T]]], exc: Exception) -> None:

@@ -5,6 +5,9 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 
+from periscope.errors import StoreUnavailable
+
+CLOSED = "the database was closed"
 QUEUE_BYTES = 64 * 1024 * 1024
 
 
@@ -14,9 +17,15 @@ class Room:
     def __init__(self, calls: int) -> None:
         self._calls, self._bytes = calls, QUEUE_BYTES
         self._queue: deque[tuple[int, asyncio.Future[None]]] = deque()
+        self._closed = False
 
     async def take(self, size: int) -> None:
-        """Take room for one call of `size` bytes."""
+        """Take room for one call of `size` bytes.
+
+        Raises:
+            StoreUnavailable: the database was closed, before or meanwhile.
+        """
+        self._check()
         if not self._queue and self._fits(size):
             self._calls, self._bytes = self._calls - 1, self._bytes - size
             return
@@ -28,6 +37,19 @@ class Room:
             if turn.done() and not turn.cancelled():
                 self.give(size)  # the turn came together with the cancellation
             raise
+        self._check()
+
+    def close(self) -> None:
+        """Send everybody away who waits, and whoever comes later."""
+        self._closed = True
+        for _, turn in self._queue:
+            if not turn.done():
+                turn.set_exception(StoreUnavailable(CLOSED))
+        self._queue.clear()
+
+    def _check(self) -> None:
+        if self._closed:
+            raise StoreUnavailable(CLOSED)
 
     def give(self, size: int) -> None:
         """Give it back, and let in who waits."""

@@ -3,7 +3,8 @@
 from periscope.connection.connections import Connections
 from periscope.connection.explain import LOST
 from periscope.connection.fitness import ServerFacts
-from periscope.connection.node import Node, honour
+from periscope.connection.node import Node
+from periscope.connection.pool import honour
 
 __all__ = ["LOST", "RECONNECT_PAUSE_S", "Connections", "Node", "ServerFacts", "honour"]
 

@@ -15,8 +15,9 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 
 from periscope.connection.explain import LOST, explain
 from periscope.connection.fitness import ServerFacts, check_fitness, kind_and_version
-from periscope.connection.node import Node, honour
+from periscope.connection.node import Node
 from periscope.connection.patience import REPEATABLE, Patience
+from periscope.connection.pool import honour
 from periscope.connection.topology import Cluster, SentinelSet, Topology
 from periscope.connection.url import Address, Target, read_url
 from periscope.errors import PeriscopeError, SettingInvalid, StoreUnavailable

@@ -6,15 +6,13 @@ it is known.
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Awaitable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import redis.asyncio as redis_asyncio
 from redis.asyncio.connection import (
     AbstractConnection,
-    BlockingConnectionPool,
     Connection,
     SSLConnection,
     UnixDomainSocketConnection,
@@ -22,25 +20,12 @@ from redis.asyncio.connection import (
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 
+from periscope.connection.pool import WaitingPool, honour
 from periscope.connection.url import Address, Target
 from periscope.errors import SettingInvalid
 from periscope.settings import Settings
 
 PROBE_S = 2.0  # for questions about the topology: a node that is slower than this is not asked
-
-
-async def honour(call: Awaitable[Any]) -> Any:
-    """Await a call of redis-py; a cancellation that came together with its result counts.
-
-    redis-py sends through `asyncio.wait_for`, which until Python 3.12 returns the result then and
-    drops the cancellation: its task would go on for ever.
-    """
-    task = asyncio.current_task()
-    before = task.cancelling() if task else 0
-    result = await call
-    if task and task.cancelling() > before:
-        raise asyncio.CancelledError
-    return result
 
 
 class Node:
@@ -107,12 +92,11 @@ class Node:
             await client.aclose()
             await client.connection_pool.disconnect()
 
-    def _pool(self, connections: int, *, most_s: float = 1e9) -> BlockingConnectionPool:
+    def _pool(self, connections: int, *, most_s: float = 1e9) -> WaitingPool:
         settings = self._settings
         try:
-            return BlockingConnectionPool(
-                max_connections=connections,
-                timeout=None,
+            return WaitingPool(
+                connections,
                 socket_connect_timeout=min(most_s, settings.connect_timeout_s),
                 socket_timeout=min(most_s, settings.call_timeout_s),
                 health_check_interval=settings.health_check_s,
