@@ -1,4 +1,4 @@
-"""One cluster of three primaries for what does not break it; a database of its own for each test."""
+"""One cluster of three primaries for what does not break it; each test has its own database."""
 
 from __future__ import annotations
 

@@ -14,7 +14,7 @@ import pytest
 from periscope import Periscope
 from periscope.keys import PartitionKeys, slot_of_key
 from tests.support.clusters import Cluster
-from tests.support.history import History, acknowledged, check, load
+from tests.support.history import History, acknowledged, check, load, say
 
 SOAK = "SOAK" in os.environ
 ROUNDS = 20 if SOAK else 3
@@ -56,7 +56,7 @@ async def test_slots_moved_key_by_key_under_load(p: Periscope, shared: Cluster) 
     assert_whole(history)
     verdict = await check(history, "slots moved key by key")
     assert not verdict.lost
-    print(f"longest pause of a moved partition: {history.longest_pause(numbers):.3f} s")
+    say(f"longest pause of a moved partition: {history.longest_pause(numbers):.3f} s")
     assert history.longest_pause(numbers) < 5
 
 
@@ -74,16 +74,14 @@ async def test_slots_moved_at_once_under_load(p: Periscope, shared: Cluster) -> 
     assert_whole(history)
     verdict = await check(history, "slots moved by MIGRATESLOTS")
     assert not verdict.lost
-    print(f"longest pause of a moved partition: {history.longest_pause(numbers):.3f} s")
+    say(f"longest pause of a moved partition: {history.longest_pause(numbers):.3f} s")
     assert history.longest_pause(numbers) < 5
 
 
 async def test_a_batch_goes_on_while_slots_move(p: Periscope, shared: Cluster) -> None:
     moved = slots_of(p, ROUNDS)
     number = 200_000 if SOAK else 20_000
-    reports = (
-        {"threat_id": f"t{i}", "content": "x", "severity": "HIGH"} for i in range(number)
-    )
+    reports = ({"threat_id": f"t{i}", "content": "x", "severity": "HIGH"} for i in range(number))
     batch = asyncio.create_task(p.add_threats_batch(reports))
     for slot, _ in moved:
         source = await shared.owner(slot)
@@ -92,7 +90,7 @@ async def test_a_batch_goes_on_while_slots_move(p: Periscope, shared: Cluster) -
         await shared.migrate(slot, slot, source)
     result = await batch
     assert (result.added, result.duplicates, result.rejected) == (number, 0, [])
-    assert (await p.get_stats()).ledger["added"] == number
+    assert (await p.get_ledger()).added == number
 
 
 async def test_an_empty_primary_joins_takes_slots_and_gets_the_library(

@@ -13,7 +13,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from enum import StrEnum
-from itertools import count
+from itertools import count, pairwise
 from typing import Any
 
 from periscope import Periscope
@@ -112,7 +112,7 @@ class History:
             for call in self.calls
             if call.told is Told.COMMITTED and call.partition in wanted and call.end >= since
         ]
-        return max((b - a for a, b in zip(ends, ends[1:], strict=False)), default=float("inf"))
+        return max((b - a for a, b in pairwise(ends)), default=float("inf"))
 
     def first_answer(self, partitions: Iterable[int], since: float) -> float:
         """Seconds from `since` to the first acknowledgement of a call that began after it."""
@@ -183,10 +183,15 @@ async def acknowledged(history: History, more: int, partitions: Iterable[int] = 
         await asyncio.sleep(0.01)
 
 
+def say(line: str) -> None:
+    """A figure, for `pytest -s` and `make soak`."""
+    print(f"\n{line}")  # noqa: T201
+
+
 async def check(history: History, name: str) -> Verdict:
     """Compare, print, and require that nothing was doubled or made up, and the ledger balances."""
     verdict = await history.verdict()
-    print(f"\n{name}: {verdict}")  # noqa: T201 - `pytest -s`, and make soak
+    say(f"{name}: {verdict}")
     assert not verdict.doubled
     assert not verdict.made_up
     ledger = await history.p.get_ledger(deep=True)
