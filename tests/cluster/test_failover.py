@@ -103,6 +103,8 @@ async def test_manual_failovers_in_a_loop_under_load(pair: Cluster) -> None:
                 await pair.until_whole()
             await acknowledged(history, 50)
         assert not (await check(history, "manual failovers, replicated")).lost
+    rejected = [call for call in history.calls if call.told is Told.REJECTED]
+    assert not rejected, rejected[:3]
 
 
 async def test_a_primary_alone_on_its_side_of_a_partition(pair: Cluster) -> None:
@@ -143,7 +145,7 @@ async def test_too_few_replicas_is_unknown_and_never_success(pair: Cluster) -> N
 
 async def test_a_frozen_primary(pair: Cluster) -> None:
     victim = pair.nodes[2]
-    async with Periscope.open(pair.url, call_timeout_s=3.0) as p:
+    async with Periscope.open(pair.url) as p:
         failed = await partitions_of(p, pair, victim)
         others = [keys.number for keys in p.keyspace.partitions if keys.number not in failed]
         async with load(p, only=among(p, others)) as history:
