@@ -26,7 +26,7 @@ test: $(VENV)/dev ## Run the tests, on real servers
 	$(BIN)/python -m pytest -n 2 --dist worksteal
 
 soak: $(VENV)/dev ## Run the property tests with many more examples
-	EXAMPLES=2000 $(BIN)/python -m pytest tests/engine tests/lua tests/feeds --timeout 3600
+	EXAMPLES=2000 $(BIN)/python -m pytest tests/engine tests/lua tests/feeds tests/membership --timeout 3600
 
 check: format lint types docs test ## All that CI runs
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -198,8 +197,7 @@ class Analysts:
         policy = self._functions.rules.policy
         # A repeated act on a threat that departed since: its report is in the archive.
         body = b"" if len(reply.record) > HEADER_BYTES else _NO_REPORT
-        threat = read_threat(threat_id, reply.record + body, reply.now_ms, policy)
-        return replace(threat, interaction_id=request_id)
+        return read_threat(threat_id, reply.record + body, reply.now_ms, policy, request_id)
 
     async def _check_target(
         self, threat_id: str, decision: Decision, duplicate_of: str | None

@@ -108,8 +108,14 @@ def unpack_header(record: bytes) -> Header:
     return Header._make((*v[:15], *times, v[23], v[24], observed_at, *v[27:]))
 
 
-def read_threat(threat_id: bytes, record: bytes, as_of_ms: int, policy: Policy) -> Threat:
-    """A record as a Threat.
+def read_threat(
+    threat_id: bytes,
+    record: bytes,
+    as_of_ms: int,
+    policy: Policy,
+    interaction_id: str | None = None,
+) -> Threat:
+    """A record as a Threat; `interaction_id` is that of the act that answers with it.
 
     Raises:
         StoreDamaged: header or body cannot be read.
@@ -122,14 +128,21 @@ def read_threat(threat_id: bytes, record: bytes, as_of_ms: int, policy: Policy) 
             f"the body of threat {threat_id.decode(errors='replace')!r} cannot be read: {exc}"
         ) from None
     try:
-        return _as_threat(threat_id.decode(), h, body, as_of_ms, policy)
+        return _as_threat(threat_id.decode(), h, body, as_of_ms, policy, interaction_id)
     except (ValueError, IndexError) as exc:
         raise StoreDamaged(
             f"the header of threat {threat_id.decode(errors='replace')!r} cannot be read: {exc}"
         ) from None
 
 
-def _as_threat(threat_id: str, h: Header, body: Body, as_of_ms: int, policy: Policy) -> Threat:
+def _as_threat(
+    threat_id: str,
+    h: Header,
+    body: Body,
+    as_of_ms: int,
+    policy: Policy,
+    interaction_id: str | None,
+) -> Threat:
     return Threat(
         threat_id=threat_id,
         severity=SEVERITIES[h.severity],
@@ -158,6 +171,7 @@ def _as_threat(threat_id: str, h: Header, body: Body, as_of_ms: int, policy: Pol
         source=body.source,
         observed_at_ms=body.observed_at_ms,
         policy=policy,
+        interaction_id=interaction_id,
     )
 
 

@@ -136,5 +136,6 @@ SPECS: dict[str, Spec] = {
     "periscope_fill": Spec(
         ("meta", "key"), ("move", "kind", "pair..."), True, "writes the same values"
     ),
+    "periscope_carry": Spec(_PAIRS, ("move", "most"), False),
     "periscope_prove": Spec(("singles...", "record..."), ("policy", "move"), False),
 }

@@ -26,7 +26,7 @@ async def test_slots_move_both_ways_and_an_empty_primary_joins() -> None:
 
 
 async def test_failovers_by_hand_by_death_and_by_partition() -> None:
-    async with cluster(3, 1, node_timeout_ms=1000) as it:
+    async with cluster(3, 1, node_timeout_ms=2000) as it:
         primary = await it.owner(SLOT_OF_A)
         (replica,) = await it.replicas_of(primary)
         await it.fail_over(replica)

@@ -7,7 +7,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -16,11 +16,10 @@ from msgspec.structs import replace
 from redis.asyncio import Redis
 
 from periscope import MoveError, Moving, Periscope, Policy, UsageError
-from periscope.archive import Archive
 from periscope.functions import Functions
 from periscope.moving import abort, rebuild
 from tests.conftest import assert_only_known_keys
-from tests.moving.conftest import Scene, to_long_term
+from tests.moving.conftest import Scene, says, to_long_term
 from tests.rules.scene import acts, add
 from tests.support.servers import ServerProcess
 
@@ -70,7 +69,7 @@ def countdown(monkeypatch: pytest.MonkeyPatch) -> Countdown:
 
 
 @pytest.fixture
-async def small(scene: Scene) -> AsyncIterator[Scene]:
+async def small(scene: Scene) -> Scene:
     """A few threats of all kinds in two partitions; remembered, to be set back to."""
     async with Periscope(scene.settings(partitions=2)) as p:
         p.functions.now_ms = scene.now_ms
@@ -82,7 +81,7 @@ async def small(scene: Scene) -> AsyncIterator[Scene]:
         await p.remove(scene.archive, "t7", "ann")
         scene.now_ms = p.functions.now_ms
     await scene.remember()
-    yield scene
+    return scene
 
 
 @pytest.mark.parametrize("after", [False, True], ids=["before-the-call", "after-the-call"])
@@ -107,7 +106,7 @@ async def check_refused_or_whole(scene: Scene, seen: dict[str, Any]) -> None:
     try:
         assert await scene.portrait() == seen
     except Moving as exc:
-        assert "periscope repartition" in str(exc)
+        says(exc, "periscope repartition")
 
 
 async def check_clean(scene: Scene) -> None:
@@ -145,14 +144,12 @@ async def test_it_is_given_up_at_every_step(
         if not await countdown.run(left, lambda: small.repartition(3), after=after):
             break
         try:
-            if not await abort(small.settings()):
-                assert left < 12  # it had not begun
+            if await abort(small.settings()):
+                given_up += 1
+                await check_as_before(small)
         except UsageError as exc:
-            assert "has switched already" in str(exc)
+            says(exc, "has switched already")
             await small.repartition(3)
-        else:
-            given_up += 1
-            await check_as_before(small)
         assert await small.portrait() == seen
     assert given_up > 15
 
@@ -185,7 +182,7 @@ async def test_another_move_is_refused_meanwhile(small: Scene, countdown: Countd
     with pytest.raises(UsageError, match="another move is under way"):
         await rebuild(small.settings(), small.archive, lambda p: replace(p, interactions_cap=4))
     with pytest.raises(UsageError, match="no other server"):
-        await abort(small.settings(), to="redis://127.0.0.1:1")
+        await abort(small.settings(), to=small.url)
     await small.repartition(3)
 
 
@@ -236,7 +233,7 @@ async def give_up(scene: Scene, url: str) -> None:
     try:
         await abort(scene.settings(), to=url)
     except UsageError as exc:
-        assert "has switched already" in str(exc)
+        says(exc, "has switched already")
         return
     await check_as_before(scene)
     async with Redis.from_url(url) as client:
@@ -272,7 +269,7 @@ asyncio.run(main())
 """
 
 
-@pytest.mark.parametrize("left", [9, 17, 26, 33, 41, 50])
+@pytest.mark.parametrize("left", [9, 17, 26, 33, 40])
 async def test_a_killed_process(small: Scene, left: int) -> None:
     seen = await small.portrait()
     command = [sys.executable, "-c", CHILD, small.url, small.archive.shown, str(left)]
@@ -285,35 +282,32 @@ async def test_a_killed_process(small: Scene, left: int) -> None:
     await check_clean(small)
 
 
+@pytest.mark.parametrize("departs", [False, True], ids=["before-the-store", "after-the-store"])
 async def test_departures_under_way_are_settled(
-    small: Scene, monkeypatch: pytest.MonkeyPatch
+    small: Scene, monkeypatch: pytest.MonkeyPatch, departs: bool
 ) -> None:
-    """A worker died between archive and store, or store and archive, after the move had begun."""
-    seen = await small.portrait()
-    for departs, whose, name in ((False, "Calls", "depart"), (True, "Archive", "confirm")):
-        await small.set_back()
-        p = await small.opened()
+    """A worker died between archive and store, or store and archive, just before the fence."""
+    p = await small.opened()
+    removed = (await p.get_ledger()).removed
+    dies_in = "periscope.archive.Archive.confirm" if departs else "periscope.calls.Calls.depart"
 
-        async def killed(*_: Any, **__: Any) -> Any:
-            raise Killed
+    async def killed(*_: Any, **__: Any) -> Any:
+        raise Killed
 
-        place = {"Calls": "periscope.calls.Calls", "Archive": "periscope.archive.Archive"}[whose]
-
-        async def remove_late(*given: Any, p: Periscope = p, place: str = place) -> None:
-            with monkeypatch.context() as patch, pytest.raises(Killed):
-                patch.setattr(f"{place}.{name}", killed)
+    async def remove_late(*_: Any) -> None:
+        with monkeypatch.context() as patch:
+            patch.setattr(dies_in, killed)
+            with pytest.raises(Killed):
                 await p.remove(small.archive, "t3", "ann")
 
-        real = Archive.belong_to
-        with monkeypatch.context() as patch:
-            patch.setattr("periscope.keeping.Keeping.archive_audit", remove_late)
-            await small.repartition(3)
-        await p.close()
-        assert real is Archive.belong_to
-        p = await small.opened()
-        ledger = await p.get_ledger(deep=True, archive=small.archive)
-        assert ledger.balanced
-        assert ledger.removed == seen["ledger"].removed + departs
-        assert (await p.get_threat("t3") is None) is departs
-        await p.close()
-        assert await small.archive.pending() == []
+    with monkeypatch.context() as patch:
+        patch.setattr("periscope.keeping.Keeping.archive_audit", remove_late)
+        await small.repartition(3)
+    await p.close()
+    p = await small.opened()
+    ledger = await p.get_ledger(deep=True, archive=small.archive)
+    assert ledger.balanced
+    assert ledger.removed == removed + departs
+    assert (await p.get_threat("t3") is None) is departs
+    await p.close()
+    assert await small.archive.pending() == []

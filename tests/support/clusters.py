@@ -63,7 +63,7 @@ class Cluster:
         for node in self.nodes:
             node.close()
 
-    async def until_whole(self, timeout_s: float = 20.0) -> None:
+    async def until_whole(self, timeout_s: float = 40.0) -> None:
         """Every node that lives serves, follows, and sees every slot served."""
         await until_whole(self._members(self.listening()), time.monotonic() + timeout_s)
 
@@ -169,7 +169,7 @@ class Cluster:
         await replica.ask("CLUSTER", "FAILOVER")
         await self.until_primary(replica)
 
-    async def until_primary(self, node: Node, timeout_s: float = 20.0) -> None:
+    async def until_primary(self, node: Node, timeout_s: float = 40.0) -> None:
         """Wait until everybody who lives takes the node for the primary of some slots."""
 
         async def agreed() -> bool:

@@ -20,6 +20,7 @@ class CuttingProxy:
         self.garbage = garbage
         self.armed = False
         self.done = 0
+        self._serving: set[asyncio.Task[None]] = set()
 
     async def __aenter__(self) -> CuttingProxy:
         self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
@@ -27,19 +28,28 @@ class CuttingProxy:
 
     async def __aexit__(self, *exc: object) -> None:
         self._server.close()
+        for task in self._serving:
+            task.cancel()
+        await asyncio.gather(*self._serving, return_exceptions=True)
 
     @property
     def url(self) -> str:
         return f"redis://127.0.0.1:{self._server.sockets[0].getsockname()[1]}"
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        self._serving.add(task)
         up_reader, up_writer = await asyncio.open_unix_connection(self.target)
         forward = asyncio.create_task(self._pump(reader, up_writer))
-        with suppress(OSError):
-            await self._replies(up_reader, writer)
-        forward.cancel()
-        for end in (up_writer, writer):
-            end.close()
+        try:
+            with suppress(OSError):
+                await self._replies(up_reader, writer)
+        finally:
+            forward.cancel()
+            for end in (up_writer, writer):
+                end.close()
+            self._serving.discard(task)
 
     async def _pump(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with suppress(OSError):

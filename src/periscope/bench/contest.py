@@ -60,9 +60,9 @@ def _figures(
 
 def few(plan: Plan) -> int:
     """Awaits of a turn for a single caller."""
-    return max(20, min(1_000, plan.scale // 100))
+    return max(20, min(500, plan.scale // 100))
 
 
 def many(plan: Plan, callers: int) -> int:
     """Awaits of a turn for many callers."""
-    return max(callers, min(5_000, plan.scale // 20))
+    return max(callers, min(4_000, plan.scale // 20))

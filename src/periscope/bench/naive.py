@@ -3,7 +3,7 @@
 What it does: a threat is a JSON value; two sorted sets rank it by a score that was computed when it
 was written, one over all and one for its severity. Adding is one MULTI of SET NX and two ZADD,
 acting one MULTI of HINCRBY and two ZINCRBY, each a single round trip; reading the top is ZREVRANGE
-and MGET. Callers share a waiting pool, as large as ours, and 200 of them add at once.
+and MGET. Callers share a waiting pool of 50, and 200 of them add at once.
 
 What it does not do: it neither validates nor fingerprints reports; of a threat that is reported
 again it keeps the first words and ranks it anew; no score falls with time; there are no levels,

@@ -4,16 +4,8 @@ from __future__ import annotations
 
 from cyclopts import App, Parameter
 
-from periscope.cli.commands import (
-    ABOUT,
-    BENCH,
-    CARE,
-    COMMANDS,
-    FAMILIES,
-    ROOT_EXAMPLES,
-    WORK,
-    Command,
-)
+from periscope.cli.command import ABOUT, CARE, WORK, Command
+from periscope.cli.commands import BENCH, COMMANDS, FAMILIES, ROOT_EXAMPLES
 
 
 def build() -> App:

@@ -48,7 +48,7 @@ async def backup(
 
     async with store.open() as periscope, archive_of(periscope) as archive:
         progress = Progress()
-        async with _shown(progress, quiet=quiet, as_json=out.as_json):
+        async with shown(progress, quiet=quiet, as_json=out.as_json):
             taken = await backup(periscope, archive, file, force=force, progress=progress)
     if out.as_json:
         output.show_json(_taken(taken))
@@ -79,7 +79,7 @@ async def restore(
     archive = await open_archive(settings.archive_place)
     try:
         progress = Progress()
-        async with _shown(progress, quiet=quiet, as_json=out.as_json):
+        async with shown(progress, quiet=quiet, as_json=out.as_json):
             restored = await restore(settings, archive, file, progress=progress)
     finally:
         await archive.close()
@@ -120,7 +120,7 @@ def _restored(restored: Restored) -> dict[str, Any]:
 
 
 @asynccontextmanager
-async def _shown(progress: Progress, *, quiet: bool, as_json: bool) -> AsyncIterator[None]:
+async def shown(progress: Progress, *, quiet: bool, as_json: bool) -> AsyncIterator[None]:
     """Tell people on standard error how far it is; beside JSON in a file or pipe, nobody."""
     if quiet or (as_json and not sys.stderr.isatty()):
         yield

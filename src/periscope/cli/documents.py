@@ -11,6 +11,7 @@ from periscope.cli.figures import moment
 if TYPE_CHECKING:
     from periscope.archive import AuditEntry, Departure
     from periscope.ledger import Ledger, Stats
+    from periscope.membership import Seen
     from periscope.scoring import Explanation
     from periscope.threat import Page, Threat
     from periscope.work import Claim, Desk
@@ -51,6 +52,15 @@ def threat(one: Threat) -> Document:
         "source": one.source,
         "content": one.content,
         "metadata": one.metadata,
+    }
+
+
+def seen(one: Seen) -> Document:
+    """Return a known id with its level and last activity."""
+    return {
+        "threat_id": one.threat_id,
+        "level": int(one.level),
+        **times("last_activity", one.last_activity_ms),
     }
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import timedelta
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -68,6 +68,15 @@ def _read(changes: tuple[str, ...]) -> dict[str, str]:
     verb, *words = changes
     if verb != SET or not words:
         raise UsageError(f"{verb}: write periscope policy, or periscope policy set NAME=VALUE ...")
+    return read_changes(words)
+
+
+def read_changes(words: Sequence[str]) -> dict[str, str]:
+    """Return names and values of `NAME=VALUE ...`, as they were typed.
+
+    Raises:
+        UsageError: something that is no change, or a name twice.
+    """
     wanted: dict[str, str] = {}
     for word in words:
         name, equals, value = word.partition("=")

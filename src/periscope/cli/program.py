@@ -50,7 +50,7 @@ def _run(given: list[str], *, debug: bool) -> int:
     signal.signal(signal.SIGTERM, _terminate)
     prepare_streams()
     set_up(debug=debug)
-    if given[:1] == ["ingest"]:
+    if given[:1] in (["ingest"], ["seen"]):
         given = [STDIN if word == "-" else word for word in given]
     command, bound, _ = build().parse_args(given, exit_on_error=False, print_error=False)
     if _is_builtin(command):

@@ -30,7 +30,8 @@ local SAFE_INTEGER = 2 ^ 53
 
 -- What a file lends to the files after it; each is filled by the file that bears its name.
 local Score, Sighting, Index, Moves, Log, Memory = {}, {}, {}, {}, {}, {}
-local Chunk, Stretch, Rank, Desk, Claims, Undo, Verbs, Move = {}, {}, {}, {}, {}, {}, {}, {}
+local Chunk, Stretch, Rank, Desk, Claims, Undo, Verbs = {}, {}, {}, {}, {}, {}, {}
+local Swift, Move = {}, {}
 
 -- The keys that a partition has once, in the order of SINGLE_KEYS in keys.py.
 local SINGLES = {'meta', 'ledger', 'board', 'exceptions', 'promotable', 'claims', 'short',
@@ -58,12 +59,13 @@ local function clock(given)
 end
 
 -- The single keys by name; a function's own keys begin at `first`.
+-- Spelt out, because a constructor allocates once and a loop six times.
 local function partition_keys(keys)
-  local named = {first = #SINGLES + 1}
-  for position, name in ipairs(SINGLES) do
-    named[name] = keys[position]
-  end
-  return named
+  return {first = #SINGLES + 1, meta = keys[1], ledger = keys[2], board = keys[3],
+    exceptions = keys[4], promotable = keys[5], claims = keys[6], short = keys[7],
+    short_rank = keys[8], long = keys[9], long_rank = keys[10], sources = keys[11],
+    stubs = keys[12], stub_ages = keys[13], removed = keys[14], departures = keys[15],
+    events = keys[16], audit = keys[17], done = keys[18], done_before = keys[19]}
 end
 
 local function has(flags, flag)
@@ -92,8 +94,9 @@ local function refuse_format(meta, format)
 end
 
 -- Check that the partition is prepared and its records are of our format; return the policy revision.
-local function partition_revision(meta)
-  local state = redis.call('HMGET', meta, 'format', 'policy_revision')
+-- `state` is {format, policy_revision}, where they were read already.
+local function partition_revision(meta, state)
+  state = state or redis.call('HMGET', meta, 'format', 'policy_revision')
   if not state[1] then
     refuse('UNPREPARED', 'this partition has no meta key')
   end
@@ -115,8 +118,8 @@ end
 
 -- The policy revision of a partition that is about to be written to; one who brings a newer policy
 -- takes the partition along (`bring_forward`), one with an older one is refused.
-local function writers_revision(meta, revision)
-  local here = partition_revision(meta)
+local function writers_revision(meta, revision, state)
+  local here = partition_revision(meta, state)
   if revision < here then
     refuse('STALE_POLICY', 'revision ' .. integer(revision) .. ' is older than ' .. integer(here))
   end

@@ -22,9 +22,9 @@ end
 
 -- Level 1 to 2: is the threat eligible at `now`, the moment of an interaction?
 function Moves.is_eligible(header, rules, now)
-  return Score.of(rules, header, now) >= rules.promote_score
-    and header.analysts >= rules.promote_analysts
+  return header.analysts >= rules.promote_analysts
     and (header.escalations >= rules.promote_escalations or header.severity >= 2)
+    and Score.of(rules, header, now) >= rules.promote_score
 end
 
 local function rises(header, rules)

@@ -5,8 +5,7 @@ local ENTRY_BYTES = 48       -- what an entry of a stream costs beside its paylo
 local MOST_TRIMMED = 16      -- events let go of in one call
 
 -- Refuse analysts' acts when the audit trail is full: better than not to record them.
-function Log.check_audit(meta, rules, bytes)
-  local kept = tonumber(redis.call('HGET', meta, 'audit_bytes') or '0')
+function Log.check_audit(kept, rules, bytes)
   if kept + bytes > rules.audit_limit then
     refuse('AUDIT_FULL', integer(kept) .. ' bytes wait for the archive')
   end
@@ -14,11 +13,6 @@ end
 
 function Log.bytes(payload)
   return #payload + ENTRY_BYTES
-end
-
-function Log.audit(keys, payload)
-  redis.call('XADD', keys.audit, '*', 'a', payload)
-  redis.call('HINCRBY', keys.meta, 'audit_bytes', integer(Log.bytes(payload)))
 end
 
 -- Let go of the oldest events until the rest fits; remember up to where they are lost.
@@ -48,6 +42,25 @@ function Log.events(keys, limit, now, events)
   local bytes = tonumber(redis.call('HINCRBY', keys.meta, 'event_bytes', integer(Log.bytes(payload))))
   if bytes > limit then
     redis.call('HSET', keys.meta, 'event_bytes', integer(trim_events(keys, bytes, limit)))
+  end
+end
+
+-- Append an entry to each stream, packed; false for none. `seen` is what `Memory.check_types` found: with it
+-- the new sums of bytes are known, and are written together.
+function Log.append(keys, seen, limit, events, audit)
+  local sums = {}
+  if audit then
+    redis.call('XADD', keys.audit, '*', 'a', audit)
+    sums[1], sums[2] = 'audit_bytes', integer((seen.audit_bytes or 0) + Log.bytes(audit))
+  end
+  if events then
+    redis.call('XADD', keys.events, '*', 'e', events)
+    local bytes = (seen.event_bytes or 0) + Log.bytes(events)
+    sums[#sums + 1] = 'event_bytes'
+    sums[#sums + 1] = integer(bytes > limit and trim_events(keys, bytes, limit) or bytes)
+  end
+  if sums[1] then
+    redis.call('HSET', keys.meta, unpack(sums))
   end
 end
 

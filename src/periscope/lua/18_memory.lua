@@ -1,25 +1,33 @@
 -- What a partition remembers: ids of interactions and requests with their replies (two generations,
 -- so that forgetting is one RENAME), and stubs of departed threats.
 
-local CARDS = {ledger = 'HLEN', board = 'ZCARD', exceptions = 'ZCARD', promotable = 'ZCARD',
-  claims = 'ZCARD', short = 'ZCARD', short_rank = 'ZCARD', long = 'ZCARD', long_rank = 'ZCARD',
-  sources = 'HLEN', stubs = 'HLEN', stub_ages = 'ZCARD', removed = 'HLEN', departures = 'HLEN',
-  events = 'XLEN', audit = 'XLEN', done = 'HLEN', done_before = 'HLEN'}
+local CARDS = {HLEN = {'ledger', 'sources', 'stubs', 'removed', 'departures', 'done', 'done_before'},
+  ZCARD = {'board', 'exceptions', 'promotable', 'claims', 'short', 'short_rank', 'long', 'long_rank',
+    'stub_ages'}, XLEN = {'events', 'audit'}}
 
 local MOST_ANALYSTS = 1000   -- of a threat, that are remembered when it departs
 local NUMBERS = {'event_bytes', 'audit_bytes', 'token', 'forgotten', 'remembered_since'}
+local HASH_VALUES = 1000     -- of one command on a hash
 
 -- Is every key of the type we gave it (the server's own error says which it is not), and are the numbers
--- of the meta key numbers?
+-- of the meta key numbers? What was seen on the way: the size of each key, the numbers (nil for those
+-- that are not there) and, under `state`, what `partition_revision` wants to know.
 function Memory.check_types(keys)
-  for name, command in pairs(CARDS) do
-    redis.call(command, keys[name])
+  local seen, call = {}, redis.call
+  for command, names in pairs(CARDS) do
+    for position = 1, #names do
+      seen[names[position]] = call(command, keys[names[position]])
+    end
   end
-  for _, number in ipairs(redis.call('HMGET', keys.meta, unpack(NUMBERS))) do
-    if number and not (string.match(number, '^%d+$') and tonumber(number) < SAFE_INTEGER) then
+  seen.state = call('HMGET', keys.meta, 'format', 'policy_revision', unpack(NUMBERS))
+  for position, name in ipairs(NUMBERS) do
+    local number = seen.state[position + 2]
+    seen[name] = tonumber(number or nil)
+    if number and not (string.match(number, '^%d+$') and seen[name] < SAFE_INTEGER) then
       refuse('DAMAGED', 'a number of the meta key is none')
     end
   end
+  return seen
 end
 
 -- May this user do what the functions that write do, beside what they check by themselves?
@@ -30,46 +38,58 @@ function Memory.may_write(keys)
 end
 
 -- Is it time for the next generation? Half the limit, or the whole time: ids are known for one to two
--- periods. Returns the new beginning, or nil.
-local function next_generation(keys, rules, now)
-  local since = tonumber(redis.call('HGET', keys.meta, 'remembered_since') or '')
-  if not since then
-    return now
-  end
-  local full = redis.call('HLEN', keys.done) >= math.max(1, rules.remember_limit / 2)
-  if now - since >= rules.remember_for or full then
+-- periods. Returns the new beginning, or nil. `seen` is of `check_types`.
+local function next_generation(rules, seen, now)
+  local since = seen.remembered_since
+  if not since or now - since >= rules.remember_for
+    or seen.done >= math.max(1, rules.remember_limit / 2) then
     return now
   end
 end
 
 -- Remember `memos`, {field, packed, ...}; ids forgotten before their time are counted.
-function Memory.keep(keys, rules, now, memos)
+function Memory.keep(keys, rules, seen, now, memos)
   if #memos == 0 then
     return
   end
-  local since = next_generation(keys, rules, now)
+  local since = next_generation(rules, seen, now)
   if since then
-    local before = tonumber(redis.call('HGET', keys.meta, 'remembered_since') or since)
-    local lost = redis.call('HLEN', keys.done_before)
-    if lost > 0 and since - before < rules.remember_for then
-      redis.call('HINCRBY', keys.meta, 'forgotten', integer(lost))
+    if seen.done_before > 0 and since - (seen.remembered_since or since) < rules.remember_for then
+      redis.call('HINCRBY', keys.meta, 'forgotten', integer(seen.done_before))
     end
     redis.call('UNLINK', keys.done_before)
-    if redis.call('EXISTS', keys.done) == 1 then
+    if seen.done > 0 then
       redis.call('RENAME', keys.done, keys.done_before)
     end
     redis.call('HSET', keys.meta, 'remembered_since', integer(since))
   end
-  for first = 1, #memos, 1000 do
-    redis.call('HSET', keys.done, unpack(memos, first, math.min(#memos, first + 999)))
+  for first = 1, #memos, HASH_VALUES do
+    redis.call('HSET', keys.done, unpack(memos, first, math.min(#memos, first + HASH_VALUES - 1)))
   end
 end
 
--- What is remembered under `field`, unpacked; nil if nothing is. `only_done`: there is no older one.
-function Memory.find(keys, field, only_done)
-  local packed = redis.call('HGET', keys.done, field)
-    or (not only_done and redis.call('HGET', keys.done_before, field))
-  return packed and cmsgpack.unpack(packed)
+-- What is remembered under `field`, packed; false if nothing is.
+function Memory.find(keys, field)
+  return redis.call('HGET', keys.done, field) or redis.call('HGET', keys.done_before, field)
+end
+
+local function find_in(key, fields, found)
+  for first = 1, #fields, HASH_VALUES do
+    local last = math.min(#fields, first + HASH_VALUES - 1)
+    for position, packed in ipairs(redis.call('HMGET', key, unpack(fields, first, last))) do
+      found[first + position - 1] = found[first + position - 1] or packed
+    end
+  end
+end
+
+-- What is remembered under each of these fields, in their order; `seen` is of `check_types`.
+function Memory.find_all(keys, seen, fields)
+  local found = {}
+  find_in(keys.done, fields, found)
+  if seen.done_before > 0 then
+    find_in(keys.done_before, fields, found)
+  end
+  return found
 end
 
 -- What analysts did to a threat, as {name, field, ...}. A crowd of more than a thousand is not carried

@@ -1,6 +1,6 @@
 -- Who is here: what the filters in our programs are filled from, followed with, and checked against.
 
-local STEP = 8               -- entries fetched at once, so that one too many is a small one
+local STEP = 2               -- entries fetched at once: each may have 250 KB of ids
 local FOLLOW_BYTES = 262144  -- a reply to a follower is cut after so many bytes of events
 local SEEN_BYTES = 47        -- of a header: level is its byte 2, last_activity its bytes 42 to 47
 local NOBODY = '\0\0\0\0\0\0\0'

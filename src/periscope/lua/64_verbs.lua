@@ -15,8 +15,8 @@ function Verbs.is_interaction(verb)
 end
 
 -- Where the reply is remembered: undo is remembered beside what it takes back.
-function Verbs.field_of(act)
-  return (act.verb == 'undo' and '-' or '.') .. act.request
+function Verbs.field_of(verb, request)
+  return (verb == 'undo' and '-' or '.') .. request
 end
 
 function Verbs.needs_no_threat(act)
@@ -28,7 +28,7 @@ local function recall(desk, state, act, opens)
   local from = state.header.level
   if from ~= LEVEL_WORKING then
     Moves.recall(state, desk.now, opens)
-    state.changed = true
+    state.changed, state.packed = true, nil
     Desk.tell(desk, 'recall', state, act, from)
   end
   return from
@@ -140,7 +140,8 @@ local function allow(desk, _, act)
     return {code = 'NOT_REMOVED'}
   end
   desk.allowed[act.id] = true
-  desk.events[#desk.events + 1] = {'allow', act.id, act.analyst, 0, 0, ''}
+  local nowhere = {header = {level = 0, status = OPEN}, packed_id = cmsgpack.pack(act.id)}
+  Desk.tell(desk, 'allow', nowhere, act)
   return {code = 'DONE'}
 end
 
@@ -155,8 +156,16 @@ local ACTS = {view = interact, escalate = interact, dismiss = interact, monitor 
   recall = recall_it, allow = allow, erase = erase, claim = Claims.claim, takeover = Claims.takeover,
   next = Claims.next, release = Claims.release}
 
-function Verbs.is_known(verb)
-  return ACTS[verb] ~= nil
+local packed_verbs = {}
+
+-- A verb in msgpack; nil for one that this library does not know.
+function Verbs.packed(verb)
+  local packed = packed_verbs[verb]
+  if not packed and ACTS[verb] then
+    packed = cmsgpack.pack(verb)
+    packed_verbs[verb] = packed
+  end
+  return packed
 end
 
 function Verbs.act(desk, state, act)

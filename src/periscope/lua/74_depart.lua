@@ -5,7 +5,7 @@ local VOID = 'VOID'
 local REASONS = {seen = 'archived_seen', unseen = 'archived_unseen', removed = 'removed'}
 
 local function check(named)
-  Memory.check_types(named)
+  local seen = Memory.check_types(named)
   for _, name in ipairs({'archived_seen', 'archived_unseen', 'removed'}) do
     local count = redis.call('HGET', named.ledger, name)
     if count and not string.match(count, '^%d+$') then
@@ -17,6 +17,7 @@ local function check(named)
     and redis.acl_check_cmd('HINCRBY', named.ledger, '', '0')) then
     refuse('NOPERM', 'departures need the write commands that docs/how-to/own-server.md lists')
   end
+  return seen
 end
 
 -- Why the threat may leave now: 'seen', 'unseen', 'removed'; nil if it stays.
@@ -49,11 +50,10 @@ local function leave(desk, writes, state, reason)
   writes.claims[#writes.claims + 1] = id
   writes.gone[#writes.gone + 1], writes.gone[#writes.gone + 2] = state.key, state.analysts_key
   writes.reasons[reason] = (writes.reasons[reason] or 0) + 1
-  Desk.tell(desk, reason == 'removed' and 'removed' or 'expired', state, {analyst = writes.actor},
-    reason)
+  Desk.tell(desk, reason == 'removed' and 'removed' or 'expired', state, {packed_analyst = cmsgpack.pack(writes.actor)}, reason)
   if reason == 'removed' then
     writes.removed[#writes.removed + 1] = id
-    desk.audit[#desk.audit + 1] = {'remove', id, writes.actor, '', ''}
+    Desk.audit_removal(desk, state, writes.actor)
   else
     local words = has(header.flags, FLAG_SOURCES) and redis.call('HGET', desk.keys.sources, id) or ''
     writes.stubs[#writes.stubs + 1] = id
@@ -86,8 +86,8 @@ local function decide(desk, keys, args, length)
   local words, first, removed = {}, desk.keys.first, args[4] ~= ''
   for position = first, #keys, 2 do
     local at = (position - first) / 2
-    local state = Desk.threat(desk, keys[position], keys[position + 1],
-      string.sub(keys[position], length + 1))
+    local state = Desk.threat(desk, {key = keys[position], analysts_key = keys[position + 1],
+      id = string.sub(keys[position], length + 1)})
     local reason = reason_of(desk, state, tonumber(args[5 + at]), removed)
     if reason then
       leave(desk, writes, state, reason)
@@ -109,17 +109,13 @@ local function depart(keys, args)
   if earlier then
     return {clock(args[2]), string.match(earlier, '^%S+')}
   end
-  check(named)
-  local desk = Desk.open(named, args[1], args[2])
+  local desk = Desk.open(named, check(named), args[1], args[2])
   local words, writes = decide(desk, keys, args, #record_prefix(named.meta))
   local text, audit = table.concat(words), Desk.audit_payload(desk)
   -- first write
   if #writes.gone > 0 then
     write(desk, writes)
-    if audit then
-      Log.audit(named, audit)
-    end
-    Log.events(named, desk.rules.events_limit, desk.now, desk.events)
+    Desk.log(desk, audit)
     Memory.forget_stubs(named, desk.rules, desk.now, #words)
   end
   redis.call('HSET', named.departures, args[3], text .. ' ' .. integer(desk.now))

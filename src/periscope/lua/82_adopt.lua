@@ -97,6 +97,36 @@ local function fill(keys, args)
   return (#args - 2) / 2
 end
 
+-- What belongs to a threat, in the shape of an argument of periscope_adopt. A crowd of analysts is left out.
+local function carried(named, key, analysts_key, id, most)
+  local age, size = redis.call('ZSCORE', named.long, id) or '', redis.call('HLEN', analysts_key)
+  return {redis.call('GET', key) or '', redis.call('ZSCORE', named.promotable, id) or '',
+    age ~= 'inf' and age or '', redis.call('ZSCORE', named.claims, id) or '',
+    redis.call('HGET', named.sources, id) or '', size,
+    size > 0 and size <= most and redis.call('HGETALL', analysts_key) or {}}
+end
+
+-- periscope_carry: threats with all that belongs to them, from a partition that is fenced by this move.
+-- Why: one call for many threats, and both sides of a copy are asked by the same one.
+-- KEYS: singles..., pair...
+-- ARGV: move, most
+-- Returns: {{record, latch, age, claim's end, last words, number of analysts, {field, value, ...}}, ...}:
+--   cut after 1 MiB, the rest is asked again; of more than `most` analysts none are given
+local function carry(keys, args)
+  local named = partition_keys(keys)
+  Move.own(named.meta, args[1])
+  local found, bytes, length = {}, 0, #record_prefix(named.meta)
+  for position = named.first, #keys, 2 do
+    local one = carried(named, keys[position], keys[position + 1],
+      string.sub(keys[position], length + 1), tonumber(args[2]))
+    found[#found + 1], bytes = one, bytes + #one[1]
+    if bytes > REPLY_BYTES then
+      break
+    end
+  end
+  return found
+end
+
 -- periscope_prove: as periscope_inspect, in a partition that is being filled.
 -- Why: a copy is looked at, record by record, before anybody relies on it.
 -- KEYS: singles..., record...
@@ -110,4 +140,5 @@ end
 
 redis.register_function('periscope_adopt', adopt)
 redis.register_function('periscope_fill', fill)
+redis.register_function{function_name = 'periscope_carry', callback = carry, flags = {'no-writes'}}
 redis.register_function{function_name = 'periscope_prove', callback = prove, flags = {'no-writes'}}

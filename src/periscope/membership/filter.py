@@ -12,32 +12,36 @@ from periscope.keys import Keyspace
 from periscope.membership.calls import MemberCalls
 from periscope.membership.follower import Follower
 
-LEAST_ROOM = 65_536  # ids: 120 KB; below it nothing is worth building anew
+LEAST_ROOM = 65_536  # ids: 130 KB; below it nothing is worth building anew
 SPARE = 2  # times the ids there are: what is built has room to grow
-WORN_AT = 0.9  # of the room: the next one is built before the rate passes the setting
-GONE_AT = 1 / 3  # of the ids
+FULL_AT = 0.9  # of its room a layer takes no more
+MOST_LAYERS = 3  # each costs a question 70 ns; beyond them a new filter is built
+GONE_AT = 1 / 3  # of the ids: then a new filter is built as well
 FILLED_AT_ONCE = 2  # partitions: filling is work for the server, and nobody waits for it
 log = logging.getLogger("periscope")
 
 
 class Filter:
-    """Everything in it is answered "maybe"; so is, at the rate `error`, what is not.
+    """Everything in it is answered "maybe"; so is, at a rate below `error`, what is not.
+
+    It grows by layers: when one is full the next has twice its room, and half its share of the
+    error, so that their sum stays below `error` at any time and nothing must be read again.
 
     Ids are hashed by Python's own hash of bytes, whose key is drawn anew for each process: nobody
     outside can choose ids that collide. So a filter is never stored.
     """
 
     def __init__(self, calls: MemberCalls, keyspace: Keyspace, ids: int, error: float) -> None:
-        self.room = max(LEAST_ROOM, SPARE * ids)
-        self.bloom = Bloom(self.room, error)
+        self.room = 0
+        self.layers: list[Bloom] = []
+        self._error = error
+        self._grow(max(LEAST_ROOM, SPARE * ids))
         filling = asyncio.Semaphore(FILLED_AT_ONCE)
         self.followers = tuple(
             Follower(calls, keys, self.add, filling) for keys in keyspace.partitions
         )
         self._tasks: list[asyncio.Task[None]] = []
-        self._added = 0
-        self._counted_at = 0
-        self._held = 0
+        self._added = self._counted_at = self._held = 0
 
     def start(self) -> None:
         """Begin to fill and follow, in the background."""
@@ -55,19 +59,58 @@ class Filter:
 
     def add(self, ids: Sequence[bytes]) -> None:
         """Take ids in, known ones too."""
-        self.bloom.update(ids)
+        for layer in self.layers[:-1]:
+            ids = [one for one in ids if one not in layer]
+        self.layers[-1].update(ids)
         self._added += len(ids)
+        self._left -= len(ids)
+        if self._left <= 0:
+            self._make_room()
+
+    def denied(self, ids: Sequence[bytes]) -> list[bytes]:
+        """Those of `ids` that are certainly not in it."""
+        for layer in self.layers:
+            ids = [one for one in ids if one not in layer]
+        return list(ids)
+
+    def _make_room(self) -> None:
+        """The last layer may be full: it is counted (2 ms at a million), and closed if it is."""
+        room = self._last_room
+        self._left = int(room * FULL_AT - self.layers[-1].approx_items)
+        if self._left < room // 50:
+            self._grow(2 * room)
+
+    def _grow(self, room: int) -> None:
+        share = self._error / 2 ** (len(self.layers) + 1)
+        self.layers.append(Bloom(room, share))
+        self.room += room
+        self._last_room, self._left = room, int(room * FULL_AT)
 
     async def complete(self) -> None:
-        """Wait until it answers for every partition."""
+        """Wait until it answers for every partition, or is stopped.
+
+        A follower never ends by itself; a bug that ends one is raised here.
+        """
+        waiting = asyncio.create_task(self._all_trusted())
+        try:
+            await asyncio.wait({waiting, *self._tasks}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            waiting.cancel()
+        for task in self._tasks:
+            if task.done() and not task.cancelled():
+                task.result()
+
+    async def _all_trusted(self) -> None:
         while not all(follower.trusted.is_set() for follower in self.followers):
-            await asyncio.gather(*(follower.trusted.wait() for follower in self.followers))
+            for follower in self.followers:
+                await follower.trusted.wait()
 
     @property
     def held(self) -> int:
-        """About how many ids are in it; counted anew (2 ms at a million) after 5 % more."""
+        """About how many ids are in it; counted anew after 5 % more."""
         if self._added > self._counted_at + self.room // 20 or not self._held:
-            self._counted_at, self._held = self._added, round(self.bloom.approx_items)
+            self._counted_at = self._added
+            self._held = round(sum(layer.approx_items for layer in self.layers))
         return self._held
 
     @property
@@ -77,15 +120,15 @@ class Filter:
 
     @property
     def worn(self) -> bool:
-        """Is it almost full, or are too many of its ids gone?"""
-        held = self.held
-        gone = held - self.members
-        return held > self.room * WORN_AT or (held > LEAST_ROOM / SPARE and gone > held * GONE_AT)
+        """Has it too many layers, or are too many of its ids gone?"""
+        gone = self.held - self.members
+        many = self.held > LEAST_ROOM / SPARE
+        return len(self.layers) > MOST_LAYERS or (many and gone > self.held * GONE_AT)
 
     @property
     def size_bytes(self) -> int:
-        """Its memory."""
-        return self.bloom.size_in_bits // 8
+        """Its memory: 2 to 4 bytes an id at an error of 0.001."""
+        return sum(layer.size_in_bits for layer in self.layers) // 8
 
 
 def _tell_failure(task: asyncio.Task[None]) -> None:

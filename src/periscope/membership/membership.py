@@ -42,7 +42,7 @@ class Membership:
         self._wanted = settings.filter == "auto"
         self._error = settings.filter_error
         self._filters: list[Filter] = []  # the one that answers, then the one that is being built
-        self._bloom: Bloom | None = None
+        self._layers: list[Bloom] = []  # of the one that answers
         self._followers: tuple[Follower, ...] = ()
         self._task: asyncio.Task[None] | None = None
         self._begun = asyncio.Event()
@@ -62,13 +62,19 @@ class Membership:
         if self._filters:
             await self._filters[0].complete()
 
+    def hurry(self) -> None:
+        """Read on now, wherever it rests."""
+        for one in self._filters:
+            for follower in one.followers:
+                follower.hurry()
+
     async def close(self) -> None:
         """Stop following; idempotent."""
         task, self._task, self._wanted = self._task, None, False
         if task is not None:
             task.cancel()
             await asyncio.gather(task, return_exceptions=True)
-        filters, self._filters, self._bloom, self._followers = self._filters, [], None, ()
+        filters, self._filters, self._layers, self._followers = self._filters, [], [], ()
         for one in filters:
             await one.stop()
 
@@ -78,14 +84,16 @@ class Membership:
         Raises:
             UsageError: not text.
         """
-        bloom = self._bloom
-        if bloom is not None:
+        followers = self._followers
+        if followers:
             try:
                 key = threat_id.encode()
             except (UnicodeEncodeError, AttributeError):
                 return not encoded(threat_id)
-            if key not in bloom:
-                followers = self._followers
+            for layer in self._layers:
+                if key in layer:
+                    break
+            else:
                 one = followers[0]
                 if len(followers) > 1:
                     one = followers[self._keyspace.partition_of(key).number]
@@ -97,15 +105,12 @@ class Membership:
 
     def possible(self, ids: Sequence[bytes]) -> list[bytes]:
         """Those of `ids` of which it is not certain that they are unknown."""
-        bloom, followers, now = self._bloom, self._followers, clock()
-        if bloom is None:
-            found = list(ids)
-        elif all(now <= one.fresh_until for one in followers):
-            found = [key for key in ids if key in bloom]
-        else:
-            fresh = [now <= one.fresh_until for one in followers]
-            of = self._keyspace.partition_of
-            found = [key for key in ids if key in bloom or not fresh[of(key).number]]
+        denied = set(self._filters[0].denied(ids)) if self._followers else set()
+        now = clock()
+        if denied and not all(now <= one.fresh_until for one in self._followers):
+            fresh = [now <= one.fresh_until for one in self._followers]
+            denied = {key for key in denied if fresh[self._keyspace.partition_of(key).number]}
+        found = [key for key in ids if key not in denied]
         self._asked += len(found)
         self._local += len(ids) - len(found)
         return found
@@ -198,7 +203,7 @@ class Membership:
             self._begun.set()
             new.start()
             if len(self._filters) == 1:  # answers for each partition as soon as that is filled
-                self._bloom, self._followers = new.bloom, new.followers
+                self._layers, self._followers = new.layers, new.followers
             await new.complete()
             self._built += 1
             await self._retire_before(new)
@@ -210,7 +215,7 @@ class Membership:
 
     async def _retire_before(self, new: Filter) -> None:
         """Answer from the new filter, and let go of the old one."""
-        self._bloom, self._followers = new.bloom, new.followers
+        self._layers, self._followers = new.layers, new.followers
         while self._filters[0] is not new:
             old = self._filters.pop(0)
             self._gaps_before += sum(one.gaps for one in old.followers)

@@ -11,6 +11,7 @@ from periscope.keys import PartitionKeys
 from periscope.rules import Rules
 
 NO_DATABASE = "none"
+MANY_ANALYSTS = 500  # of one threat: beyond it they are read and written in steps
 
 
 class Copied(NamedTuple):
@@ -86,6 +87,22 @@ class MoverCalls:
         if parts:
             await self._functions.call("periscope_fill", [keys.meta, key], (self._id, kind, *parts))
 
+    async def carry(self, keys: PartitionKeys, ids: Sequence[bytes]) -> list[Copied]:
+        """The first of these threats, one at least, as they are carried over."""
+        pairs = [name for i in ids for name in (keys.record(i), keys.analysts(i))]
+        args = (self._id, MANY_ANALYSTS)
+        found = await self._functions.call("periscope_carry", [*keys.singles, *pairs], args)
+        return [
+            Copied(
+                *(one, record, latch, age, claim_end, words),
+                _in_order(analysts),
+                count > MANY_ANALYSTS,
+            )
+            for one, (record, latch, age, claim_end, words, count, analysts) in zip(
+                ids, found, strict=False
+            )
+        ]
+
     async def prove(self, keys: PartitionKeys, rules: Rules, ids: Sequence[bytes]) -> list[Verdict]:
         """Whether every index of the copy shows each record as its header says."""
         names = [*keys.singles, *map(keys.record, ids)]
@@ -102,3 +119,9 @@ class MoverCalls:
         """Delete what else a partition holds; its fence stays for `keep_ms`."""
         args = (self._id, keep_ms)
         await self._functions.call("periscope_discard_rest", keys.singles, args)
+
+
+def _in_order(flat: list[bytes]) -> list[bytes]:
+    """Fields and values by field: two servers give the same hash in two orders."""
+    pairs = sorted(zip(flat[::2], flat[1::2], strict=True))
+    return [part for pair in pairs for part in pair]

@@ -1,4 +1,7 @@
-"""From the partitions of the source to those of the copy. Every step may be repeated."""
+"""From the partitions of the source to those of the copy. Every step may be repeated.
+
+What was written is read back and compared at once: nothing of either side changes meanwhile.
+"""
 
 from __future__ import annotations
 
@@ -11,10 +14,11 @@ from periscope.backup import Progress
 from periscope.functions import LEDGER_FIELDS, Arg
 from periscope.keys import Keyspace, PartitionKeys
 from periscope.moving.calls import Copied, MoverCalls
+from periscope.moving.proving import Proving
 from periscope.moving.reading import Pairs, Reading
 from periscope.rules import Rules
 
-STEP = 100  # threats of one call: what a server writes within a few milliseconds,
+STEP = 80  # threats of one call: what a server writes within a few milliseconds,
 STEP_BYTES = 2**19  # or so many bytes
 MOST_WAITING_BYTES = 2**25
 FILL_STEP = 500
@@ -39,25 +43,28 @@ class Copying:
         self,
         reading: Reading,
         calls: MoverCalls,
+        proving: Proving,
         target: Keyspace,
         rules: Rules,
         progress: Progress,
     ) -> None:
         self._reading = reading
         self._calls = calls
+        self._proving = proving
         self._target = target
         self._rules = rules
         self._progress = progress
+        self._source: PartitionKeys  # which is being copied: all that waits is of it
         self._waiting: dict[PartitionKeys, _Waiting] = {}
         self._waiting_bytes = 0
 
     async def partition(self, keys: PartitionKeys) -> None:
         """Copy everything of a partition that belongs to a threat, departed ones too."""
+        self._source = keys
         async for ids in self._reading.ids(keys):
             threats = await self._reading.threats(keys, ids)
             for one in threats:
                 await self._take(one)
-            await self._crowds(keys, [one.threat_id for one in threats if one.is_crowded])
             self._progress.done += len(ids)
         await self._write_all()
         await self._hash(keys.stubs, "stubs", itself)
@@ -102,33 +109,39 @@ class Copying:
         waiting = self._waiting.pop(keys)
         self._waiting_bytes -= waiting.size
         await self._calls.adopt(keys, self._rules, waiting.threats)
+        for one in waiting.threats:
+            if one.is_crowded:
+                await self._crowd(keys, one.threat_id)
+        await self._proving.threats(keys, waiting.threats)
 
     async def _write_all(self) -> None:
         for keys in list(self._waiting):
             await self._write(keys)
 
-    async def _crowds(self, keys: PartitionKeys, ids: Sequence[bytes]) -> None:
-        """The analysts of threats that very many worked on."""
-        for one in ids:
-            target = self._target.partition_of(one)
-            async for pairs in self._reading.fields(keys.analysts(one)):
-                await self._fill(target, target.analysts(one), "hash", pairs)
+    async def _crowd(self, keys: PartitionKeys, threat_id: bytes) -> None:
+        """The analysts of a threat that very many worked on."""
+        key = keys.analysts(threat_id)
+        async for pairs in self._reading.fields(self._source.analysts(threat_id)):
+            await self._fill(keys, key, "hash", pairs)
+            await self._proving.pairs(key, pairs, same=True)
 
     async def _hash(
         self, key: bytes, name: str, threat_of: Callable[[bytes, bytes], bytes]
     ) -> None:
         # Of a request id that was used in several partitions, the first to come stays remembered.
         async for pairs in self._reading.fields(key):
-            for keys, part in self.by_target(pairs, threat_of).items():
+            for keys, part in self._by_target(pairs, threat_of).items():
                 await self._fill(keys, getattr(keys, name), "new", part)
+                same = threat_of is itself
+                await self._proving.pairs(getattr(keys, name), part, same=same)
 
     async def _ages(self, source: PartitionKeys) -> None:
         async for members in self._reading.scored(source.stub_ages):
-            for keys, part in self.by_target(members, itself).items():
+            for keys, part in self._by_target(members, itself).items():
                 scores = [(score, member) for member, score in part]
                 await self._fill(keys, keys.stub_ages, "set", scores)
 
-    def by_target(
+    def _by_target(
         self, pairs: Pairs, threat_of: Callable[[bytes, bytes], bytes]
     ) -> dict[PartitionKeys, Pairs]:
         """The pairs by the partition of the copy in which their threat is."""

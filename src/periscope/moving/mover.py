@@ -28,7 +28,7 @@ from periscope.queries import Queries
 from periscope.room import Room
 from periscope.rules import Rules
 
-DISCARD_STEP = 200
+DISCARD_STEP = 100
 SETTLE_S = 20
 # A program that has just read the control key prepares partitions next: it must still find the
 # fence then, or it would make again what was left behind. No start takes a day.
@@ -130,19 +130,19 @@ class Mover:
     async def _copy(self, archive: Archive) -> Ledger:
         await self._close_doors()
         await settle(self.sides.source, self.keyspace, self.calls, archive)
-        reading, target = Reading(self.sides.source), Reading(self.sides.target)
-        copying = Copying(reading, self.copy_calls, self.target, self.rules, self.progress)
+        source, copy = self._readings()
+        proving = Proving(copy, self.copy_calls, self.rules)
+        copying = Copying(source, self.copy_calls, proving, self.target, self.rules, self.progress)
         self._begin("copied", "threats")
         for keys in self.keyspace.partitions[self.state.copied :]:
             await copying.partition(keys)
             await self._note(replace(self.state, copied=keys.number + 1))
         await copying.totals(self.keyspace.partitions)
-        proving = Proving(reading, target, self.copy_calls, copying, self.rules)
-        ledger = await proving.sizes(self.keyspace, self.target)
-        self._begin("compared", "threats", ledger.in_levels)
-        for keys in self.keyspace.partitions:
-            await proving.partition(keys, self.target, self.progress)
-        return ledger
+        return await proving.totals(source, self.keyspace, self.target)
+
+    def _readings(self) -> tuple[Reading, Reading]:
+        source, target = self.sides
+        return Reading(source, self.calls), Reading(target, self.copy_calls)
 
     async def _close_doors(self) -> None:
         """Fence the source; make the copy's partitions, and its control key elsewhere, ours."""
@@ -165,7 +165,8 @@ class Mover:
 
     async def _switch(self) -> None:
         self._begin("switched", "")
-        entries = [await Reading(self.sides.source).last_entry(k) for k in self.keyspace.partitions]
+        source, _ = self._readings()
+        entries = [await source.last_entry(keys) for keys in self.keyspace.partitions]
         ms, sequence = max(entries)
         # Above every entry that ever was: the position of who has seen all of them is old as well.
         state = replace(self.state, entry=f"{ms}-{sequence + 1}")

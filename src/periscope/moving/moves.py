@@ -269,7 +269,7 @@ def _check_worth(wanted: _Wanted, state: Move) -> None:
         and not state.to
         and state.partitions == state.partitions_before
     ):
-        raise UsageError(f"the database has {state.partitions} partitions already")
+        raise UsageError(f"the number of partitions is {state.partitions} already")
 
 
 def _state_of(control: dict[str, bytes]) -> Move | None:

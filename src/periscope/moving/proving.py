@@ -1,4 +1,4 @@
-"""Is the copy what the source is? Asked before the switch, of every threat and every memory."""
+"""Is the copy what the source is? Asked of every threat before anything relies on it."""
 
 from __future__ import annotations
 
@@ -6,18 +6,15 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
-from periscope.backup import Progress
 from periscope.errors import MoveError
 from periscope.functions import LEDGER_FIELDS, Verdict
 from periscope.keys import Keyspace, PartitionKeys
 from periscope.ledger import Ledger
-from periscope.moving.calls import MoverCalls
-from periscope.moving.copying import Copying, itself, threat_of_memo
+from periscope.moving.calls import Copied, MoverCalls
 from periscope.moving.reading import Pairs, Reading
 from periscope.moving.side import Command
 from periscope.rules import Rules
 
-STEP = 200
 SETS = ("board", "short", "long", "exceptions", "promotable", "claims", "stub_ages")
 HASHES = ("sources", "stubs", "removed")
 WRONG = (
@@ -27,85 +24,68 @@ WRONG = (
 
 
 class Proving:
-    """Compares one copy with its source."""
+    """Looks at one copy."""
 
-    def __init__(
-        self, source: Reading, target: Reading, calls: MoverCalls, copying: Copying, rules: Rules
-    ) -> None:
-        self._source = source
-        self._target = target
+    def __init__(self, copy: Reading, calls: MoverCalls, rules: Rules) -> None:
+        self._copy = copy
         self._calls = calls
-        self._copying = copying
         self._rules = rules
 
-    async def sizes(self, source: Keyspace, target: Keyspace) -> Ledger:
+    async def threats(self, keys: PartitionKeys, threats: Sequence[Copied]) -> None:
+        """Are these in the copy as they were read, and does every index show them so?
+
+        Raises:
+            MoveError: they differ.
+        """
+        ids = [one.threat_id for one in threats]
+        if await self._copy.threats(keys, ids) != list(threats):
+            raise MoveError(WRONG.format(what="a record differs"))
+        words = set(await self._calls.prove(keys, self._rules, ids)) - {Verdict.OK}
+        if words:
+            raise MoveError(WRONG.format(what=f"{min(words)} in an index"))
+
+    async def pairs(self, key: bytes, pairs: Pairs, *, same: bool) -> None:
+        """Is each field in this hash of the copy, with the `same` value?
+
+        Raises:
+            MoveError: one is missing, or another.
+        """
+        found = await self._copy.values(key, [field for field, _ in pairs])
+        if None in found or (same and found != [value for _, value in pairs]):
+            raise MoveError(WRONG.format(what="something that is remembered differs"))
+
+    async def totals(self, source: Reading, before: Keyspace, after: Keyspace) -> Ledger:
         """Compare how many of each kind there are, and balance the copy's ledger.
 
         Raises:
             MoveError: they differ, or it does not balance.
         """
-        before, after = (
-            await self._sizes(self._source, source),
-            await self._sizes(self._target, target),
-        )
+        sizes = await _sizes(source, before), await _sizes(self._copy, after)
         for name in (*SETS, *HASHES):
-            if before[name] != after[name]:
-                raise MoveError(WRONG.format(what=f"{name}: {after[name]} of {before[name]}"))
-        counts = await self._ledger(self._source, source), await self._ledger(self._target, target)
-        levels = {f"level_{n}": after[name] for n, name in enumerate(SETS[:3], 1)}
+            if sizes[0][name] != sizes[1][name]:
+                raise MoveError(WRONG.format(what=f"{name}: {sizes[1][name]} of {sizes[0][name]}"))
+        counts = await _ledger(source, before), await _ledger(self._copy, after)
+        levels = {f"level_{number}": sizes[1][name] for number, name in enumerate(SETS[:3], 1)}
         found: dict[str, Any] = {**counts[1], **levels}
         ledger = Ledger(**found)
         if counts[0] != counts[1] or not ledger.balanced:
             raise MoveError(WRONG.format(what="the ledger does not balance"))
         return ledger
 
-    async def partition(self, keys: PartitionKeys, target: Keyspace, progress: Progress) -> None:
-        """Compare every threat of a partition of the source, and all that is remembered.
 
-        Raises:
-            MoveError: something is missing or different.
-        """
-        async for ids in self._source.ids(keys):
-            found = dict(zip(ids, await self._source.records(keys, ids), strict=True))
-            pairs: Pairs = [(one, b"") for one in ids]
-            for copy, part in self._copying.by_target(pairs, itself).items():
-                members = [one for one, _ in part]
-                copied = await self._target.records(copy, members)
-                if copied != [found[one] for one in members]:
-                    raise MoveError(WRONG.format(what="a record differs"))
-                await self._prove(copy, members)
-            progress.done += len(ids)
-        for name in ("stubs", "removed", "done", "done_before"):
-            await self._remembered(keys, name)
+async def _sizes(reading: Reading, keyspace: Keyspace) -> Counter[str]:
+    total: Counter[str] = Counter()
+    for keys in keyspace.partitions:
+        commands: list[Command] = [("ZCARD", getattr(keys, name)) for name in SETS]
+        commands += [("HLEN", getattr(keys, name)) for name in HASHES]
+        total.update(dict(zip((*SETS, *HASHES), await reading.sizes(commands), strict=True)))
+    return total
 
-    async def _prove(self, keys: PartitionKeys, ids: Sequence[bytes]) -> None:
-        words = set(await self._calls.prove(keys, self._rules, ids)) - {Verdict.OK}
-        if words:
-            raise MoveError(WRONG.format(what=f"{min(words)} in an index"))
 
-    async def _remembered(self, keys: PartitionKeys, name: str) -> None:
-        """Is every field of a hash in the copy, and, where it is a threat's own, the same?"""
-        memos = name.startswith("done")
-        async for pairs in self._source.fields(getattr(keys, name)):
-            by_target = self._copying.by_target(pairs, threat_of_memo if memos else itself)
-            for copy, part in by_target.items():
-                fields = [field for field, _ in part]
-                found = await self._target.values(getattr(copy, name), fields)
-                if None in found or (not memos and found != [value for _, value in part]):
-                    raise MoveError(WRONG.format(what=f"something is missing in {name}"))
-
-    async def _sizes(self, reading: Reading, keyspace: Keyspace) -> Counter[str]:
-        total: Counter[str] = Counter()
-        for keys in keyspace.partitions:
-            commands: list[Command] = [("ZCARD", getattr(keys, name)) for name in SETS]
-            commands += [("HLEN", getattr(keys, name)) for name in HASHES]
-            total.update(dict(zip((*SETS, *HASHES), await reading.sizes(commands), strict=True)))
-        return total
-
-    async def _ledger(self, reading: Reading, keyspace: Keyspace) -> dict[str, int]:
-        totals = dict.fromkeys(LEDGER_FIELDS, 0)
-        for keys in keyspace.partitions:
-            (counts,) = await reading.hashes([keys.ledger])
-            for name in LEDGER_FIELDS:
-                totals[name] += int(counts.get(name, 0))
-        return totals
+async def _ledger(reading: Reading, keyspace: Keyspace) -> dict[str, int]:
+    totals = dict.fromkeys(LEDGER_FIELDS, 0)
+    for keys in keyspace.partitions:
+        (counts,) = await reading.hashes([keys.ledger])
+        for name in LEDGER_FIELDS:
+            totals[name] += int(counts.get(name, 0))
+    return totals

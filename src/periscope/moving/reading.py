@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
-from periscope.backup.moment import look
 from periscope.keys import PartitionKeys
-from periscope.moving.calls import Copied
+from periscope.moving.calls import Copied, MoverCalls
 from periscope.moving.side import Command, Side, as_pairs
 
-STEP = 200  # threats, or members, of one round trip
+STEP = 100  # threats, or members, of one round trip
 SCAN_STEP = 500
-MANY_ANALYSTS = 500  # of one threat: beyond it they are read and written in steps
+LAST = "last-generated-id"
 
 Pairs = list[tuple[bytes, bytes]]
 
@@ -25,10 +24,9 @@ def levels(keys: PartitionKeys) -> tuple[bytes, bytes, bytes]:
 class Reading:
     """Reads one side of a move."""
 
-    __slots__ = ("_side",)
-
-    def __init__(self, side: Side) -> None:
+    def __init__(self, side: Side, calls: MoverCalls) -> None:
         self._side = side
+        self._calls = calls
 
     async def ids(self, keys: PartitionKeys) -> AsyncIterator[list[bytes]]:
         """All threats of a partition, STEP at a time."""
@@ -39,38 +37,11 @@ class Reading:
                 start += len(found)
 
     async def threats(self, keys: PartitionKeys, ids: Sequence[bytes]) -> list[Copied]:
-        """These threats; the analysts of a crowd are left out (see `crowd`)."""
-        commands: list[Command] = []
-        for one in ids:
-            commands += (
-                ("GET", keys.record(one)),
-                ("ZSCORE", keys.promotable, one),
-                ("ZSCORE", keys.long, one),
-                ("ZSCORE", keys.claims, one),
-                ("HGET", keys.sources, one),
-                ("HLEN", keys.analysts(one)),
-            )
-        replies = iter(await self._side.read(commands))
-        rows = list(zip(ids, *([replies] * 6), strict=True))
-        fields = await self._analysts(keys, [(row[0], row[6]) for row in rows])
-        return [
-            Copied(
-                *(i, record or b"", _number(latch), _age(age), _number(claim), words or b""),
-                of_them,
-                size > MANY_ANALYSTS,
-            )
-            for (i, record, latch, age, claim, words, size), of_them in zip(
-                rows, fields, strict=True
-            )
-        ]
-
-    async def records(self, keys: PartitionKeys, ids: Sequence[bytes]) -> list[tuple[Any, int]]:
-        """For each threat its record (None where there is none) and how many analysts it has."""
-        commands: list[Command] = []
-        for one in ids:
-            commands += (("GET", keys.record(one)), ("HLEN", keys.analysts(one)))
-        replies = await self._side.read(commands)
-        return list(zip(replies[::2], replies[1::2], strict=True))
+        """These threats with all that belongs to them; of a crowd of analysts, only that it is."""
+        found: list[Copied] = []
+        while len(found) < len(ids):
+            found += await self._calls.carry(keys, ids[len(found) :])
+        return found
 
     async def fields(self, key: bytes) -> AsyncIterator[Pairs]:
         """All pairs of a hash, some at a time; one may come twice."""
@@ -105,9 +76,12 @@ class Reading:
 
     async def last_entry(self, keys: PartitionKeys) -> tuple[int, int]:
         """The highest entry that either stream of a partition ever had."""
-        moment = await look(self._side.connections, keys)
-        entries = [entry.split(b"-") for entry in moment.streams]
-        return max((int(ms), int(sequence)) for ms, sequence in entries)
+        streams = (keys.events, keys.audit)
+        there = await self._side.read([("EXISTS", key) for key in streams])
+        found = [key for key, exists in zip(streams, there, strict=True) if exists]
+        told = await self._side.read([("XINFO", "STREAM", key) for key in found])
+        entries = [_last_entry(stream).split(b"-") for stream in told]
+        return max(((int(ms), int(number)) for ms, number in entries), default=(0, 0))
 
     async def sizes(self, commands: Sequence[Command]) -> list[int]:
         """Sizes of keys of one partition."""
@@ -117,18 +91,12 @@ class Reading:
         (found,) = await self._side.read([("ZRANGE", level, start, start + STEP - 1)])
         return list(found)
 
-    async def _analysts(
-        self, keys: PartitionKeys, sizes: Sequence[tuple[bytes, int]]
-    ) -> list[list[bytes]]:
-        few = [one for one, size in sizes if 0 < size <= MANY_ANALYSTS]
-        if not few:
-            return [[] for _ in sizes]
-        replies = await self._side.read([("HGETALL", keys.analysts(one)) for one in few])
-        found = {
-            one: [part for pair in as_pairs(reply) for part in pair]
-            for one, reply in zip(few, replies, strict=True)
-        }
-        return [found.get(one, []) for one, _ in sizes]
+
+def _last_entry(stream: Any) -> bytes:
+    pairs = (
+        stream.items() if isinstance(stream, dict) else zip(stream[::2], stream[1::2], strict=True)
+    )
+    return next(bytes(value) for name, value in pairs if name in (LAST, LAST.encode()))
 
 
 def _pairs(found: Sequence[Any]) -> list[tuple[bytes, Any]]:
@@ -138,13 +106,6 @@ def _pairs(found: Sequence[Any]) -> list[tuple[bytes, Any]]:
 
 
 def _number(score: Any) -> bytes:
-    """A score as the server takes it back, exactly; nothing where there is none."""
-    if score is None:
-        return b""
+    """A score as the server takes it back, exactly."""
     number = float(score)
     return b"%d" % int(number) if number.is_integer() else repr(number).encode()
-
-
-def _age(score: Any) -> bytes:
-    """When the time to live of a threat of level 3 began; nothing while it is protected."""
-    return b"" if score is None or float(score) == float("inf") else _number(score)
