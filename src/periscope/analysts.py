@@ -15,7 +15,7 @@ from periscope.header import HEADER_BYTES, read_threat
 from periscope.keys import Keyspace, PartitionKeys
 from periscope.models import Decision, Level, Severity
 from periscope.queries import severity_query
-from periscope.reader import encoded, over, steady
+from periscope.reader import at_one_moment, encoded, over, steady
 from periscope.rules import Rules
 from periscope.settings import Acknowledgement
 from periscope.threat import Threat
@@ -149,13 +149,18 @@ class Analysts:
             rules: Rules,
         ) -> list[tuple[tuple[float, int, bytes], PartitionKeys, list[bytes]]]:
             partitions = self._keyspace.partitions
-            lists = await over(
-                partitions, lambda keys: self._calls.unclaimed(keys, rules, severity, CANDIDATES)
+            # As of one moment: scores fall, and the partition asked first would win too often.
+            lists = await at_one_moment(
+                partitions,
+                None,
+                lambda keys, as_of_ms: self._calls.unclaimed(
+                    keys, rules, severity, CANDIDATES, as_of_ms
+                ),
             )
             return [
-                (found[0], keys, [entry[2] for entry in found])
+                (found.ranks[0], keys, [threat_id for _, _, threat_id in found.ranks])
                 for keys, found in zip(partitions, lists, strict=True)
-                if found
+                if found.ranks
             ]
 
         heads = await steady(self._functions, read)

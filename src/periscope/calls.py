@@ -37,6 +37,13 @@ class LevelStretch(NamedTuple):
     entries: list[LevelEntry]
 
 
+class Unclaimed(NamedTuple):
+    """What a partition offers whoever asks for the next: (score, last activity, id), falling."""
+
+    now_ms: int
+    ranks: list[tuple[float, int, bytes]]
+
+
 class DueEntry(NamedTuple):
     """An overdue threat: tuples of these compare as the list is ordered."""
 
@@ -141,19 +148,19 @@ class Calls:
         return total
 
     async def unclaimed(
-        self, keys: PartitionKeys, rules: Rules, severity: int, count: int
-    ) -> list[tuple[float, int, bytes]]:
-        """The highest ranked open threats that nobody holds: (score, last activity, id)."""
+        self, keys: PartitionKeys, rules: Rules, severity: int, count: int, as_of_ms: int | None
+    ) -> Unclaimed:
+        """The highest ranked open threats that nobody holds, scored as of `as_of_ms` or now."""
         names = [keys.meta, keys.board, keys.claims]
+        moment = self.functions.moment if as_of_ms is None else as_of_ms
         after: tuple[bytes, bytes] = (b"", b"")
         while True:
-            args = (rules.packed, self.functions.moment, severity, count, *after)
-            _, flat, *goes_on = await self.functions.call("periscope_next", names, args)
+            args = (rules.packed, moment, severity, count, *after)
+            now_ms, flat, *goes_on = await self.functions.call("periscope_next", names, args)
             after = (goes_on[0], goes_on[1])
             if flat or not after[0]:
-                return list(
-                    zip(map(float, flat[1::3]), map(int, flat[2::3]), flat[::3], strict=True)
-                )
+                ranks = zip(map(float, flat[1::3]), map(int, flat[2::3]), flat[::3], strict=True)
+                return Unclaimed(now_ms, list(ranks))
 
     async def find(self, keys: PartitionKeys, request_id: str) -> tuple[str, str, str] | None:
         """(verb, analyst, threat id) of a remembered act; None if nothing is remembered."""

@@ -121,9 +121,9 @@ class Cluster:
         await target.ask("CLUSTER", "SETSLOT", str(slot), "IMPORTING", source_id)
         await source.ask("CLUSTER", "SETSLOT", str(slot), "MIGRATING", target_id)
         moved = 0
-        while keys := await source.ask("CLUSTER", "GETKEYSINSLOT", str(slot), str(batch)):
+        while keys := await source.ask_bytes("CLUSTER", "GETKEYSINSLOT", str(slot), str(batch)):
             where = ("127.0.0.1", str(target.port), "", "0", "2000")
-            await source.ask("MIGRATE", *where, "KEYS", *keys)
+            await source.ask_bytes("MIGRATE", *where, "KEYS", *keys)
             moved += len(keys)
         # The target first, then the source: a slot must never be without an owner.
         others = [node for node in await self.primaries() if node not in (source, target)]

@@ -16,6 +16,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+import hiredis
+
 from periscope.server.process import ask
 from tests.support.servers import BINARY
 
@@ -88,6 +90,20 @@ class Node:
         """Run a command; its error is raised."""
         (reply,) = await ask(self.socket_path, command)
         if isinstance(reply, Exception) and not str(reply).startswith("LOADING"):
+            raise reply
+        return reply
+
+    async def ask_bytes(self, *command: str | bytes) -> Any:
+        """The same with the reply in bytes: keys of Periscope's are not always text."""
+        stream, writer = await asyncio.open_unix_connection(str(self.socket_path))
+        parser = hiredis.Reader()
+        try:
+            writer.write(hiredis.pack_command(command))  # type: ignore[arg-type]
+            while (reply := parser.gets()) is False:
+                parser.feed(await asyncio.wait_for(stream.read(65_536), 10))
+        finally:
+            writer.close()
+        if isinstance(reply, Exception):
             raise reply
         return reply
 

@@ -135,7 +135,7 @@ _REPLY_EXPLANATIONS: dict[str, Callable[[str, str], StoreError]] = {
     "OUT_OF_ORDER": lambda text, url: StoreError(f"not stored at {url}: {text}"),
     "ERR": lambda text, url: (
         StoreUnsuitable(f"the server at {url} has no such database number")
-        if "DB index" in text
+        if "index is out of range" in text
         else StoreError(f"the server at {url} refused: {text}")
     ),
     "DAMAGED": lambda text, url: StoreDamaged(
