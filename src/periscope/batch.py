@@ -8,11 +8,10 @@ from itertools import islice
 from typing import Any
 
 from periscope.acts import ActIntake, PackedAct
-from periscope.chunks import ActChunk, Awaits, Chunk, ReportChunk
+from periscope.chunks import SHORT, ActChunk, Answer, Awaits, Chunk, ReportChunk
 from periscope.errors import BatchInterrupted, OutcomeUnknown
 from periscope.intake import Intake, Packed
 from periscope.keys import Keyspace, PartitionKeys
-from periscope.lane import SHORT, Answer
 from periscope.models import BatchResult, Outcome, Rejection
 from periscope.work import InteractionsResult
 
@@ -72,12 +71,13 @@ class Batch:
     def count(self, answers: Iterable[Answer]) -> None:
         """Count what the server answered."""
         for answer in answers:
-            if answer.refusal is not None:
-                self._refused += answer.chunk.size
-                self._refusal = self._refusal or answer.refusal
-            elif answer.short:
+            refusal = OutcomeUnknown(SHORT) if answer.short else answer.refusal
+            if isinstance(refusal, OutcomeUnknown):
                 self._unsafe += answer.chunk.size
-                self._refusal = self._refusal or OutcomeUnknown(SHORT)
+                self._refusal = self._refusal or refusal
+            elif refusal is not None:
+                self._refused += answer.chunk.size
+                self._refusal = self._refusal or refusal
             else:
                 self.stored(answer.chunk)
                 self._tally(answer)

@@ -14,6 +14,12 @@ from periscope.intake import Packed
 from periscope.keys import PartitionKeys
 from periscope.models import Outcome
 
+SHORT = (
+    "stored, but not as safely as asked for: too few replicas (or no disk) confirmed it in time; "
+    "repeating it is safe"
+)
+DOUBT = "sent, and not answered: repeating it is safe"
+
 
 class Awaits(IntFlag):
     """What an acknowledgement waits for, beyond what the server does by itself."""
@@ -25,11 +31,15 @@ class Awaits(IntFlag):
 
 @dataclass(slots=True, eq=False)
 class Chunk:
-    """Entries of one partition. `awaits`: what must have happened before they count as stored."""
+    """Entries of one partition. `awaits`: what must have happened before they count as stored.
+
+    `in_doubt`: it was sent and the answer was lost, so it may have been stored.
+    """
 
     keys: PartitionKeys
     chunk_id: bytes = field(default_factory=lambda: token_bytes(12), kw_only=True)
     heals: int = field(default=0, kw_only=True)
+    in_doubt: bool = field(default=False, kw_only=True)
     awaits: Awaits = field(default=Awaits.NOTHING, kw_only=True)
 
     @property
@@ -105,3 +115,16 @@ class ActChunk(Chunk):
     def parse(self, reply: Any) -> list[ActReply]:
         """A reply for each act."""
         return parse_acts(reply, len(self.acts))
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What became of a chunk: what it parsed to, or the error with which the server refused it.
+
+    `short`: it was carried out, but not enough replicas have it: it may yet be lost.
+    """
+
+    chunk: Chunk
+    result: Any
+    refusal: Exception | None = None
+    short: bool = False

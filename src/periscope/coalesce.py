@@ -16,12 +16,12 @@ from typing import Any, TypeVar
 
 from periscope.acts import ActReply, PackedAct
 from periscope.batch import CHUNK_ACTS, CHUNK_BYTES, CHUNK_ENTRIES
-from periscope.chunks import ActChunk, Awaits, Chunk, ReportChunk
+from periscope.chunks import SHORT, ActChunk, Answer, Awaits, Chunk, ReportChunk
 from periscope.errors import BugError, OutcomeUnknown, StoreDamaged, StoreError, StoreUnavailable
 from periscope.functions import Functions
 from periscope.intake import Packed
 from periscope.keys import Keyspace, PartitionKeys
-from periscope.lane import SHORT, Answer, Lane
+from periscope.lane import Lane
 from periscope.models import Outcome
 from periscope.room import CLOSED, Room
 from periscope.settings import Settings

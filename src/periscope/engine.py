@@ -11,7 +11,7 @@ from typing import Any
 from periscope.acts import ActReply, PackedAct
 from periscope.batch import CHUNK_ENTRIES, ActBatch, Batch, ReportBatch
 from periscope.batches import Batches, SourceFailed
-from periscope.chunks import ActChunk, Awaits, Chunk, ReportChunk
+from periscope.chunks import SHORT, ActChunk, Awaits, Chunk, ReportChunk
 from periscope.coalesce import Coalescer
 from periscope.errors import (
     OutcomeUnknown,
@@ -23,7 +23,7 @@ from periscope.errors import (
 from periscope.functions import Functions
 from periscope.intake import Intake
 from periscope.keys import Keyspace, PartitionKeys
-from periscope.lane import FULL_PAUSE_S, SHORT, Lane
+from periscope.lane import FULL_PAUSE_S, Lane
 from periscope.models import BatchResult, Outcome
 from periscope.settings import Acknowledgement, Settings
 from periscope.work import InteractionsResult

@@ -22,11 +22,19 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import RedisError, ResponseError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
-from periscope.chunks import Awaits, Chunk
+from periscope.chunks import DOUBT, Answer, Awaits, Chunk
 from periscope.connection import LOST, Node, honour
 from periscope.connection.explain import ELSEWHERE, is_moving, is_short_of_replicas
 from periscope.connection.patience import Patience
-from periscope.errors import BugError, OutcomeUnknown, PeriscopeError, StoreFull, StoreUnavailable
+from periscope.errors import (
+    AuditFull,
+    BugError,
+    OutcomeUnknown,
+    PeriscopeError,
+    StoreDamaged,
+    StoreFull,
+    StoreUnavailable,
+)
 from periscope.functions import Functions, PolicyMoved, is_missing_function
 from periscope.keys import PartitionKeys
 from periscope.settings import Settings
@@ -36,23 +44,6 @@ log = logging.getLogger("periscope")
 _WAITS = (Awaits.DISK, Awaits.REPLICAS)
 TOUCH_MS = 60_000
 FULL_PAUSE_S = 0.25
-SHORT = (
-    "stored, but not as safely as asked for: too few replicas (or no disk) confirmed it in time; "
-    "repeating it is safe"
-)
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """What became of a chunk: what it parsed to, or the error with which the server refused it.
-
-    `short`: it was carried out, but not enough replicas have it: it may yet be lost.
-    """
-
-    chunk: Chunk
-    result: Any
-    refusal: Exception | None = None
-    short: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -226,7 +217,7 @@ class Lane:
             chunk.heals += 1
             await self._recover(exc)
         else:
-            self._answer(Answer(chunk, None, error))
+            self._answer(Answer(chunk, None, _doubted(chunk, error)))
 
     def _will_pass(self, exc: ResponseError) -> bool:
         """Are these threats on the move, or is another primary about to serve them?"""
@@ -306,6 +297,7 @@ class Lane:
 
     async def _mend(self, cause: BaseException) -> None:
         chunk = self._unanswered[0]
+        self._doubt(cause, chunk)
         await self._cut()
         if isinstance(cause, BugError):
             # Not an answer to a chunk: whatever follows on this wire cannot be trusted either.
@@ -325,6 +317,13 @@ class Lane:
         elif "OUT_OF_ORDER" not in str(cause):
             await self._bear(cause, chunk)
 
+    def _doubt(self, cause: BaseException, first: Chunk) -> None:
+        """Whatever was sent may have been stored; behind one that was refused nothing was."""
+        refused = isinstance(cause, ResponseError) and not isinstance(cause, LOST)
+        for sent in self._sent:
+            if not refused or sent.chunk.keys is not first.keys:
+                sent.chunk.in_doubt = True
+
     async def _bear(self, cause: BaseException, chunk: Chunk) -> None:
         if self._patience is None:
             self._patience = self._connections.patience(self._away_s)
@@ -340,7 +339,7 @@ class Lane:
         """Give up: nothing more is sent, and what is unanswered stays unknown."""
         error: Exception = self._functions.explain(cause)
         if isinstance(error, StoreUnavailable):
-            error = OutcomeUnknown(f"{error}; sent, and not answered: repeating it is safe")
+            error = OutcomeUnknown(f"{error}; {DOUBT}")
         self._ended = error
         raise error from cause
 
@@ -379,6 +378,14 @@ async def _reply(wire: AbstractConnection, more_s: float = 0.0) -> Any:
     if reply is None and timeout is not None:
         raise RedisTimeoutError("no answer in time")
     return reply
+
+
+def _doubted(chunk: Chunk, error: Exception) -> Exception:
+    """The refusal of a chunk; a server that refuses anything at all does not say what it has."""
+    looked = isinstance(error, StoreDamaged | BugError | AuditFull)  # inside of the function
+    if chunk.in_doubt and not looked:
+        return OutcomeUnknown(f"{error}; {DOUBT}")
+    return error
 
 
 def _is_safe(awaits: Awaits, told: Sequence[Any], replicas: int) -> bool:

@@ -32,6 +32,9 @@ class CuttingProxy:
             task.cancel()
         await asyncio.gather(*self._serving, return_exceptions=True)
 
+    async def on_cut(self) -> None:
+        """What happens before a connection is cut."""
+
     @property
     def url(self) -> str:
         return f"redis://127.0.0.1:{self._server.sockets[0].getsockname()[1]}"
@@ -63,6 +66,7 @@ class CuttingProxy:
         while data := await reader.read(65536):
             if self.armed and self.done < self.cuts and passed + len(data) > self.cut_after_bytes:
                 self.done += 1
+                await self.on_cut()
                 writer.write(self.garbage)
                 await writer.drain()
                 return
