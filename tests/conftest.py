@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Iterator
 
 import pytest
 from hypothesis import HealthCheck, settings
+from redis.asyncio import Redis
 
 from periscope import Periscope
 from periscope.keys import KEY_TABLE
@@ -55,10 +56,10 @@ class OpenHere:
 @pytest.fixture
 async def periscope(open_here: OpenHere) -> AsyncIterator[Periscope]:
     """An empty database; afterwards its ledger must balance and its keys be those of the table."""
+    async with Redis.from_url(open_here.url) as client:
+        await client.flushall()
     async with open_here() as p:
         client = p.functions.connections.client
-        await client.flushall()
-        await p.refresh()
         yield p
         ledger = await p.get_ledger(deep=True)
         assert ledger.balanced, ledger

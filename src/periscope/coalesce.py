@@ -27,6 +27,7 @@ from periscope.room import CLOSED, Room
 from periscope.settings import Settings
 
 FEW = 2  # chunks under way before another one waits until it is full
+CROWD = 32  # callers at which they are parted in two
 BURST = 64  # chunks after which others may have the connection
 T = TypeVar("T")
 
@@ -126,7 +127,7 @@ class _Pump:
         while (self.waiting and chunks < BURST) or lane.under_way:
             while self.waiting and chunks < BURST and self._may_send(lane):
                 chunks += 1
-                chunk = self._next_chunk()
+                chunk = self._next_chunk(self._most(lane))
                 if chunk is not None:
                     await lane.submit(chunk)
             if lane.under_way:
@@ -136,10 +137,16 @@ class _Pump:
             await asyncio.sleep(0)  # who was answered may have the next call ready
 
     def _may_send(self, lane: Lane) -> bool:
-        most = CHUNK_ACTS if self.waiting[0].is_act else CHUNK_ENTRIES
-        return lane.under_way < (FEW if len(self.waiting) < most else self.coalescer.in_flight)
+        full = len(self.waiting) >= _most_of(self.waiting[0])
+        return lane.under_way < (self.coalescer.in_flight if full else FEW)
 
-    def _next_chunk(self) -> Chunk | None:
+    def _most(self, lane: Lane) -> int:
+        """Of a crowd only half at first: while the server has one half, the other is dealt with."""
+        if lane.under_way or len(self.waiting) < CROWD:
+            return CHUNK_ENTRIES
+        return (len(self.waiting) + 1) // 2
+
+    def _next_chunk(self, most: int) -> Chunk | None:
         """The first calls of one kind; what they overtake concerns other threats."""
         taken: list[_Waiting] = []
         passed: list[_Waiting] = []
@@ -158,6 +165,8 @@ class _Pump:
                 continue
             taken.append(one)
             size += one.size
+            if len(taken) >= most:
+                break
         self.waiting.extendleft(reversed(passed))
         return self._chunk_of(taken) if taken else None
 
@@ -305,8 +314,12 @@ def _fits(one: _Waiting, taken: list[_Waiting], size: int) -> bool:
 
 
 def _is_full(taken: list[_Waiting], size: int) -> bool:
-    most = CHUNK_ACTS if taken[0].is_act else CHUNK_ENTRIES
-    return len(taken) >= most or size > CHUNK_BYTES or taken[0].alone
+    return len(taken) >= _most_of(taken[0]) or size > CHUNK_BYTES or taken[0].alone
+
+
+def _most_of(one: _Waiting) -> int:
+    """How many calls of this kind a chunk takes."""
+    return CHUNK_ACTS if one.is_act else CHUNK_ENTRIES
 
 
 def _results(answer: Answer, taken: list[_Waiting]) -> Iterator[Any]:

@@ -159,7 +159,8 @@ class Engine:
     async def _send_ready(self, lane: Lane, batch: Batch, guard: Guard) -> None:
         while batch.ready:
             await guard()
-            # Popped first: from here on the lane accounts for it, as unanswered.
+            await lane.make_room()
+            # With room there, the lane accounts for it from here on, as unanswered.
             await lane.submit(batch.ready.popleft())
             batch.note(lane.answers())
 

@@ -13,6 +13,7 @@ from periscope.keys import PartitionKeys
 from periscope.room import CLOSED, Room
 
 FEW = 2  # calls about a partition that are under way at once
+CROWD = 16  # questions that are worth a call of their own while another one is under way
 T = TypeVar("T")
 
 
@@ -39,7 +40,7 @@ class Gathered(Generic[T]):
 
     def _start(self, keys: PartitionKeys) -> None:
         tasks = self._tasks.setdefault(keys, set())
-        if len(tasks) < FEW and (not tasks or len(self._waiting[keys]) >= self._most):
+        if len(tasks) < FEW and (not tasks or len(self._waiting[keys]) >= CROWD):
             task = asyncio.create_task(self._run(keys))
             tasks.add(task)
 
@@ -67,7 +68,9 @@ class Gathered(Generic[T]):
 
     def _take(self, keys: PartitionKeys) -> Iterator[tuple[bytes, asyncio.Future[T]]]:
         waiting, taken = self._waiting[keys], 0
-        while waiting and taken < self._most:
+        # Half of a crowd: while the server has these, the answers to the others are dealt with.
+        most = min(self._most, max(CROWD, len(waiting) // FEW))
+        while waiting and taken < most:
             threat_id, future = waiting.popleft()
             # Not when its caller gives up: until here a question takes memory.
             self._room.give(len(threat_id))

@@ -133,14 +133,18 @@ class Lane:
                 await wire.disconnect(nowait=True)
             await node.pool.release(wire)
 
+    async def make_room(self) -> None:
+        """Wait until another chunk may be under way; as `submit`, which does so by itself."""
+        while len(self._unanswered) >= self._settings.in_flight * max(1, len(self._wires)):
+            await self.receive()
+
     async def submit(self, chunk: Chunk) -> None:
         """Send a chunk, first waiting for room. Answers that come meanwhile are kept for `answers`.
 
         Raises:
             StoreUnavailable: the server stayed away for longer than `retry_s`.
         """
-        while len(self._unanswered) >= self._settings.in_flight * max(1, len(self._wires)):
-            await self.receive()
+        await self.make_room()
         self._unanswered.append(chunk)
         try:
             await self._send(chunk)

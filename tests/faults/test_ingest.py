@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from periscope import BatchInterrupted, Periscope, StoreFull, StoreUnavailable
+from periscope.lane import HEALS
 from tests.conftest import OpenHere
 from tests.support.proxy import CuttingProxy
 from tests.support.servers import ServerProcess
@@ -39,7 +40,7 @@ async def test_a_chunk_repeated_after_a_lost_reply_counts_once(
     server: ServerProcess, periscope: Periscope, after: int, garbage: bytes
 ) -> None:
     async with (
-        CuttingProxy(server.socket, cuts=5, cut_after_bytes=after, garbage=garbage) as proxy,
+        CuttingProxy(server.socket, cuts=HEALS, cut_after_bytes=after, garbage=garbage) as proxy,
         Periscope.open(proxy.url, retry_s=10) as p,
     ):
         proxy.armed = True

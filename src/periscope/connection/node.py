@@ -11,17 +11,13 @@ from pathlib import Path
 from typing import Any
 
 import redis.asyncio as redis_asyncio
-from redis.asyncio.connection import (
-    AbstractConnection,
-    Connection,
-    SSLConnection,
-    UnixDomainSocketConnection,
-)
+from redis.asyncio.connection import AbstractConnection
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 
 from periscope.connection.pool import WaitingPool, honour
 from periscope.connection.url import Address, Target
+from periscope.connection.wires import SwiftConnection, SwiftSocketConnection, SwiftSSLConnection
 from periscope.errors import SettingInvalid
 from periscope.settings import Settings
 
@@ -111,9 +107,9 @@ class Node:
     def _place(self) -> dict[str, Any]:
         target = self._target
         if target.kind == "socket":
-            return {"connection_class": UnixDomainSocketConnection, "path": self.address.host}
+            return {"connection_class": SwiftSocketConnection, "path": self.address.host}
         return {
-            "connection_class": SSLConnection if target.tls else Connection,
+            "connection_class": SwiftSSLConnection if target.tls else SwiftConnection,
             "host": self.address.host,
             "port": self.address.port,
             "db": target.database,
