@@ -20,9 +20,11 @@ from periscope.errors import (
     ThreatUnknown,
     TooLate,
 )
+from periscope.header import HEADER_BYTES
 from periscope.models import MAX_ID_BYTES, Action, Rejection
 from periscope.work import MAX_ANALYST_BYTES, MAX_NOTE_BYTES, MAX_REQUEST_BYTES, as_mapping
 
+FLAT = 5  # values of a reply in an array of all
 _encode = msgspec.msgpack.Encoder().encode
 _ACTIONS = {action.value for action in Action}
 
@@ -93,6 +95,9 @@ def parse_acts(reply: Any, expected: int) -> list[ActReply]:
     match reply:
         case [int(now_ms), list(found)] if len(found) == expected:
             return [_parse_act(entry, now_ms) for entry in found]
+        case [int(), list(found)] if len(found) == FLAT * expected:
+            columns = (found[first::FLAT] for first in range(FLAT))
+            return [_act_reply(*entry) for entry in zip(*columns, strict=True)]
         case _:
             raise BugError(f"periscope_act answered {reply!r:.100} to {expected} acts")
 
@@ -100,10 +105,15 @@ def parse_acts(reply: Any, expected: int) -> list[ActReply]:
 def _parse_act(entry: Any, now_ms: int) -> ActReply:
     match entry:
         case [word, extra, header, body, at_ms]:
-            told = "" if extra == _NOTHING_TOLD else msgspec.msgpack.decode(extra)
-            return ActReply(_word(word), at_ms, told, header + body if header else b"")
+            return _act_reply(word, extra, header, header + body, at_ms)
         case _:
             return ActReply(_word(entry), now_ms)
+
+
+def _act_reply(word: Any, extra: bytes, header: bytes, record: bytes, at_ms: int) -> ActReply:
+    """A reply with a record: as it was read, but for the header, which the act may have changed."""
+    told = "" if extra == _NOTHING_TOLD else msgspec.msgpack.decode(extra)
+    return ActReply(_word(word), at_ms, told, header + record[HEADER_BYTES:] if header else b"")
 
 
 def _word(answered: Any) -> str:

@@ -26,7 +26,8 @@ local function exception(header)
   end
 end
 
-local function exception_place(header)
+-- Its place among the exceptions, false for most.
+function Index.exception_place(header)
   local class, moment = exception(header)
   return class and class * SPAN + moment or false
 end
@@ -104,7 +105,7 @@ function Index.places(rules, state)
   local places = {promotable = has(header.flags, FLAG_LATCHED) and state.latch or false,
     board = false, exceptions = false, short = false, long = false, members = false, of = false}
   if header.level == LEVEL_WORKING then
-    places.board, places.exceptions = board_place(rules, header), exception_place(header)
+    places.board, places.exceptions = board_place(rules, header), Index.exception_place(header)
   elseif header.level == LEVEL_SHORT then
     places.short = header.entered
     places.members, places.of = {sorted(header.confidence, header, id)}, 'short_rank'
@@ -123,7 +124,7 @@ function Index.places_before(rules, state)
   if header.level ~= LEVEL_WORKING then
     return Index.places(rules, state)
   end
-  return {board = true, exceptions = exception_place(header),
+  return {board = true, exceptions = Index.exception_place(header),
     promotable = has(header.flags, FLAG_LATCHED) and state.latch or false}
 end
 
@@ -208,7 +209,8 @@ function Index.change(writes, id, before, after)
   end
 end
 
-local function renew_place(writes, key, id, before, after)
+-- Collect what turns one place into another, false being none.
+function Index.renew_place(writes, key, id, before, after)
   if after and after ~= before then
     Index.add(writes, key, after, id)
   elseif before and not after then
@@ -224,8 +226,8 @@ function Index.renew(writes, rules, state)
     return Index.change(writes, state.id, before, Index.places(rules, state))
   end
   Index.add(writes, 'board', board_place(rules, header), state.id)
-  renew_place(writes, 'exceptions', state.id, before.exceptions, exception_place(header))
-  renew_place(writes, 'promotable', state.id, before.promotable,
+  Index.renew_place(writes, 'exceptions', state.id, before.exceptions, Index.exception_place(header))
+  Index.renew_place(writes, 'promotable', state.id, before.promotable,
     has(header.flags, FLAG_LATCHED) and state.latch or false)
 end
 

@@ -99,15 +99,43 @@ local function body_of(act, reply, record)
     or redis.call('GETRANGE', act.key, HEADER_BYTES, -1)
 end
 
--- Replies as they travel: with records, {code, extra, header, body, moment}; else only the words.
-local function pack(acts, replies, full, records, now)
+local function packed_extra(reply)
+  return reply.extra and cmsgpack.pack(reply.extra) or NO_EXTRA
+end
+
+-- Replies with records: {code, extra, header, body, moment} each.
+local function pack_full(acts, replies, records, now)
   local packed = {}
   for position, reply in ipairs(replies) do
-    packed[position] = not full and reply.code or {reply.code,
-      reply.extra and cmsgpack.pack(reply.extra) or NO_EXTRA, reply.header or '',
+    packed[position] = {reply.code, packed_extra(reply), reply.header or '',
       body_of(acts[position], reply, records[position]), reply.at or now}
   end
   return packed
+end
+
+-- The same in one array, and instead of the report the record as it was read: nothing is made but the array.
+local function pack_flat(replies, records, now)
+  local packed, at = {}, 0
+  for position, reply in ipairs(replies) do
+    packed[at + 1], packed[at + 2], packed[at + 3] = reply.code, packed_extra(reply), reply.header or ''
+    packed[at + 4], packed[at + 5] = records[position] or '', reply.at or now
+    at = at + 5
+  end
+  return packed
+end
+
+-- Replies as they travel; without records only the words.
+local function pack(acts, replies, full, records, now)
+  if full == '2' then
+    return pack_flat(replies, records, now)
+  elseif full == '1' then
+    return pack_full(acts, replies, records, now)
+  end
+  local words = {}
+  for position, reply in ipairs(replies) do
+    words[position] = reply.code
+  end
+  return words
 end
 
 -- Words as {word, count, ...}: most chunks have one.
@@ -163,7 +191,8 @@ end
 -- Why: counts, status, claims, eligibility, indexes, audit and events change together or not at all.
 -- KEYS: singles..., reply, before, pair...
 -- ARGV: policy, now_ms, full, first, act...
--- Returns: {now_ms, {reply, ...}}; a reply is a word, or with `full` {word, extra, header, body, at}. Words:
+-- Returns: {now_ms, {reply, ...}}; a reply is a word, or with `full` {word, extra, header, body, at}; if that
+--   is 2, word, extra, header, record, at in one array, the record with the header as it was. Words:
 --   DONE, AGAIN (done before: the first reply), UNKNOWN, CLAIMED, NOT_HELD, TOO_LATE, NOT_LAST,
 --   CONFLICT (the id is another act's), NOT_REMOVED, ELSEWHERE, SKIPPED. A pair is a threat's record
 --   and analysts keys; an act is verb, analyst, request and what else it takes, in msgpack one behind the
@@ -183,7 +212,7 @@ local function act(keys, args)
   local first = args[4] == '1'
   local records = first and {} or read_records(acts, full ~= '0')
   local replies = carry_out(desk, acts, counts, first, records)
-  local audit, packed = Desk.audit_payload(desk), pack(acts, replies, full ~= '0', records, desk.now)
+  local audit, packed = Desk.audit_payload(desk), pack(acts, replies, full, records, desk.now)
   -- first write
   Desk.write(desk, audit)
   leave_reply(reply, full, desk.now, packed)
