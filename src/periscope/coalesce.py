@@ -37,21 +37,15 @@ class _Waiting:
     """A caller, and a report, an act, or (None) a rejection that is to be counted."""
 
     entry: Packed | PackedAct | None
+    is_act: bool
+    size: int
     awaits: Awaits
     future: asyncio.Future[Any]
     alone: bool = False
 
     @property
-    def is_act(self) -> bool:
-        return isinstance(self.entry, PackedAct)
-
-    @property
     def threat_id(self) -> bytes:
         return self.entry[0] if self.entry is not None else b""
-
-    @property
-    def size(self) -> int:
-        return 2 * len(self.entry[0]) + len(self.entry[1]) if self.entry is not None else 0
 
 
 class _Parking:
@@ -173,7 +167,8 @@ class _Pump:
     def _chunk_of(self, taken: list[_Waiting]) -> Chunk:
         awaits = Awaits.NOTHING
         for one in taken:
-            awaits |= one.awaits
+            if one.awaits:
+                awaits |= one.awaits
         chunk: Chunk
         if taken[0].is_act:
             acts: list[Any] = [one.entry for one in taken]
@@ -272,10 +267,11 @@ class Coalescer:
         return reply
 
     async def _put(self, keys: PartitionKeys, entry: Any, awaits: Awaits) -> Any:
-        waiting = _Waiting(entry, awaits, asyncio.get_running_loop().create_future())
-        await self.room.take(waiting.size)
-        self._pumps[keys].put(waiting)
-        return await waiting.future
+        size = 2 * len(entry[0]) + len(entry[1]) if entry is not None else 0
+        future = asyncio.get_running_loop().create_future()
+        await self.room.take(size)
+        self._pumps[keys].put(_Waiting(entry, isinstance(entry, PackedAct), size, awaits, future))
+        return await future
 
     async def lane(self, pump: _Pump) -> Lane:
         """A lane to the pump's partition: the parked one, or a new one."""

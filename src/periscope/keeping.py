@@ -60,7 +60,7 @@ class Keeping:
         return stats
 
     async def _promote_in(self, keys: PartitionKeys, stats: PromotionStats) -> None:
-        offset = 0
+        offset, skipped = 0, set[bytes]()
         while True:
             ids, examined = await self._calls.promotable(keys, offset, STEP)
             words = await self._promote_these(keys, ids)
@@ -71,9 +71,11 @@ class Keeping:
                 elif word == "UNKNOWN":
                     stats.failed += 1
             # What is claimed stays in its place; whatever left, another worker's too, makes room.
+            # One that was skipped has left, unless it is met again.
+            met = [one for one, word in zip(ids, words, strict=True) if word == "SKIPPED"]
             offset += examined - len(ids) + words.count("UNKNOWN")
-            if "DONE" not in words:
-                offset += words.count("SKIPPED")
+            offset += sum(one in skipped for one in met)
+            skipped.update(met)
             if examined < STEP:
                 return
 
