@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import AsyncIterator, Iterator
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -12,6 +13,7 @@ from redis.asyncio import Redis
 
 from periscope import Periscope
 from periscope.keys import KEY_TABLE
+from tests.support.history import FIGURE
 from tests.support.servers import ServerProcess
 
 settings.register_profile(
@@ -22,6 +24,22 @@ settings.register_profile(
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 settings.load_profile("tests")
+
+
+def pytest_terminal_summary(terminalreporter: Any) -> None:
+    """List the figures that tests told: what was acknowledged, lost, how long it took."""
+    told = [
+        line.removeprefix(FIGURE)
+        for reports in terminalreporter.stats.values()
+        for report in reports
+        if getattr(report, "when", None) == "call"
+        for line in report.capstdout.splitlines()
+        if line.startswith(FIGURE)
+    ]
+    if told:
+        terminalreporter.section("figures")
+        for line in sorted(told):
+            terminalreporter.line(line)
 
 
 @pytest.fixture(autouse=True)

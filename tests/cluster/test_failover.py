@@ -54,10 +54,12 @@ def id_in(p: Periscope, partitions: list[int], start: int = 0) -> str:
     return f"x{number}"
 
 
-def figures(history: History, failed: list[int], others: list[int], since: float) -> None:
+def figures(
+    history: History, name: str, failed: list[int], others: list[int], since: float
+) -> None:
     back = history.first_answer(failed, since)
     pause = history.longest_pause(others, since - 1)
-    say(f"failed shard back in {back:.2f} s; longest pause of the others {pause:.2f} s")
+    say(f"{name}: failed shard back in {back:.2f} s; longest pause of the others {pause:.2f} s")
     assert back < BACK_WITHIN_S
     assert pause < OTHERS_WITHIN_S
 
@@ -73,7 +75,7 @@ async def test_a_primary_killed_under_load_durable(pair: Cluster) -> None:
             victim.kill()
             killed = time.monotonic()
             await acknowledged(history, 50, failed)
-        figures(history, failed, others, killed)
+        figures(history, "primary killed, durable", failed, others, killed)
         verdict = await check(history, "primary killed, durable")
         assert all(killed - 1 < call.end < killed + 0.1 for call in verdict.lost)
 
@@ -158,7 +160,7 @@ async def test_a_frozen_primary(pair: Cluster) -> None:
             victim.thaw()
             await pair.until_whole()
             await acknowledged(history, 50, failed)
-        figures(history, failed, others, frozen)
+        figures(history, "primary frozen, durable", failed, others, frozen)
         verdict = await check(history, "primary frozen, durable")
         assert all(call.end < frozen + 0.1 for call in verdict.lost)
 

@@ -42,6 +42,12 @@ def assert_whole(history: History) -> None:
     assert not failed, failed[:3]
 
 
+def tell_pause(name: str, history: History, partitions: list[int]) -> None:
+    pause = history.longest_pause(partitions)
+    say(f"{name}: longest pause of the moved partitions {pause:.3f} s")
+    assert pause < 5
+
+
 async def test_slots_moved_key_by_key_under_load(p: Periscope, shared: Cluster) -> None:
     moved = slots_of(p, ROUNDS)
     await fill(p, "before")
@@ -56,8 +62,7 @@ async def test_slots_moved_key_by_key_under_load(p: Periscope, shared: Cluster) 
     assert_whole(history)
     verdict = await check(history, "slots moved key by key")
     assert not verdict.lost
-    say(f"longest pause of a moved partition: {history.longest_pause(numbers):.3f} s")
-    assert history.longest_pause(numbers) < 5
+    tell_pause("slots moved key by key", history, numbers)
 
 
 async def test_slots_moved_at_once_under_load(p: Periscope, shared: Cluster) -> None:
@@ -74,8 +79,7 @@ async def test_slots_moved_at_once_under_load(p: Periscope, shared: Cluster) -> 
     assert_whole(history)
     verdict = await check(history, "slots moved by MIGRATESLOTS")
     assert not verdict.lost
-    say(f"longest pause of a moved partition: {history.longest_pause(numbers):.3f} s")
-    assert history.longest_pause(numbers) < 5
+    tell_pause("slots moved by MIGRATESLOTS", history, numbers)
 
 
 async def test_a_batch_goes_on_while_slots_move(p: Periscope, shared: Cluster) -> None:

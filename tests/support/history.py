@@ -20,6 +20,7 @@ from periscope import Periscope
 from periscope.errors import OutcomeUnknown, PeriscopeError
 
 PACE_S = 0.002
+FIGURE = "figure: "
 
 
 class Told(StrEnum):
@@ -81,11 +82,12 @@ class History:
 
     async def verdict(self) -> Verdict:
         """Read everything back, and compare."""
-        ids = list(dict.fromkeys(call.threat_id for call in self.calls))
-        there = {threat.threat_id: threat for threat in await self.p.get_threats(ids)}
+        by_id: dict[str, list[Call]] = {}
+        for call in self.calls:
+            by_id.setdefault(call.threat_id, []).append(call)
+        there = {threat.threat_id: threat for threat in await self.p.get_threats(by_id)}
         lost, doubled, made_up = [], [], []
-        for one in ids:
-            calls = [call for call in self.calls if call.threat_id == one]
+        for one, calls in by_id.items():
             adds = [call for call in calls if not call.is_act]
             if one not in there:
                 lost += [call for call in calls if call.told is Told.COMMITTED]
@@ -184,8 +186,8 @@ async def acknowledged(history: History, more: int, partitions: Iterable[int] = 
 
 
 def say(line: str) -> None:
-    """A figure, for `pytest -s` and `make soak`."""
-    print(f"\n{line}")  # noqa: T201
+    """A figure: tests/conftest.py lists all of them when the tests are done."""
+    print(f"\n{FIGURE}{line}")  # noqa: T201
 
 
 async def check(history: History, name: str) -> Verdict:

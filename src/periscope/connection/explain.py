@@ -66,7 +66,16 @@ def explain(exc: BaseException, url: str) -> PeriscopeError:
 
 def _unavailable(exc: BaseException, url: str) -> PeriscopeError:
     reason = str(exc).rstrip(".") or type(exc).__name__
+    if "CERTIFICATE_VERIFY_FAILED" in reason:
+        return _distrusted(reason, url)
     return StoreUnavailable(f"cannot reach the server at {url}: {reason}")
+
+
+def _distrusted(reason: str, url: str) -> PeriscopeError:
+    """The server's certificate is not one that we can trust; OpenSSL's words say why."""
+    why = reason.partition("certificate verify failed: ")[2].partition(" (_ssl")[0] or reason
+    help_ = "see setting tls_check_hostname" if "mismatch" in why else "is its CA that of tls_ca?"
+    return StoreUnsuitable(f"the certificate of the server at {url} is refused: {why}; {help_}")
 
 
 def _needs_password(exc: BaseException, url: str) -> PeriscopeError:

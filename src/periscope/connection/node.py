@@ -6,6 +6,7 @@ it is known.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -120,7 +121,15 @@ class Node:
 
 
 def tls_options(settings: Settings) -> dict[str, Any]:
-    """How the server's certificate is checked, and which one is shown to it."""
+    """How the server's certificate is checked, and which one is shown to it.
+
+    Raises:
+        SettingInvalid: a file that cannot be read; names the setting.
+    """
+    for name in ("tls_ca", "tls_certificate", "tls_key"):
+        file = getattr(settings, name)
+        if file and not os.access(file, os.R_OK):
+            raise SettingInvalid(f"setting {name}: cannot be read: {file}")
     return {
         "ssl_ca_certs": settings.tls_ca,
         "ssl_certfile": settings.tls_certificate,

@@ -20,7 +20,7 @@ SCHEMES = {
 }
 DEFAULT_PORT = 6379
 SENTINEL_PORT = 26379
-_PLACE = re.compile(r"(\[[0-9A-Fa-f:.%]+\]|[^\[\]:,@/]+)(?::(\d{1,5}))?")
+_PLACE = re.compile(r"(\[[0-9A-Fa-f:.]+(?:%\w+)?\]|[^\[\]:,@/]+)(?::(\d{1,5}))?")
 
 
 class Address(NamedTuple):
@@ -118,7 +118,7 @@ def _database(path: str) -> int:
 
 def _path(path: str) -> tuple[str, int]:
     """(name of the primary, database number) of a Sentinel's URL."""
-    master, _, number = path.strip("/").partition("/")
+    master, _, number = path.removeprefix("/").partition("/")
     if not master:
         raise SettingInvalid(
             "the URL cannot be used: name the primary, as in sentinel://host:26379/mymaster"

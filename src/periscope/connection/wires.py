@@ -7,6 +7,7 @@ turns of the loop for bytes that the system takes at once. It is left to that wh
 from __future__ import annotations
 
 from collections.abc import Iterable
+from contextlib import suppress
 from typing import Any
 
 from hiredis import pack_command
@@ -16,6 +17,7 @@ from redis.asyncio.connection import (
     SSLConnection,
     UnixDomainSocketConnection,
 )
+from redis.exceptions import NoPermissionError
 
 
 class _Swift(AbstractConnection):
@@ -32,6 +34,18 @@ class _Swift(AbstractConnection):
         writer.writelines([command] if isinstance(command, bytes) else command)
         if writer.transport.get_write_buffer_size():
             await super().send_packed_command(b"", check_health=False)
+
+    async def on_connect_check_health(self, check_health: bool = True) -> None:
+        """Shake hands; a user who may not name connections is served without a name."""
+        name, self.client_name = self.client_name, None
+        try:
+            await super().on_connect_check_health(check_health)
+        finally:
+            self.client_name = name
+        if name:
+            await self.send_command("CLIENT", "SETNAME", name, check_health=False)
+            with suppress(NoPermissionError):
+                await self.read_response()
 
     def pack_command(self, *args: Any) -> list[bytes]:
         """Pack a command, as redis-py does: `CONFIG GET` is two words."""

@@ -1,0 +1,59 @@
+"""`periscope ingest` and a full server: it waits, resumes, or gives up with exact counts."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from periscope import Periscope
+from tests.cli.conftest import Program
+from tests.support.full import LIMITED, MANY, give_room, reports
+from tests.support.servers import ServerProcess
+
+
+@pytest.fixture
+def limited() -> Iterator[ServerProcess]:
+    process = ServerProcess(*LIMITED).start()
+    yield process
+    process.stop()
+
+
+def lines_file(folder: Path) -> Path:
+    file = folder / "many.ndjson"
+    file.write_text("".join(json.dumps(report) + "\n" for report in reports()))
+    return file
+
+
+async def test_ingest_waits_and_resumes(
+    limited: ServerProcess, program: Program, tmp_path: Path
+) -> None:
+    file = lines_file(tmp_path)
+
+    def run() -> Any:
+        return program("ingest", str(file), "--url", limited.url, "--wait", "30", "--json")
+
+    running = asyncio.create_task(asyncio.to_thread(run))
+    await give_room(limited)
+    done = await running
+    assert done.code == 0, done.err
+    assert done.document["added"] == MANY
+    assert "waiting for up to 30 s" in done.err
+
+
+async def test_ingest_gives_up_with_exact_counts(
+    limited: ServerProcess, program: Program, tmp_path: Path
+) -> None:
+    file = lines_file(tmp_path)
+    done = await asyncio.to_thread(
+        program, "ingest", str(file), "--url", limited.url, "--wait", "0.5", "--json"
+    )
+    assert done.code not in (0, 2)
+    async with Periscope.open(limited.url) as p:
+        ledger = await p.get_ledger()
+    assert ledger.balanced
+    assert f'"added": {ledger.level_1}' in done.out or f"{ledger.level_1:,}" in done.out + done.err
