@@ -52,6 +52,8 @@ async def pair() -> AsyncIterator[Pair]:
             return bool(info["connected_slaves"] and info["slave0"]["state"] == "online")
 
         await wait_until(online, "the replica follows")
+        await client.set("written", "")
+        await client.unlink("written")
         assert await client.wait(1, 10_000) == 1
     yield made
     made.close()

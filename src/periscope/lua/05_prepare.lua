@@ -100,8 +100,10 @@ local function note(keys, args)
   return args[3]
 end
 
-redis.register_function('periscope_control', control)
-redis.register_function('periscope_control_2', control_2)
+-- A full server must still be opened, to be read and to remove from: what these write is a handful of fields.
+redis.register_function{function_name = 'periscope_control', callback = control, flags = {'allow-oom'}}
+redis.register_function{function_name = 'periscope_control_2', callback = control_2,
+  flags = {'allow-oom'}}
 redis.register_function('periscope_set_policy', set_policy)
-redis.register_function('periscope_prepare', prepare)
+redis.register_function{function_name = 'periscope_prepare', callback = prepare, flags = {'allow-oom'}}
 redis.register_function('periscope_note', note)
