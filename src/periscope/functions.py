@@ -226,14 +226,15 @@ class Functions:
         """One FCALL; once more if the library had been flushed. All calls are safe to repeat."""
         verb = "FCALL" if SPECS[name].writes else "FCALL_RO"
         command = (verb, name, len(keys), *keys, *args)
+        whole = SPECS[name].undeclared
         try:
-            return await self.connections.run(*command, aside=aside)
+            return await self.connections.run(*command, aside=aside, moved_whole=whole)
         except (RedisError, *LOST) as exc:
             if not is_missing_function(exc):
                 raise self.explain(exc) from exc
         await self.load()
         try:
-            return await self.connections.run(*command, aside=aside)
+            return await self.connections.run(*command, aside=aside, moved_whole=whole)
         except (RedisError, *LOST) as exc:
             if is_missing_function(exc):
                 raise LibraryMismatch(f"the server has no function {name}: {exc}") from exc

@@ -64,7 +64,12 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     ] = "durable"
     replicas: Annotated[
         int,
-        _help("Replicas that must have a change before it counts as replicated.", ge=1, le=10),
+        _help(
+            "Replicas that must have a change before it counts as replicated: as many as follow "
+            "each primary, or it may be lost when a primary is replaced that still runs.",
+            ge=1,
+            le=10,
+        ),
     ] = 1
     replica_timeout_s: Annotated[
         float, _help("Seconds to wait for them; then the outcome is unknown.", gt=0, le=60)

@@ -8,13 +8,15 @@ from typing import NamedTuple
 class Spec(NamedTuple):
     """What a function's header says: its keys and arguments in order, and whether it writes.
 
-    `repeat` says why a call whose answer was lost may be sent again.
+    `repeat` says why a call whose answer was lost may be sent again. `undeclared`: it reads records
+    that it finds by itself, which its keys do not name; see `Connections.run`.
     """
 
     keys: tuple[str, ...]
     args: tuple[str, ...]
     writes: bool
     repeat: str = "reads only"
+    undeclared: bool = False
 
 
 _RANK_KEYS = ("meta", "board")
@@ -68,7 +70,9 @@ SPECS: dict[str, Spec] = {
         ("meta", "promotable", "claims"), ("now_ms", "offset", "count"), False
     ),
     "periscope_promote": Spec(_PAIRS, _NOW, True, "looks again: promoted once"),
-    "periscope_overtaken": Spec(("singles...",), (*_NOW, "stretch", "offset", "count"), False),
+    "periscope_overtaken": Spec(
+        ("singles...",), (*_NOW, "stretch", "offset", "count"), False, undeclared=True
+    ),
     "periscope_settle": Spec(_PAIRS, _NOW, True, "looks again: settled once"),
     "periscope_depart": Spec(
         _PAIRS, (*_NOW, "batch", "actor", "revision..."), True, "remembered by batch"
@@ -87,6 +91,7 @@ SPECS: dict[str, Spec] = {
             *("records", "after_place", "after_id", "interactions"),
         ),
         False,
+        undeclared=True,
     ),
     "periscope_next": Spec(
         (*_RANK_KEYS, "claims"), (*_NOW, "severity", "count", "after_place", "after_id"), False
@@ -95,9 +100,13 @@ SPECS: dict[str, Spec] = {
         ("meta", "rank"),
         (*_NOW, "level", "industry", "count", "records", "after", "after_fading"),
         False,
+        undeclared=True,
     ),
     "periscope_overdue": Spec(
-        _QUEUE, (*_NOW, "severity", "count", "records", "after_due", "after_id"), False
+        _QUEUE,
+        (*_NOW, "severity", "count", "records", "after_due", "after_id"),
+        False,
+        undeclared=True,
     ),
     "periscope_count_overdue": Spec(_QUEUE, (*_NOW, "severity", "offset"), False),
     "periscope_threats": Spec(("meta", "record..."), ("policy_revision", "now_ms"), False),

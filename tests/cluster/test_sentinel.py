@@ -24,8 +24,9 @@ async def watched() -> AsyncIterator[Sentinels]:
 
 
 async def test_masters_changed_by_command_under_load(watched: Sentinels) -> None:
+    """Every replica has what is acknowledged: the old master lives on, so one would not do."""
     async with Periscope.open(
-        watched.url, durability="replicated", replica_timeout_s=0.5, retry_s=20
+        watched.url, durability="replicated", replicas=2, replica_timeout_s=0.5, retry_s=20
     ) as p:
         await p.add_threat("held", "x", "HIGH")
         claim = await p.claim("held", "ann")
@@ -42,6 +43,7 @@ async def test_masters_changed_by_command_under_load(watched: Sentinels) -> None
 
 
 async def test_a_master_killed_under_load_replicated(watched: Sentinels) -> None:
+    """One replica of two is enough: the dead master acknowledges nothing more."""
     async with Periscope.open(
         watched.url, durability="replicated", replica_timeout_s=0.5, retry_s=20
     ) as p:
@@ -74,7 +76,12 @@ async def test_a_master_killed_under_load_durable(watched: Sentinels) -> None:
 async def test_an_old_master_that_comes_back_is_not_written_to(watched: Sentinels) -> None:
     """Frozen, replaced, thawed: for a moment it still takes itself for the master."""
     async with Periscope.open(
-        watched.url, durability="replicated", replica_timeout_s=0.5, retry_s=20, call_timeout_s=5
+        watched.url,
+        durability="replicated",
+        replicas=2,
+        replica_timeout_s=0.5,
+        retry_s=20,
+        call_timeout_s=5,
     ) as p:
         async with load(p, 8) as history:
             await acknowledged(history, 50)

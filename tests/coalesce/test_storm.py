@@ -10,7 +10,6 @@ import os
 import random
 from collections import Counter
 from collections.abc import Awaitable
-from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -78,8 +77,7 @@ class Caller:
                     await asyncio.sleep(0)
                 task.cancel()
             case 1:
-                with suppress(TimeoutError):
-                    await asyncio.wait_for(asyncio.shield(task), self.chance.random() / 50)
+                await asyncio.wait({task}, timeout=self.chance.random() / 50)
                 task.cancel()
         try:
             result = await task

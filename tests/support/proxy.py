@@ -43,16 +43,21 @@ class CuttingProxy:
         task = asyncio.current_task()
         assert task is not None
         self._serving.add(task)
+        try:
+            with suppress(OSError, asyncio.CancelledError):  # cancelled: the proxy is closed
+                await self._forward(reader, writer)
+        finally:
+            writer.close()
+            self._serving.discard(task)
+
+    async def _forward(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         up_reader, up_writer = await asyncio.open_unix_connection(self.target)
         forward = asyncio.create_task(self._pump(reader, up_writer))
         try:
-            with suppress(OSError):
-                await self._replies(up_reader, writer)
+            await self._replies(up_reader, writer)
         finally:
             forward.cancel()
-            for end in (up_writer, writer):
-                end.close()
-            self._serving.discard(task)
+            up_writer.close()
 
     async def _pump(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with suppress(OSError):

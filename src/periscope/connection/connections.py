@@ -14,7 +14,12 @@ from redis.exceptions import AskError, RedisError, ResponseError
 from redis.exceptions import ConnectionError as RedisConnectionError
 
 from periscope.connection.explain import LOST, explain
-from periscope.connection.fitness import ServerFacts, check_fitness, kind_and_version
+from periscope.connection.fitness import (
+    ServerFacts,
+    check_fitness,
+    kind_and_version,
+    warn_of_replicas,
+)
 from periscope.connection.node import Node
 from periscope.connection.patience import REPEATABLE, Patience
 from periscope.connection.pool import honour
@@ -94,19 +99,25 @@ class Connections:
             await node.close()
 
     async def run(
-        self, *command: bytes | str | int, key: bytes | None = None, aside: bool = False
+        self,
+        *command: bytes | str | int,
+        key: bytes | None = None,
+        aside: bool = False,
+        moved_whole: bool = False,
     ) -> Any:
         """Run a command that is safe to repeat where its key is; `key` None: its first argument.
 
         It is repeated when its server is away, was replaced, or is moving the key: for as long as
-        the settings say. Errors are redis-py's; `explain` makes them ours.
+        the settings say. `moved_whole`: it reads keys that it does not name; a server to which
+        they are still moving would take those for absent, so it waits until all have moved.
+        Errors are redis-py's; `explain` makes them ours.
         """
         place = _first_key(command) if key is None else key
         patience = self.patience()
         while True:
             node = self.topology.node_of(place)
             try:
-                return await self._run_on(node, command, place, aside)
+                return await self._run_on(node, command, place, aside, moved_whole)
             except REPEATABLE as exc:
                 if isinstance(exc, LOST) and await self.mend():
                     continue
@@ -119,7 +130,12 @@ class Connections:
         return Patience(self.topology, away_s, self.settings.operation_timeout_s)
 
     async def _run_on(
-        self, node: Node | None, command: Sequence[Any], key: bytes, aside: bool
+        self,
+        node: Node | None,
+        command: Sequence[Any],
+        key: bytes,
+        aside: bool,
+        moved_whole: bool,
     ) -> Any:
         if node is None:
             raise RedisConnectionError("no server serves these threats just now")
@@ -127,7 +143,7 @@ class Connections:
         try:
             reply = await honour(client.execute_command(*command))
         except AskError as exc:
-            if type(exc) is not AskError:
+            if type(exc) is not AskError or moved_whole:
                 raise
             reply = await (await self.topology.moved(key, exc)).run_there(command)
         node.away_since = None
@@ -184,6 +200,8 @@ class Connections:
         infos = [await self._loaded_info(node) for node in self.topology.primaries()]
         for each in infos:
             check_fitness(each, self.shown_url)
+            if self.settings.durability == "replicated":
+                warn_of_replicas(each, self.settings.replicas, self.shown_url)
         levels = [await self._durability(node) for node in self.topology.primaries()]
         kind, version = kind_and_version(infos[0])
         used = sum(int(each["used_memory"]) for each in infos)

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass
 from typing import Any
 
 from periscope.connection.explain import replica
 from periscope.errors import StoreUnsuitable
+
+log = logging.getLogger("periscope")
 
 OLDEST = {"valkey": (7, 2), "redis": (7, 0)}
 
@@ -32,6 +35,19 @@ def check_fitness(info: dict[str, Any], url: str) -> None:
     _check_version(info, url)
     _check_role(info, url)
     _check_eviction(info, url)
+
+
+def warn_of_replicas(info: dict[str, Any], wanted: int, url: str) -> None:
+    """Say it if more replicas follow than must confirm: one that lags may be made the primary."""
+    attached = int(info.get("connected_slaves", 0))
+    if attached > wanted:
+        log.warning(
+            "%d replicas follow the server at %s, and %d must confirm a change (setting replicas): "
+            "what is acknowledged may be lost when another one replaces a primary that still runs",
+            attached,
+            url,
+            wanted,
+        )
 
 
 def kind_and_version(info: dict[str, Any]) -> tuple[str, str]:
