@@ -20,10 +20,10 @@ from periscope.reader import (
     MAX_PAGE,
     STRETCH,
     Reader,
-    at_one_moment,
     check_count,
     check_same_policy,
     encoded,
+    in_shares,
     over,
     padded,
 )
@@ -198,14 +198,19 @@ class Queries(Reader):
         as_of_ms: int | None,
         after: Position | None,
     ) -> _Stretch:
-        """The next `count` over all partitions: one call to each, at one moment."""
+        """The next `count` over all partitions, at one moment."""
         # One more than asked for tells whether there is a next page.
-        parts = await at_one_moment(
+        parts = await in_shares(
             self._keyspace.partitions,
+            count + 1,
             as_of_ms,
-            lambda keys, at: self._functions.rank(
-                keys, rules, query, count + 1, records=count, as_of_ms=at, after=after
+            lambda keys, wanted, at: self._functions.rank(
+                *(keys, rules, query, wanted),
+                records=min(wanted, count),
+                as_of_ms=at,
+                after=after,
             ),
+            _ranks_of,
         )
         return self._merged(parts, count)
 
@@ -336,6 +341,10 @@ def _query_of(query: RankQuery) -> tuple[Any, ...]:
     """A query as a cursor holds it."""
     bounds = (query.lowest, query.highest, query.interactions)
     return ("queue", query.status, query.severity, *bounds)
+
+
+def _ranks_of(part: Ranked) -> list[tuple[float, int, bytes]]:
+    return [(score, place % _SPAN, threat_id) for threat_id, place, score in part.places]
 
 
 def _rank_key(entry: _Entry) -> tuple[float, int, bytes]:

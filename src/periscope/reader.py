@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Sequence
+from heapq import nlargest
+from itertools import chain
 from typing import Any, Protocol, TypeVar
 
 from redis.exceptions import RedisError
@@ -27,6 +29,7 @@ from periscope.threat import Threat
 MAX_PAGE = 1000
 STRETCH = 250  # threats of one call: what a server does within a few milliseconds at worst
 ATTEMPTS = 3
+SPARE = 4  # asked of a partition beyond twice its share: chance seldom gives it more
 T = TypeVar("T")
 
 
@@ -132,8 +135,8 @@ async def over(
     Raises:
         PartitionsMissing: some could not be reached; the others' answers are in `partial`.
     """
-    if len(partitions) == 1:
-        return [await call(partitions[0])]
+    if len(partitions) <= 1:
+        return [await call(keys) for keys in partitions]
     answers = await asyncio.gather(*map(call, partitions), return_exceptions=True)
     away: dict[int, BaseException] = {}
     found: list[T] = []
@@ -183,6 +186,49 @@ async def at_one_moment(
     if away:
         raise _missing(away, answers)
     return answers
+
+
+async def in_shares(
+    partitions: Sequence[PartitionKeys],
+    count: int,
+    as_of_ms: int | None,
+    call: Callable[[PartitionKeys, int, int | None], Awaitable[M]],
+    ranks: Callable[[M], Sequence[Any]],
+) -> list[M]:
+    """Parts of a ranking as of one moment, which together hold its first `count`.
+
+    Ids are spread evenly, so each partition is asked for little more than its share of them; one
+    whose whole answer is among the first is asked for all, since it may have more of them.
+    `call` takes how many are wanted, `ranks` says how the entries of a part rank, falling.
+
+    Raises:
+        PartitionsMissing: some could not be reached; what the others have is in `partial`, whole.
+    """
+    asked = min(count, 2 * -(-count // len(partitions)) + SPARE)
+    try:
+        parts = await at_one_moment(partitions, as_of_ms, lambda keys, at: call(keys, asked, at))
+        more = _that_may_have_more([ranks(part) for part in parts], asked, count)
+        moment = parts[0].now_ms
+        wanted = [partitions[number] for number in more]
+        for number, part in zip(
+            more, await over(wanted, lambda keys: call(keys, count, moment)), strict=True
+        ):
+            parts[number] = part
+    except PartitionsMissing:
+        if asked < count:
+            return await at_one_moment(partitions, as_of_ms, lambda keys, at: call(keys, count, at))
+        raise
+    return parts
+
+
+def _that_may_have_more(lists: Sequence[Sequence[Any]], asked: int, count: int) -> list[int]:
+    """The numbers of those that were cut before the last of the first `count` was met."""
+    if asked == count:
+        return []
+    first = nlargest(count, chain.from_iterable(lists))
+    last = first[-1] if len(first) == count else None
+    cut = [number for number, ranks in enumerate(lists) if len(ranks) == asked]
+    return [number for number in cut if last is None or lists[number][-1] >= last]
 
 
 def _missing(away: dict[int, BaseException], found: list[Any]) -> PartitionsMissing:
