@@ -29,18 +29,34 @@ class Gathered(Generic[T]):
         self._ask, self._most, self._room = ask, most, room
         self._waiting: dict[PartitionKeys, deque[tuple[bytes, asyncio.Future[T]]]] = {}
         self._tasks: dict[PartitionKeys, set[asyncio.Task[None]]] = {}
+        self._alone: set[PartitionKeys] = set()
 
     async def __call__(self, keys: PartitionKeys, threat_id: bytes) -> T:
         """The answer about one threat."""
+        if keys not in self._alone and not self._tasks.get(keys) and not self._waiting.get(keys):
+            return await self._ask_alone(keys, threat_id)
         await self._room.take(len(threat_id))
         future: asyncio.Future[T] = asyncio.get_running_loop().create_future()
         self._waiting.setdefault(keys, deque()).append((threat_id, future))
         self._start(keys)
         return await future
 
+    async def _ask_alone(self, keys: PartitionKeys, threat_id: bytes) -> T:
+        """Nobody else asks: the caller does it at once, and without a task of its own."""
+        self._room.check()
+        self._alone.add(keys)
+        try:
+            (answer,) = await self._ask(keys, [threat_id])
+        finally:
+            self._alone.discard(keys)
+            if self._waiting.get(keys):
+                self._start(keys)
+        return answer
+
     def _start(self, keys: PartitionKeys) -> None:
         tasks = self._tasks.setdefault(keys, set())
-        if len(tasks) < FEW and (not tasks or len(self._waiting[keys]) >= CROWD):
+        under_way = len(tasks) + (keys in self._alone)
+        if under_way < FEW and (not under_way or len(self._waiting[keys]) >= CROWD):
             task = asyncio.create_task(self._run(keys))
             tasks.add(task)
 

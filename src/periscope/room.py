@@ -25,7 +25,7 @@ class Room:
         Raises:
             StoreUnavailable: the database was closed, before or meanwhile.
         """
-        self._check()
+        self.check()
         if not self._queue and self._fits(size):
             self._calls, self._bytes = self._calls - 1, self._bytes - size
             return
@@ -37,7 +37,7 @@ class Room:
             if turn.done() and not turn.cancelled():
                 self.give(size)  # the turn came together with the cancellation
             raise
-        self._check()
+        self.check()
 
     def close(self) -> None:
         """Send everybody away who waits, and whoever comes later."""
@@ -47,7 +47,12 @@ class Room:
                 turn.set_exception(StoreUnavailable(CLOSED))
         self._queue.clear()
 
-    def _check(self) -> None:
+    def check(self) -> None:
+        """Refuse whoever comes after the end.
+
+        Raises:
+            StoreUnavailable: the database was closed.
+        """
         if self._closed:
             raise StoreUnavailable(CLOSED)
 
