@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Iterable, Iterator
-from contextlib import suppress
 from itertools import islice
 from typing import Generic, TypeVar
 
@@ -27,7 +26,7 @@ class Batches(Generic[T]):
     """
 
     def __init__(self, source: Iterable[T] | AsyncIterable[T], size: int) -> None:
-        self._queue: asyncio.Queue[T] = asyncio.Queue(maxsize=2 * size)
+        self._queue = _Ahead[T](maxsize=2 * size)
         if isinstance(source, AsyncIterable):
             self._lists = _async_batches(source, size, self._queue)
         else:
@@ -39,7 +38,18 @@ class Batches(Generic[T]):
     async def aclose(self) -> int:
         """Stop reading; return how many items were read ahead and never given."""
         await self._lists.aclose()
-        return self._queue.qsize()
+        return self._queue.qsize() + self._queue.held
+
+
+class _Ahead(asyncio.Queue[T]):
+    """What was read ahead; `held` is one more, if it waits for its place."""
+
+    held = 0
+
+    async def put(self, item: T) -> None:
+        self.held = 1
+        await super().put(item)
+        self.held = 0
 
 
 async def _yielding(lists: Iterator[list[T]]) -> AsyncGenerator[list[T], None]:
@@ -65,7 +75,7 @@ def _sync_batches(source: Iterable[T], size: int) -> Iterator[list[T]]:
 
 
 async def _async_batches(
-    source: AsyncIterable[T], size: int, queue: asyncio.Queue[T]
+    source: AsyncIterable[T], size: int, queue: _Ahead[T]
 ) -> AsyncGenerator[list[T], None]:
     pump = asyncio.create_task(_pump(source, queue))
     try:
@@ -77,11 +87,12 @@ async def _async_batches(
             raise exc
     finally:
         pump.cancel()
-        with suppress(asyncio.CancelledError, Exception):
-            await pump
+        await asyncio.wait({pump})  # and not for its result: whoever cancels us must be heard
+        if not pump.cancelled():
+            pump.exception()
 
 
-async def _pump(source: AsyncIterable[T], queue: asyncio.Queue[T]) -> None:
+async def _pump(source: AsyncIterable[T], queue: _Ahead[T]) -> None:
     async for item in source:
         if queue.full():
             await queue.put(item)

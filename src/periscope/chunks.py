@@ -33,13 +33,15 @@ class Awaits(IntFlag):
 class Chunk:
     """Entries of one partition. `awaits`: what must have happened before they count as stored.
 
-    `in_doubt`: it was sent and the answer was lost, so it may have been stored.
+    `in_doubt`: it was sent and the answer was lost, so it may have been stored; `doubted_since` is
+    the loop's time at which that was first so.
     """
 
     keys: PartitionKeys
     chunk_id: bytes = field(default_factory=lambda: token_bytes(12), kw_only=True)
     heals: int = field(default=0, kw_only=True)
     in_doubt: bool = field(default=False, kw_only=True)
+    doubted_since: float | None = field(default=None, kw_only=True)
     awaits: Awaits = field(default=Awaits.NOTHING, kw_only=True)
 
     @property

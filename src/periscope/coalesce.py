@@ -16,14 +16,15 @@ from typing import Any, TypeVar
 
 from periscope.acts import ActReply, PackedAct
 from periscope.batch import CHUNK_ACTS, CHUNK_BYTES, CHUNK_ENTRIES
-from periscope.chunks import SHORT, ActChunk, Answer, Awaits, Chunk, ReportChunk
+from periscope.chunks import DOUBT, SHORT, ActChunk, Answer, Awaits, Chunk, ReportChunk
+from periscope.connection import CLOSED
 from periscope.errors import BugError, OutcomeUnknown, StoreDamaged, StoreError, StoreUnavailable
 from periscope.functions import Functions
 from periscope.intake import Packed
 from periscope.keys import Keyspace, PartitionKeys
 from periscope.lane import Lane
 from periscope.models import Outcome
-from periscope.room import CLOSED, Room
+from periscope.room import Room
 from periscope.settings import Settings
 
 FEW = 2  # chunks under way before another one waits until it is full
@@ -49,29 +50,37 @@ class _Waiting:
 
 
 class _Parking:
-    """Lanes that nobody uses now, kept open for the next call: at most half of the connections."""
+    """Lanes that nobody uses now, kept open for the next call: at most half of the connections.
+
+    Their connections go to whoever has to wait for one.
+    """
 
     def __init__(self, most: int) -> None:
         self._most = most
         self._parked: dict[_Pump, tuple[Lane, float]] = {}
 
-    def take(self, pump: _Pump, idle_s: float) -> Lane | None:
+    async def take(self, pump: _Pump, idle_s: float) -> Lane | None:
         """The lane of this pump, unless it was idle for longer: the line may be dead by now."""
-        lane, since = self._parked.get(pump, (None, 0.0))
-        if lane is None or asyncio.get_running_loop().time() - since > idle_s:
+        lane, since = self._parked.pop(pump, (None, 0.0))
+        if lane is not None and asyncio.get_running_loop().time() - since > idle_s:
+            await lane.close()
             return None
-        del self._parked[pump]
+        if lane is not None:
+            lane.keep()
         return lane
 
     async def park(self, pump: _Pump, lane: Lane) -> None:
-        """Keep a lane; the one that was parked first gives way."""
+        """Keep a lane, if nobody waits for its connection; the one parked first gives way."""
         await self._close(pump)
-        if self._most:
+        if self._most and lane.offer(lambda: self._forget(pump)):
             self._parked[pump] = (lane, asyncio.get_running_loop().time())
         else:
             await lane.close()
         while len(self._parked) > self._most:
             await self._close(next(iter(self._parked)))
+
+    def _forget(self, pump: _Pump) -> None:
+        self._parked.pop(pump, None)
 
     async def close(self) -> None:
         """Close all of them."""
@@ -132,7 +141,8 @@ class _Pump:
 
     def _may_send(self, lane: Lane) -> bool:
         full = len(self.waiting) >= _most_of(self.waiting[0])
-        return lane.under_way < (self.coalescer.in_flight if full else FEW)
+        most = self.coalescer.in_flight
+        return lane.under_way < (most if full else min(FEW, most))
 
     def _most(self, lane: Lane) -> int:
         """Of a crowd only half at first: while the server has one half, the other is dealt with."""
@@ -215,11 +225,14 @@ class _Pump:
 
     def _fail(self, exc: Exception) -> None:
         """The server is away: what was sent is unknown, what waits was not sent."""
-        for taken in self.sent.values():
+        refused = exc
+        if isinstance(exc, StoreUnavailable):
+            why = str(exc).removesuffix(f"; {DOUBT}")
+            refused = StoreUnavailable(f"{why}; nothing was sent")
+        for chunk, taken in self.sent.items():
             for one in taken:
-                self._raise(one, exc)
+                self._raise(one, exc if chunk.in_doubt else refused)
         self.sent.clear()
-        refused = StoreUnavailable(f"{exc}; nothing was sent") if self.waiting else exc
         while self.waiting:
             self._raise(self.waiting.popleft(), refused)
 
@@ -275,7 +288,7 @@ class Coalescer:
 
     async def lane(self, pump: _Pump) -> Lane:
         """A lane to the pump's partition: the parked one, or a new one."""
-        parked = self._parking.take(pump, self._settings.health_check_s)
+        parked = await self._parking.take(pump, self._settings.health_check_s)
         if parked is not None:
             return parked
         lane = Lane(self._functions, [pump.keys], self._settings)

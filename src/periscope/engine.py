@@ -154,7 +154,8 @@ class Engine:
                 failed = isinstance(exc, SourceFailed)
                 await self._settle(lane, batch, guard if failed else None)
                 cause = exc.__cause__ if isinstance(exc, SourceFailed) else exc
-                raise batch.interrupted(exc, lane.unanswered, await source.aclose()) from cause
+                ahead = await source.aclose()
+                raise batch.interrupted(exc, lane.unanswered, lane.unsent + ahead) from cause
 
     async def _send_ready(self, lane: Lane, batch: Batch, guard: Guard) -> None:
         while batch.ready:

@@ -48,10 +48,20 @@ if TYPE_CHECKING:
 
 
 class PeriscopeError(Exception):
-    """The root: catch this to catch whatever Periscope raises."""
+    """The root: catch this to catch whatever Periscope raises. All of it can be copied."""
 
     exit_code: ClassVar[int] = 1
     http_status: ClassVar[int] = 500
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _again, (type(self), self.args, self.__dict__)
+
+
+def _again(kind: type[PeriscopeError], args: tuple[Any, ...], more: dict[str, Any]) -> Any:
+    """The same error once more; several take what their own `__init__` is not made for again."""
+    error = kind.__new__(kind, *args)
+    error.__dict__.update(more)
+    return error
 
 
 class UsageError(PeriscopeError):

@@ -6,6 +6,7 @@ A reply is parsed here and nowhere else, and an unknown word in one is a bug, ne
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
@@ -241,12 +242,19 @@ class Functions:
             raise self.explain(exc) from exc
 
     async def load(self) -> None:
-        """Load the library where it is missing or older."""
-        try:
-            for node in self.connections.topology.primaries():
-                await ensure_library(node.aside)
-        except (RedisError, *LOST) as exc:
-            raise self.connections.explain(exc) from exc
+        """Load the library where it is missing or older; a server that is away gets it later.
+
+        Raises:
+            StoreUnavailable: all of them are away.
+        """
+        nodes = self.connections.topology.primaries()
+        loaded = await asyncio.gather(
+            *(ensure_library(node.aside) for node in nodes), return_exceptions=True
+        )
+        failures = [found for found in loaded if isinstance(found, BaseException)]
+        for failure in failures:
+            if len(failures) == len(nodes) or not isinstance(failure, (RedisError, *LOST)):
+                raise self.connections.explain(failure) from failure
 
     def explain(self, exc: BaseException) -> Exception:
         """Our error for the server's; a moved policy is told apart, as it can be mended."""

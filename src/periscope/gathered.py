@@ -8,9 +8,10 @@ from collections.abc import Awaitable, Callable, Iterator, Sequence
 from copy import copy
 from typing import Generic, TypeVar
 
+from periscope.connection import CLOSED
 from periscope.errors import StoreUnavailable
 from periscope.keys import PartitionKeys
-from periscope.room import CLOSED, Room
+from periscope.room import Room
 
 FEW = 2  # calls about a partition that are under way at once
 CROWD = 16  # questions that are worth a call of their own while another one is under way

@@ -11,10 +11,11 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, NoReturn, Self
 
 from hiredis import pack_command
 from redis.asyncio.connection import AbstractConnection
@@ -24,7 +25,7 @@ from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from periscope.chunks import DOUBT, Answer, Awaits, Chunk
 from periscope.connection import LOST, Node, honour
-from periscope.connection.explain import ELSEWHERE, is_moving, is_short_of_replicas
+from periscope.connection.explain import ELSEWHERE, is_busy, is_moving, is_short_of_replicas
 from periscope.connection.patience import Patience
 from periscope.errors import (
     AuditFull,
@@ -33,7 +34,6 @@ from periscope.errors import (
     PeriscopeError,
     StoreDamaged,
     StoreFull,
-    StoreUnavailable,
 )
 from periscope.functions import Functions, PolicyMoved, is_missing_function
 from periscope.keys import PartitionKeys
@@ -44,6 +44,7 @@ log = logging.getLogger("periscope")
 _WAITS = (Awaits.DISK, Awaits.REPLICAS)
 TOUCH_MS = 60_000
 FULL_PAUSE_S = 0.25
+REPEATED_FOR_S = 300  # half of the time for which replies are remembered
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +86,11 @@ class Lane:
         self._ended: Exception | None = None
 
     async def __aenter__(self) -> Self:
-        await self.open()
+        try:
+            await self.open()
+        except BaseException:
+            await asyncio.shield(self.close())
+            raise
         return self
 
     async def __aexit__(
@@ -100,7 +105,13 @@ class Lane:
     @property
     def unanswered(self) -> int:
         """Entries that were sent and have no answer: their outcome is unknown."""
-        return sum(chunk.size for chunk in self._unanswered)
+        out = {sent.chunk for sent in self._sent}
+        return sum(c.size for c in self._unanswered if c.in_doubt or c in out)
+
+    @property
+    def unsent(self) -> int:
+        """Entries that were given to the lane and certainly never stored."""
+        return sum(chunk.size for chunk in self._unanswered) - self.unanswered
 
     @property
     def under_way(self) -> int:
@@ -125,6 +136,7 @@ class Lane:
 
     async def close(self) -> None:
         """Give the connections back; those with answers still out are cut, so nobody gets them."""
+        self.keep()
         waiting = {sent.wire for sent in self._sent}
         self._sent.clear()
         for node, wire in list(self._wires.items()):
@@ -132,6 +144,28 @@ class Lane:
             if wire in waiting:
                 await wire.disconnect(nowait=True)
             await node.pool.release(wire)
+
+    def offer(self, taken: Callable[[], None]) -> bool:
+        """Keep the connections while nobody waits for one; `taken` is called when one goes.
+
+        False, and nothing is offered, if somebody waits now or answers are out.
+        """
+        if self._sent:
+            return False
+        for node, wire in self._wires.items():
+            if not node.pool.offer(wire, partial(self._lost, node, taken)):
+                self.keep()
+                return False
+        return True
+
+    def keep(self) -> None:
+        """Use the connections again that were offered."""
+        for node, wire in self._wires.items():
+            node.pool.keep(wire)
+
+    def _lost(self, node: Node, taken: Callable[[], None]) -> None:
+        del self._wires[node]
+        taken()
 
     async def make_room(self) -> None:
         """Wait until another chunk may be under way; as `submit`, which does so by itself."""
@@ -204,8 +238,17 @@ class Lane:
             return reply, False
         for answer in told:
             if isinstance(answer, ResponseError):
-                raise answer
+                return reply, self._unconfirmed(sent.chunk, answer)
         return reply, _is_safe(awaits, told[1:], self._settings.replicas)
+
+    def _unconfirmed(self, chunk: Chunk, exc: ResponseError) -> bool:
+        """The chunk is stored, but the question how safely was refused: it cannot count as safe."""
+        chunk.in_doubt = True
+        if str(exc).startswith("UNBLOCKED") or isinstance(exc, ELSEWHERE):
+            # The server lost its office meanwhile: whoever has it now is asked, and remembers.
+            raise RedisConnectionError(f"no longer in charge: {exc}") from exc
+        log.warning("a confirmation was refused: %s", self._functions.explain(exc))
+        return False
 
     def _answer(self, answer: Answer) -> None:
         self._unanswered.popleft()
@@ -228,6 +271,7 @@ class Lane:
         by_itself = isinstance(exc, ELSEWHERE) or is_short_of_replicas(exc)
         return (
             is_moving(exc)
+            or is_busy(exc)
             or isinstance(exc, LOST)
             or (by_itself and self._connections.topology.can_change)
         )
@@ -252,6 +296,9 @@ class Lane:
         wire = self._wires.get(node) if node is not None else None
         if node is None or wire is None:
             raise RedisConnectionError("the server of these threats was replaced")
+        if not wire.is_connected:
+            # Sending would connect it anew, and the next answer would be taken for an older one's.
+            raise RedisConnectionError("the connection was cut")
         packed = pack_command(chunk.command(self._functions, self._before(chunk)))
         if chunk.awaits:
             packed += self._wait_commands(chunk)
@@ -296,6 +343,8 @@ class Lane:
                 await self._send_again()
             except (RedisError, *LOST) as exc:
                 cause = exc
+            except PeriscopeError as exc:
+                self._end(exc)
             else:
                 return
 
@@ -310,8 +359,8 @@ class Lane:
                 self._end(cause)
             cause = RedisConnectionError(str(cause))
         error = self._functions.explain(cause)
-        if isinstance(cause, LOST) and await self._connections.mend():
-            return
+        if isinstance(cause, LOST):
+            await self._connections.mend()
         if is_missing_function(cause):
             await self._functions.load()
         elif isinstance(error, PolicyMoved):
@@ -324,9 +373,11 @@ class Lane:
     def _doubt(self, cause: BaseException, first: Chunk) -> None:
         """Whatever was sent may have been stored; behind one that was refused nothing was."""
         refused = isinstance(cause, ResponseError) and not isinstance(cause, LOST)
+        now = asyncio.get_running_loop().time()
         for sent in self._sent:
             if not refused or sent.chunk.keys is not first.keys:
                 sent.chunk.in_doubt = True
+                sent.chunk.doubted_since = sent.chunk.doubted_since or now
 
     async def _bear(self, cause: BaseException, chunk: Chunk) -> None:
         if self._patience is None:
@@ -339,13 +390,16 @@ class Lane:
         except (RedisError, *LOST) as exc:
             self._end(exc)
 
-    def _end(self, cause: BaseException) -> None:
-        """Give up: nothing more is sent, and what is unanswered stays unknown."""
-        error: Exception = self._functions.explain(cause)
-        if isinstance(error, StoreUnavailable):
-            error = OutcomeUnknown(f"{error}; {DOUBT}")
-        self._ended = error
-        raise error from cause
+    def _end(self, cause: BaseException) -> NoReturn:
+        """Give up: nothing more is sent, and what may have been stored stays unknown."""
+        if self._ended is None:
+            error: Exception = self._functions.explain(cause)
+            if self.unanswered and not isinstance(error, OutcomeUnknown):
+                error = OutcomeUnknown(f"{error}; {DOUBT}")
+            self._ended = error
+        if self._ended is cause:
+            raise self._ended
+        raise self._ended from cause
 
     async def _cut(self) -> None:
         """Drop every connection with answers out: they come to chunks that are sent again."""
@@ -355,12 +409,18 @@ class Lane:
 
     async def _send_again(self) -> None:
         await self.close()
-        try:
-            await self.open()
-        except PeriscopeError as exc:
-            self._end(exc)
+        self._check_doubts()
+        await self.open()
+        self._check_doubts()
         for chunk in self._unanswered:
             await self._send(chunk)
+
+    def _check_doubts(self) -> None:
+        """Repeat nothing that the server may have forgotten: it would count it once more."""
+        now = asyncio.get_running_loop().time()
+        for chunk in self._unanswered:
+            if chunk.doubted_since is not None and now > chunk.doubted_since + REPEATED_FOR_S:
+                raise OutcomeUnknown(f"no answer for {REPEATED_FOR_S // 60} minutes; {DOUBT}")
 
     def _place(self, keys: PartitionKeys) -> tuple[Any, ...]:
         node = self._connections.topology.node_of(keys.meta)
@@ -386,7 +446,7 @@ async def _reply(wire: AbstractConnection, more_s: float = 0.0) -> Any:
 
 def _doubted(chunk: Chunk, error: Exception) -> Exception:
     """The refusal of a chunk; a server that refuses anything at all does not say what it has."""
-    looked = isinstance(error, StoreDamaged | BugError | AuditFull)  # inside of the function
+    looked = isinstance(error, StoreDamaged | AuditFull)  # inside of the function
     if chunk.in_doubt and not looked:
         return OutcomeUnknown(f"{error}; {DOUBT}")
     return error

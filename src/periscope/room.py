@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 
+from periscope.connection import CLOSED
 from periscope.errors import StoreUnavailable
 
-CLOSED = "the database was closed"
 QUEUE_BYTES = 64 * 1024 * 1024
 
 

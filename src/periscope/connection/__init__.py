@@ -4,8 +4,8 @@ from periscope.connection.connections import Connections
 from periscope.connection.explain import LOST
 from periscope.connection.fitness import ServerFacts
 from periscope.connection.node import Node
-from periscope.connection.pool import honour
+from periscope.connection.pool import CLOSED, honour
 
-__all__ = ["LOST", "RECONNECT_PAUSE_S", "Connections", "Node", "ServerFacts", "honour"]
+__all__ = ["CLOSED", "LOST", "RECONNECT_PAUSE_S", "Connections", "Node", "ServerFacts", "honour"]
 
 RECONNECT_PAUSE_S = 0.05

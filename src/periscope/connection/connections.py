@@ -22,7 +22,7 @@ from periscope.connection.fitness import (
 )
 from periscope.connection.node import Node
 from periscope.connection.patience import REPEATABLE, Patience
-from periscope.connection.pool import honour
+from periscope.connection.pool import CLOSED, honour
 from periscope.connection.topology import Cluster, SentinelSet, Topology
 from periscope.connection.url import Address, Target, read_url
 from periscope.errors import PeriscopeError, SettingInvalid, StoreUnavailable
@@ -49,6 +49,7 @@ class Connections:
             Node(address, self._target.asked_first(), settings) for address in self._target.seeds
         ]
         self._seeds = seeds
+        self._closed = False
         self.topology = Topology(seeds[0])
         if self._target.kind == "sentinel":
             self.topology = SentinelSet(seeds, self._make, self._target.master)
@@ -81,19 +82,18 @@ class Connections:
             await client.aclose()
             await client.connection_pool.disconnect()
 
-    async def mend(self) -> bool:
-        """Start an embedded server that died; False where the server is somebody else's.
+    async def mend(self) -> None:
+        """Start an embedded server that died; nothing where the server is somebody else's.
 
         Raises:
             StoreError: it does not start; says why.
         """
-        if self.revive is None:
-            return False
-        self._first().move_to(await self.revive())
-        return True
+        if self.revive is not None:
+            self._first().move_to(await self.revive())
 
     async def close(self) -> None:
-        """Close every connection; idempotent."""
+        """Close every connection, and make none any more; idempotent."""
+        self._closed = True
         await self.topology.close()
         for node in self._seeds:
             await node.close()
@@ -119,8 +119,8 @@ class Connections:
             try:
                 return await self._run_on(node, command, place, aside, moved_whole)
             except REPEATABLE as exc:
-                if isinstance(exc, LOST) and await self.mend():
-                    continue
+                if isinstance(exc, LOST):
+                    await self.mend()
                 await patience.bear(exc, place, node)
 
     def patience(self, away_s: float | None = None) -> Patience:
@@ -176,8 +176,8 @@ class Connections:
                     raise RedisConnectionError("no server serves these threats just now")
                 return node, await _checked(node)
             except REPEATABLE as exc:
-                if isinstance(exc, LOST) and await self.mend():
-                    continue
+                if isinstance(exc, LOST):
+                    await self.mend()
                 try:
                     await patience.bear(exc, key, node)
                 except REPEATABLE as last:
@@ -268,6 +268,8 @@ class Connections:
         return explain(exc, self.shown_url)
 
     def _make(self, address: Address) -> Node:
+        if self._closed:
+            raise StoreUnavailable(CLOSED)
         return Node(address, self._target, self.settings)
 
     def _first(self) -> Node:

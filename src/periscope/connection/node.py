@@ -36,12 +36,11 @@ class Node:
         self.away_since: float | None = None
         self._target, self._settings = target, settings
         self.pool = self._pool(settings.connections)
-        self.client = redis_asyncio.Redis(connection_pool=self.pool)
         # Whoever mends something may hold a connection of the pool, as may all others who mend: a
         # second one from the same pool could never come.
-        self.aside = redis_asyncio.Redis(connection_pool=self._pool(1))
-        self._probe = redis_asyncio.Redis(connection_pool=self._pool(1, most_s=PROBE_S))
-        self._clients = (self.client, self.aside, self._probe)
+        self._pools = (self.pool, self._pool(1), self._pool(1, most_s=PROBE_S))
+        self._clients = tuple(redis_asyncio.Redis(connection_pool=pool) for pool in self._pools)
+        self.client, self.aside, self._probe = self._clients
 
     def __repr__(self) -> str:
         return f"Node({self.address})"
@@ -79,12 +78,15 @@ class Node:
 
     async def drop(self) -> None:
         """Cut every connection, also those that wait for an answer: it will not come."""
-        for client in self._clients:
-            for connection in _connections(client.connection_pool):
+        for pool in self._pools:
+            pool.turn_away()
+            for connection in _connections(pool):
                 await connection.disconnect(nowait=True)
 
     async def close(self) -> None:
-        """Close every connection; idempotent."""
+        """Close every connection; whoever waits for one is sent away. Idempotent."""
+        for pool in self._pools:
+            pool.shut()
         for client in self._clients:
             await client.aclose()
             await client.connection_pool.disconnect()

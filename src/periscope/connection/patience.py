@@ -7,7 +7,13 @@ from random import uniform
 
 from redis.exceptions import AskError, MovedError, RedisError
 
-from periscope.connection.explain import ELSEWHERE, LOST, is_moving, is_short_of_replicas
+from periscope.connection.explain import (
+    ELSEWHERE,
+    LOST,
+    is_busy,
+    is_moving,
+    is_short_of_replicas,
+)
 from periscope.connection.node import Node
 from periscope.connection.topology import Topology
 
@@ -20,7 +26,8 @@ class Patience:
     """One call's patience: after each failure `bear` makes ready for another try, or raises it.
 
     `away_s`: how long a server may be away, counted from when anybody first found it so; while it
-    is away longer, each call tries once and fails. `moving_s`: how long keys may be on the move.
+    is away longer, each call tries once and fails. `moving_s`: how long keys may be on the
+    move, or somebody's script may hold up the server.
     """
 
     def __init__(self, topology: Topology, away_s: float, moving_s: float) -> None:
@@ -39,7 +46,7 @@ class Patience:
         """
         if isinstance(exc, MovedError):
             await self._follow(exc, key)
-        elif is_moving(exc) or type(exc) is AskError:
+        elif is_moving(exc) or is_busy(exc) or type(exc) is AskError:
             await self._pause(exc, self._began + self._moving_s)
         elif isinstance(exc, (*LOST, *ELSEWHERE)) or is_short_of_replicas(exc):
             await self._look_around(exc, node)

@@ -15,7 +15,9 @@ from redis.exceptions import AskError, RedisError
 
 from periscope.connection.explain import LOST
 from periscope.connection.node import Node
+from periscope.connection.pool import CLOSED
 from periscope.connection.url import Address
+from periscope.errors import StoreUnavailable
 from periscope.keys import SLOTS, slot_of_key
 
 WATCH_S = 1.0
@@ -75,7 +77,11 @@ class Watched(Topology):
         """Find out anew who is in charge; whoever asks meanwhile shares the answer."""
         if self._looking is None or self._looking.done():
             self._looking = asyncio.create_task(self._look())
-        await asyncio.shield(self._looking)
+        looking = self._looking
+        await asyncio.wait({looking})
+        if looking.cancelled():
+            raise StoreUnavailable(CLOSED)
+        looking.result()
 
     async def close(self) -> None:
         """Stop watching, and close every connection."""
