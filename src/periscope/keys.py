@@ -339,7 +339,7 @@ def control_key(namespace: str) -> bytes:
 
 def touch_key(key: bytes) -> bytes:
     """Return the key of the small write that follows a change of `key`, in the same slot."""
-    return key[: key.index(b"}") + 1] + TOUCH
+    return key[: key.find(b"}") + 1] + TOUCH
 
 
 @cache

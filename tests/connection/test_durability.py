@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 from redis.asyncio import Redis
 
 from periscope import (
@@ -18,10 +19,12 @@ from periscope import (
     Periscope,
     Policy,
     SettingInvalid,
+    Settings,
     ThreatUnknown,
     UsageError,
 )
 from periscope.archive import Archive, open_archive
+from periscope.moving import repartition
 from periscope.threat import Threat
 from tests.support.nodes import wait_until
 from tests.support.servers import ServerProcess, free_port
@@ -276,6 +279,26 @@ async def test_a_mark_that_a_failover_lost_is_set_again(pair: Pair, archive: Arc
         (keys,) = p.keyspace.partitions
         marks: Any = await p.functions.connections.client.hgetall(keys.departures)
         assert [mark.split()[0] for mark in marks.values()] == [b"VOID"]
+
+
+async def test_a_move_does_not_go_on_without_its_replica(pair: Pair, archive: Archive) -> None:
+    settings = Settings.load({}, url=pair.primary.url, durability="replicated")
+    settings = replace(settings, replica_timeout_s=TIMEOUT_S)
+    async with pair.open() as p:
+        await p.add_threats_batch(reports(300))
+        await p.adopt_archive(archive)
+    async with asyncio.timeout(60):
+        pair.replica.freeze()
+        try:
+            with pytest.raises(OutcomeUnknown, match="too few replicas"):
+                await repartition(settings, archive, 3)
+        finally:
+            pair.replica.thaw()
+        assert (await repartition(settings, archive, 3)).partitions == 3
+    pair.primary.kill()
+    async with await pair.heir() as p, asyncio.timeout(30):
+        assert len(p.keyspace.partitions) == 3
+        assert await balanced(p, archive)
 
 
 async def test_durable_asks_nothing_more(everysec: ServerProcess, archive: Archive) -> None:
