@@ -18,7 +18,8 @@ import pytest
 
 from periscope import Level, Periscope, Policy, PromotionStats
 from periscope.archive import Archive, open_archive
-from periscope.errors import PeriscopeError
+from periscope.errors import OutcomeUnknown, PeriscopeError
+from periscope.keys import control_key, slot_of_key
 from periscope.workers import ExpiryWorker, PromotionWorker
 from tests.cluster.test_failover import NODE_TIMEOUT_MS, REPLICATED
 from tests.support.clusters import Cluster, cluster
@@ -170,3 +171,21 @@ async def test_workers_while_a_primary_is_killed(pair: Cluster, archive: Archive
             await pair.until_whole()
             await shift.gone(200)
         await shift.check("workers, primary killed, replicated")
+
+
+async def test_a_change_while_its_slot_is_on_two_servers(pair: Cluster) -> None:
+    """What follows it belongs to the new server already: the change itself is not made there."""
+    async with Periscope.open(pair.url, operation_timeout_s=0.5, **REPLICATED) as p:
+        control = control_key(p.settings.namespace)
+        slot = slot_of_key(control)
+        source = await pair.owner(slot)
+        target = next(node for node in await pair.primaries() if node is not source)
+        names = await pair.id_of(source), await pair.id_of(target)
+        await target.ask("CLUSTER", "SETSLOT", str(slot), "IMPORTING", names[0])
+        await source.ask("CLUSTER", "SETSLOT", str(slot), "MIGRATING", names[1])
+        with pytest.raises(OutcomeUnknown, match="moving these threats"):
+            await p.set_policy(QUICK)
+        assert await target.ask("CLUSTER", "COUNTKEYSINSLOT", str(slot)) == 0
+        await pair.move_by_key(slot, target)
+        assert await p.set_policy(QUICK) == QUICK
+        assert (await p.get_policy(), p.functions.rules.revision) == (QUICK, 2)
