@@ -18,8 +18,8 @@ MODULES = sorted(SOURCE.rglob("*.py"))
 # From the ground up: a module may import what stands before it, and its own room.
 FLOORS = [
     *("errors", "settings", "policy", "scoring", "models", "threat", "work", "keys", "header"),
-    *("server", "connection", "library", "rules", "specs", "functions", "calls", "cursor"),
-    *("ledger", "archive", "intake", "acts", "batches", "chunks", "lane"),
+    *("server", "connection", "awaits", "library", "rules", "specs", "functions", "calls"),
+    *("cursor", "ledger", "archive", "intake", "acts", "batches", "chunks", "lane"),
     *("batch", "room", "coalesce", "gathered", "engine", "reader"),
     "membership",
     *("queries", "knowledge", "analysts", "keeping", "events", "database", "desk", "periscope"),

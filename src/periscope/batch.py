@@ -8,7 +8,8 @@ from itertools import islice
 from typing import Any
 
 from periscope.acts import ActIntake, PackedAct
-from periscope.chunks import SHORT, ActChunk, Answer, Awaits, Chunk, ReportChunk
+from periscope.awaits import SHORT, Awaits
+from periscope.chunks import ActChunk, Answer, Chunk, ReportChunk
 from periscope.errors import BatchInterrupted, OutcomeUnknown
 from periscope.intake import Intake, Packed
 from periscope.keys import Keyspace, PartitionKeys

@@ -195,13 +195,20 @@ class Calls:
         _, ids, examined = await self.functions.call("periscope_promotable", names, args)
         return ids, examined
 
-    async def promote(self, keys: PartitionKeys, rules: Rules, ids: Sequence[bytes]) -> list[str]:
-        """Promote what is still latched and free; DONE, SKIPPED or UNKNOWN for each."""
-        return await self._change("periscope_promote", keys, rules, ids)
+    async def promote(
+        self, keys: PartitionKeys, rules: Rules, batch_id: bytes, ids: Sequence[bytes]
+    ) -> list[str]:
+        """Promote what is still latched and free; DONE, SKIPPED or UNKNOWN for each.
 
-    async def settle(self, keys: PartitionKeys, rules: Rules, ids: Sequence[bytes]) -> list[str]:
-        """Send home what was recalled and is quiet; DONE, SKIPPED or UNKNOWN for each."""
-        return await self._change("periscope_settle", keys, rules, ids)
+        The same batch again is answered as the first time.
+        """
+        return await self._change("periscope_promote_2", keys, rules, batch_id, ids)
+
+    async def settle(
+        self, keys: PartitionKeys, rules: Rules, batch_id: bytes, ids: Sequence[bytes]
+    ) -> list[str]:
+        """Send home what was recalled and is quiet; as `promote`."""
+        return await self._change("periscope_settle_2", keys, rules, batch_id, ids)
 
     async def overtaken(
         self, keys: PartitionKeys, rules: Rules, stretch: int, offset: int, count: int
@@ -266,15 +273,20 @@ class Calls:
     async def note(self, control: bytes, name: str, expected: str, value: str) -> str:
         """Compare and set a note on the whole database; what it says now."""
         found = await self.functions.call(
-            "periscope_note", [control], (name, expected, value), aside=True
+            "periscope_note",
+            [control],
+            (name, expected, value),
+            aside=True,
+            lasting=expected != value,  # else it is only read
         )
         return bytes(found).decode()
 
     async def _change(
-        self, name: str, keys: PartitionKeys, rules: Rules, ids: Sequence[bytes]
+        self, name: str, keys: PartitionKeys, rules: Rules, batch_id: bytes, ids: Sequence[bytes]
     ) -> list[str]:
         args = (rules.packed, self.functions.moment)
-        _, words = await self.functions.call(name, _pairs(keys, ids), args)
+        names = _pairs(keys, ids, keys.reply(batch_id))
+        _, words = await self.functions.call(name, names, args)
         told = [word.decode() for word in words]
         if not set(told) <= {"DONE", "SKIPPED", "UNKNOWN"} or len(told) != len(ids):
             raise BugError(f"{name} answered {told!r:.100} to {len(ids)} threats")
@@ -289,8 +301,8 @@ def decode(packed: bytes) -> Any:
     return msgspec.msgpack.decode(packed)
 
 
-def _pairs(keys: PartitionKeys, ids: Sequence[bytes]) -> list[bytes]:
-    names = [*keys.singles]
+def _pairs(keys: PartitionKeys, ids: Sequence[bytes], *own: bytes) -> list[bytes]:
+    names = [*keys.singles, *own]
     for threat_id in ids:
         names += (keys.record(threat_id), keys.analysts(threat_id))
     return names

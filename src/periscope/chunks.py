@@ -4,29 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from enum import IntFlag
 from secrets import token_bytes
 from typing import Any
 
 from periscope.acts import ActReply, PackedAct, parse_acts
+from periscope.awaits import Awaits
 from periscope.functions import Functions, parse_ingest
 from periscope.intake import Packed
 from periscope.keys import PartitionKeys
 from periscope.models import Outcome
-
-SHORT = (
-    "stored, but not as safely as asked for: too few replicas (or no disk) confirmed it in time; "
-    "repeating it is safe"
-)
-DOUBT = "sent, and not answered: repeating it is safe"
-
-
-class Awaits(IntFlag):
-    """What an acknowledgement waits for, beyond what the server does by itself."""
-
-    NOTHING = 0
-    DISK = 1
-    REPLICAS = 2
 
 
 @dataclass(slots=True, eq=False)

@@ -15,8 +15,9 @@ from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from periscope.acts import ActReply, PackedAct
+from periscope.awaits import DOUBT, SHORT, Awaits
 from periscope.batch import CHUNK_ACTS, CHUNK_BYTES, CHUNK_ENTRIES
-from periscope.chunks import DOUBT, SHORT, ActChunk, Answer, Awaits, Chunk, ReportChunk
+from periscope.chunks import ActChunk, Answer, Chunk, ReportChunk
 from periscope.connection import CLOSED
 from periscope.errors import BugError, OutcomeUnknown, StoreDamaged, StoreError, StoreUnavailable
 from periscope.functions import Functions

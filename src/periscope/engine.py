@@ -9,16 +9,16 @@ from contextlib import aclosing
 from typing import Any
 
 from periscope.acts import ActReply, PackedAct
+from periscope.awaits import SHORT, Awaits, asked_for
 from periscope.batch import CHUNK_ENTRIES, ActBatch, Batch, ReportBatch
 from periscope.batches import Batches, SourceFailed
-from periscope.chunks import SHORT, ActChunk, Awaits, Chunk, ReportChunk
+from periscope.chunks import ActChunk, Chunk, ReportChunk
 from periscope.coalesce import Coalescer
 from periscope.errors import (
     OutcomeUnknown,
     PeriscopeError,
     ReportRejected,
     StoreFull,
-    UsageError,
 )
 from periscope.functions import Functions
 from periscope.intake import Intake
@@ -112,21 +112,7 @@ class Engine:
         return answer.result  # type: ignore[no-any-return]
 
     def _awaits(self, durability: Acknowledgement | None) -> Awaits:
-        """What to wait for: what the settings ask for, or this call."""
-        match durability or self._settings.durability:
-            case "replicated":
-                return Awaits.REPLICAS | self._to_disk()
-            case "durable" if durability is not None:
-                return self._to_disk()
-            case "durable" | "fast":
-                return Awaits.NOTHING
-            case other:
-                raise UsageError(f"durability is durable, replicated or fast, not {other!r}")
-
-    def _to_disk(self) -> Awaits:
-        """A server that fsyncs every second is asked to say when; one that always does need not."""
-        facts = self._functions.connections.facts
-        return Awaits.DISK if facts is not None and facts.durability == "fast" else Awaits.NOTHING
+        return asked_for(self._settings, self._functions.connections.facts, durability)
 
     def _stored(self, chunk: Chunk) -> None:
         if isinstance(chunk, ReportChunk):

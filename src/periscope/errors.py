@@ -170,13 +170,14 @@ class StoreError(PeriscopeError):
 
 
 class StoreUnavailable(StoreError):
-    """The server cannot be reached or did not answer in time."""
+    """The server cannot be reached or did not answer in time; of a change: it was not made."""
 
 
 class OutcomeUnknown(StoreUnavailable):
     """A change was sent and may be stored: no answer came, or too few replicas have it.
 
-    Repeating it is safe: whatever was stored is recognised.
+    Repeating it is safe: whatever was stored is recognised. This goes for every call that changes
+    something, of people and of workers.
     """
 
 

@@ -15,8 +15,9 @@ from typing import Any, NamedTuple
 
 from redis.exceptions import RedisError, ResponseError
 
-from periscope.connection import LOST, Connections
-from periscope.errors import BugError, LibraryMismatch
+from periscope.awaits import SHORT, Awaits, asked_for, doubted, following, is_safe
+from periscope.connection import LOST, Change, Connections
+from periscope.errors import BugError, LibraryMismatch, OutcomeUnknown, PeriscopeError
 from periscope.header import FORMAT
 from periscope.keys import PartitionKeys, control_key
 from periscope.library import ensure_library
@@ -222,20 +223,55 @@ class Functions:
             raise BugError(f"periscope_inspect: {exc}") from None
 
     async def call(
-        self, name: str, keys: Sequence[bytes], args: Sequence[Arg], *, aside: bool = False
+        self,
+        name: str,
+        keys: Sequence[bytes],
+        args: Sequence[Arg],
+        *,
+        aside: bool = False,
+        lasting: bool = True,
     ) -> Any:
-        """One FCALL; once more if the library had been flushed. All calls are safe to repeat."""
-        verb = "FCALL" if SPECS[name].writes else "FCALL_RO"
-        command = (verb, name, len(keys), *keys, *args)
-        whole = SPECS[name].undeclared
+        """One FCALL; once more if the library had been flushed. All calls are safe to repeat.
+
+        One that writes waits for replicas as the settings say; with `lasting` False, or where the
+        spec says so, it does not.
+
+        Raises:
+            OutcomeUnknown: it writes, and was sent and not answered, or not by enough replicas.
+            StoreError: nothing was done.
+        """
+        spec, run = SPECS[name], self.connections.run
+        command = ("FCALL" if spec.writes else "FCALL_RO", name, len(keys), *keys, *args)
+        if spec.writes:
+            return await self._change(name, command, keys[0], aside, spec.lasting and lasting)
+        whole = spec.undeclared
+        return await self._healed(name, lambda: run(*command, aside=aside, moved_whole=whole))
+
+    async def _change(
+        self, name: str, command: tuple[Arg, ...], key: bytes, aside: bool, lasting: bool
+    ) -> Any:
+        connections, settings = self.connections, self.connections.settings
+        awaits = asked_for(settings, connections.facts) if lasting else Awaits.NOTHING
+        change = Change(command, following(key, awaits, settings), settings.replica_timeout_s)
         try:
-            return await self.connections.run(*command, aside=aside, moved_whole=whole)
+            reply, *told = await self._healed(name, lambda: connections.change(change, aside=aside))
+        except PeriscopeError as exc:
+            looked = isinstance(exc, PolicyMoved)
+            raise (doubted(exc) if change.in_doubt and not looked else exc) from exc.__cause__
+        if awaits and not is_safe(awaits, told, settings.replicas):
+            raise OutcomeUnknown(SHORT)
+        return reply
+
+    async def _healed(self, name: str, run: Callable[[], Awaitable[Any]]) -> Any:
+        """Run a call of this function, and once more if the library had been flushed."""
+        try:
+            return await run()
         except (RedisError, *LOST) as exc:
             if not is_missing_function(exc):
                 raise self.explain(exc) from exc
         await self.load()
         try:
-            return await self.connections.run(*command, aside=aside, moved_whole=whole)
+            return await run()
         except (RedisError, *LOST) as exc:
             if is_missing_function(exc):
                 raise LibraryMismatch(f"the server has no function {name}: {exc}") from exc

@@ -9,17 +9,18 @@ from __future__ import annotations
 from collections.abc import Sequence
 from contextlib import suppress
 from hashlib import blake2b
-from secrets import token_hex
+from secrets import token_bytes, token_hex
 from typing import Any
 
 import msgspec
 
 from periscope.acts import check_name, check_note, pack_act
-from periscope.archive import Archive, AuditEntry, Departure
+from periscope.archive import Archive, AuditEntry, Departure, departing
 from periscope.calls import VOID, Calls, Candidate, decode
 from periscope.errors import (
     ActRefused,
     ArchiveMismatch,
+    OutcomeUnknown,
     PeriscopeError,
     StoreError,
     ThreatUnknown,
@@ -29,12 +30,10 @@ from periscope.header import read_threat
 from periscope.keys import Keyspace, PartitionKeys, control_key
 from periscope.reader import Reader, encoded, steady
 from periscope.rules import Rules
-from periscope.threat import Threat
 from periscope.work import MAX_ANALYST_BYTES, PromotionStats, SweepStats
 
 STEP = 60  # threats of one call: within what may delay others
 AUDIT_STEP = 500
-MAX_TITLE = 200
 ANSWER_KEPT_MS = 600_000
 TRIES = 5
 
@@ -83,8 +82,10 @@ class Keeping:
         if not ids:
             return []
 
+        batch_id = token_bytes(12)
+
         async def call(rules: Rules) -> list[str]:
-            return await self._calls.promote(keys, rules, ids)
+            return await self._calls.promote(keys, rules, batch_id, ids)
 
         return await steady(self._functions, call)
 
@@ -120,8 +121,10 @@ class Keeping:
         if not ids:
             return 0
 
+        batch_id = token_bytes(12)
+
         async def call(rules: Rules) -> list[str]:
-            return await self._calls.settle(keys, rules, ids)
+            return await self._calls.settle(keys, rules, batch_id, ids)
 
         words = await steady(self._functions, call)
         stats.settled += words.count("DONE")
@@ -158,13 +161,18 @@ class Keeping:
         batch_id = token_hex(16)
         rows = self._rows(leaving, actor, note)
         await archive.prepare(batch_id, keys.number, rows)
-        departing = [(one.threat_id, one.revision) for one in leaving]
+        ids = [(one.threat_id, one.revision) for one in leaving]
 
         async def call(rules: Rules) -> str:
-            return await self._calls.depart(keys, rules, batch_id, departing, actor)
+            return await self._calls.depart(keys, rules, batch_id, ids, actor)
 
         try:
             words = await steady(self._functions, call)
+        except OutcomeUnknown as unknown:
+            try:
+                words = await self._calls.resolve(keys, batch_id, len(rows))
+            except PeriscopeError:
+                raise unknown from None  # pending, until somebody can say for sure
         except StoreError:
             with suppress(PeriscopeError):  # else whoever comes next resolves it
                 await self._resolve(keys, archive, batch_id, len(rows))
@@ -178,7 +186,7 @@ class Keeping:
         for one in leaving:
             threat = read_threat(one.threat_id, one.record, one.at_ms, policy)
             extra = msgspec.msgpack.encode([one.last_words, one.analysts])
-            rows.append(_row(threat, one.record, extra, actor, note))
+            rows.append(departing(threat, one.record, extra, actor, note))
         return rows
 
     async def _confirm(
@@ -241,10 +249,22 @@ class Keeping:
         for _ in range(TRIES):
             leaving = await self._as_candidate(keys, key_bytes)
             if leaving is None:
+                if await self._was_removed(keys, archive, key_bytes):
+                    return
                 raise ThreatUnknown(f"no threat {threat_id!r}")
             if await self._depart(keys, archive, [leaving], analyst_id, note):
                 return
         raise ActRefused(f"{threat_id!r} changes all the time; try again")
+
+    async def _was_removed(self, keys: PartitionKeys, archive: Archive, threat_id: bytes) -> bool:
+        """Was it a removal whose outcome nobody knew? It is settled then."""
+        if not threat_id or not await self._reader.run("HEXISTS", keys.removed, threat_id):
+            return False
+        final = 0
+        for batch in await archive.pending():
+            if threat_id.decode() in batch.threat_ids:
+                final += await self._resolve(keys, archive, batch.batch_id, len(batch.threat_ids))
+        return final > 0
 
     async def _as_candidate(self, keys: PartitionKeys, threat_id: bytes) -> Candidate | None:
         async def call(rules: Rules) -> tuple[int, bytes]:
@@ -348,36 +368,6 @@ async def _is_pending(archive: Archive, batch_id: str) -> bool:
 def _is_over(answer: bytes, now_ms: int) -> bool:
     """Can nobody ask for this answer any more? It waits for late calls of a killed worker."""
     return now_ms - int(answer.split()[1]) > ANSWER_KEPT_MS
-
-
-def _row(threat: Threat, record: bytes, extra: bytes, actor: str, note: str) -> Departure:
-    seen = "expired_seen" if threat.interactions else "expired_unseen"
-    title = threat.metadata.get("title")
-    text = title if isinstance(title, str) and title else threat.content
-    return Departure(
-        threat_id=threat.threat_id,
-        reason="removed" if actor else seen,
-        departed_at_ms=threat.as_of_ms,
-        severity=threat.severity.value,
-        source=threat.source,
-        title=text.split("\n")[0][:MAX_TITLE],
-        level=int(threat.level),
-        first_seen_ms=threat.first_seen_ms,
-        last_activity_ms=threat.last_activity_ms,
-        interactions=threat.interactions,
-        escalations=threat.escalations,
-        dismissals=threat.dismissals,
-        views=threat.views,
-        sightings=threat.sightings,
-        analysts=threat.analysts,
-        consolidations=threat.consolidations,
-        confidence=threat.confidence,
-        outcome=threat.outcome.value if threat.outcome else None,
-        record=record,
-        extra=extra,
-        actor=actor,
-        note=note,
-    )
 
 
 def audit_of(partition: int, stream_id: str, fields: Any) -> list[AuditEntry]:

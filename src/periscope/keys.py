@@ -17,6 +17,7 @@ from typing import NamedTuple
 from zlib import crc32
 
 SLOTS = 16_384
+TOUCH = b":touch"
 
 
 class KeyKind(NamedTuple):
@@ -230,7 +231,18 @@ KEY_TABLE = (
         "string",
         "the answer to a chunk, so that a repeated one counts once",
         "10 minutes",
-        "periscope_ingest_2, periscope_act",
+        "periscope_ingest_2, periscope_act, periscope_promote_2, periscope_settle_2",
+    ),
+    KeyKind(
+        "touch",
+        "{ns:p}:touch",
+        "string",
+        (
+            "nothing: written behind a change whose replicas or disk are waited for; "
+            "{ns:control}:touch likewise"
+        ),
+        "a minute",
+        "awaits.py",
     ),
 )
 
@@ -323,6 +335,11 @@ CONTROL_FORMAT = 2  # of the control key once a database was repartitioned or re
 def control_key(namespace: str) -> bytes:
     """Return the key of what belongs to no partition."""
     return b"{%s:control}" % namespace.encode()
+
+
+def touch_key(key: bytes) -> bytes:
+    """Return the key of the small write that follows a change of `key`, in the same slot."""
+    return key[: key.find(b"}") + 1] + TOUCH
 
 
 @cache

@@ -21,18 +21,16 @@ from hiredis import pack_command
 from redis.asyncio.connection import AbstractConnection
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import RedisError, ResponseError
-from redis.exceptions import TimeoutError as RedisTimeoutError
 
-from periscope.chunks import DOUBT, Answer, Awaits, Chunk
-from periscope.connection import LOST, Node, honour
+from periscope.awaits import DOUBT, Awaits, doubted, following, is_safe
+from periscope.chunks import Answer, Chunk
+from periscope.connection import LOST, Node, honour, reply_on
 from periscope.connection.explain import ELSEWHERE, is_busy, is_moving, is_short_of_replicas
 from periscope.connection.patience import Patience
 from periscope.errors import (
-    AuditFull,
     BugError,
     OutcomeUnknown,
     PeriscopeError,
-    StoreDamaged,
     StoreFull,
 )
 from periscope.functions import Functions, PolicyMoved, is_missing_function
@@ -42,7 +40,6 @@ from periscope.settings import Settings
 HEALS = 3
 log = logging.getLogger("periscope")
 _WAITS = (Awaits.DISK, Awaits.REPLICAS)
-TOUCH_MS = 60_000
 FULL_PAUSE_S = 0.25
 REPEATED_FOR_S = 300  # half of the time for which replies are remembered
 
@@ -226,26 +223,25 @@ class Lane:
 
     async def _read(self, sent: _Sent) -> tuple[Any, bool]:
         """(the reply, or the error with which it was refused; is it as safe as was asked for?)."""
-        reply = await _reply(sent.wire)
+        reply = await reply_on(sent.wire)
         awaits = sent.chunk.awaits
         if not awaits:
             return reply, True
-        told = [await _reply(sent.wire)]
+        told = [await reply_on(sent.wire)]
         # Several that are under way wait one after the other.
         most_s = self._settings.replica_timeout_s * (len(self._unanswered) + 1)
-        told += [await _reply(sent.wire, most_s) for kind in _WAITS if kind in awaits]
+        told += [await reply_on(sent.wire, most_s) for kind in _WAITS if kind in awaits]
         if isinstance(reply, ResponseError):
             return reply, False
         for answer in told:
             if isinstance(answer, ResponseError):
                 return reply, self._unconfirmed(sent.chunk, answer)
-        return reply, _is_safe(awaits, told[1:], self._settings.replicas)
+        return reply, is_safe(awaits, told, self._settings.replicas)
 
     def _unconfirmed(self, chunk: Chunk, exc: ResponseError) -> bool:
         """The chunk is stored, but the question how safely was refused: it cannot count as safe."""
         chunk.in_doubt = True
-        if str(exc).startswith("UNBLOCKED") or isinstance(exc, ELSEWHERE):
-            # The server lost its office meanwhile: whoever has it now is asked, and remembers.
+        if isinstance(exc, ELSEWHERE):  # whoever is in charge now is asked, and remembers
             raise RedisConnectionError(f"no longer in charge: {exc}") from exc
         log.warning("a confirmation was refused: %s", self._functions.explain(exc))
         return False
@@ -264,7 +260,7 @@ class Lane:
             chunk.heals += 1
             await self._recover(exc)
         else:
-            self._answer(Answer(chunk, None, _doubted(chunk, error)))
+            self._answer(Answer(chunk, None, doubted(error) if chunk.in_doubt else error))
 
     def _will_pass(self, exc: ResponseError) -> bool:
         """Are these threats on the move, or is another primary about to serve them?"""
@@ -299,23 +295,12 @@ class Lane:
         if not wire.is_connected:
             # Sending would connect it anew, and the next answer would be taken for an older one's.
             raise RedisConnectionError("the connection was cut")
-        packed = pack_command(chunk.command(self._functions, self._before(chunk)))
-        if chunk.awaits:
-            packed += self._wait_commands(chunk)
+        packed: bytes = pack_command(chunk.command(self._functions, self._before(chunk)))
+        for command in following(chunk.keys.meta, chunk.awaits, self._settings):
+            packed += pack_command(command)  # type: ignore[arg-type]
         self._sent.append(_Sent(chunk, wire, node))
         # No health check: its answer would be taken for that of a chunk.
         await honour(wire.send_packed_command(packed, check_health=False))
-
-    def _wait_commands(self, chunk: Chunk) -> bytes:
-        # WAIT counts what this connection wrote. A chunk that was stored over another connection,
-        # before that was lost, writes nothing when sent again: this small write stands for it.
-        settings, wait_ms = self._settings, int(self._settings.replica_timeout_s * 1000)
-        packed: bytes = _packed("SET", chunk.keys.reply(b"wait"), b"1", "PX", TOUCH_MS)
-        if Awaits.DISK in chunk.awaits:
-            packed += _packed("WAITAOF", 1, 0, wait_ms)
-        if Awaits.REPLICAS in chunk.awaits:
-            packed += _packed("WAIT", settings.replicas, wait_ms)
-        return packed
 
     def _before(self, chunk: Chunk) -> bytes:
         """The unanswered chunk of the same partition that must be stored first; else the chunk.
@@ -425,35 +410,3 @@ class Lane:
     def _place(self, keys: PartitionKeys) -> tuple[Any, ...]:
         node = self._connections.topology.node_of(keys.meta)
         return node.address if node is not None else ()
-
-
-def _packed(*words: bytes | str | int) -> bytes:
-    packed: bytes = pack_command(words)  # type: ignore[arg-type]
-    return packed
-
-
-async def _reply(wire: AbstractConnection, more_s: float = 0.0) -> Any:
-    """The next reply of a wire; an error of the server's is returned, not raised."""
-    timeout = wire.socket_timeout + more_s if more_s and wire.socket_timeout else None
-    try:
-        reply = await wire.read_response(timeout=timeout, disconnect_on_error=False)
-    except ResponseError as exc:
-        return exc
-    if reply is None and timeout is not None:
-        raise RedisTimeoutError("no answer in time")
-    return reply
-
-
-def _doubted(chunk: Chunk, error: Exception) -> Exception:
-    """The refusal of a chunk; a server that refuses anything at all does not say what it has."""
-    looked = isinstance(error, StoreDamaged | AuditFull)  # inside of the function
-    if chunk.in_doubt and not looked:
-        return OutcomeUnknown(f"{error}; {DOUBT}")
-    return error
-
-
-def _is_safe(awaits: Awaits, told: Sequence[Any], replicas: int) -> bool:
-    """Do the answers of WAITAOF and WAIT say that enough disks and replicas have it?"""
-    answers = iter(told)
-    on_disk = Awaits.DISK not in awaits or int(next(answers)[0]) >= 1
-    return on_disk and (Awaits.REPLICAS not in awaits or int(next(answers)) >= replicas)

@@ -207,6 +207,9 @@ class Periscope(AnalystsDesk):
         """Promote every threat that is latched and that nobody holds, with the score of its latch.
 
         Any number of processes may do so at once; each threat is promoted once.
+
+        Raises:
+            OutcomeUnknown: some may have been promoted; safe to repeat, which counts the others.
         """
         return await self._keeping.promote()
 
@@ -216,6 +219,8 @@ class Periscope(AnalystsDesk):
         What is touched meanwhile stays. Safe to repeat, and for any number of processes at once.
 
         Raises:
+            OutcomeUnknown: no answer, or not by enough replicas; what may have left is pending in
+                the archive, and settled by `resolve_departures`.
             ArchiveMismatch: this is not the archive of this database.
         """
         return await self._keeping.sweep(archive)
@@ -226,6 +231,7 @@ class Periscope(AnalystsDesk):
         """Take a threat out, whatever its level: archived first; its id stays out until allowed.
 
         Raises:
+            OutcomeUnknown: it may be out, with its row pending in the archive; safe to repeat.
             ThreatUnknown: no such threat.
         """
         await self._keeping.remove(archive, threat_id, analyst_id, note)
@@ -238,7 +244,11 @@ class Periscope(AnalystsDesk):
         return await self._keeping.erase(archive, threat_id, analyst_id, self._engine)
 
     async def resolve_departures(self, archive: Archive) -> int:
-        """Settle what crashed processes left between archive and store; rows made final."""
+        """Settle what crashed processes left between archive and store; rows made final.
+
+        Raises:
+            OutcomeUnknown: nobody can say for sure just now; what was not settled stays pending.
+        """
         return await self._keeping.resolve(archive)
 
     async def archive_audit(self, archive: Archive) -> int:
@@ -301,6 +311,7 @@ class Periscope(AnalystsDesk):
         Raises:
             UsageError: it needs a rebuild; or somebody else changed it at the same moment: look,
                 and try again.
+            OutcomeUnknown: it may be in force; safe to repeat.
         """
         if type(policy) is not Policy:
             raise UsageError(f"a policy must be a Policy, not {type(policy).__name__}")
@@ -312,7 +323,8 @@ class Periscope(AnalystsDesk):
         revision = self.functions.rules.revision
         done, _ = await self.functions.set_policy(self.settings.namespace, revision, policy)
         await self.refresh()
-        if not done:
+        rules = self.functions.rules  # a repeated call finds its own change, or the same of another
+        if not done and (rules.policy, rules.revision) != (policy, revision + 1):
             raise UsageError(
                 "the policy was changed by somebody else meanwhile; look and try again"
             )

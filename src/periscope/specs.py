@@ -9,7 +9,9 @@ class Spec(NamedTuple):
     """What a function's header says: its keys and arguments in order, and whether it writes.
 
     `repeat` says why a call whose answer was lost may be sent again. `undeclared`: it reads records
-    that it finds by itself, which its keys do not name; see `Connections.run`.
+    that it finds by itself, which its keys do not name; see `Connections.run`. `lasting`: losing it
+    after it was acknowledged would be a lie, so replicas are waited for where the settings say so;
+    what is not is done again by whoever comes next.
     """
 
     keys: tuple[str, ...]
@@ -17,11 +19,13 @@ class Spec(NamedTuple):
     writes: bool
     repeat: str = "reads only"
     undeclared: bool = False
+    lasting: bool = True
 
 
 _RANK_KEYS = ("meta", "board")
 _QUEUE = ("meta", "board", "exceptions")
 _PAIRS = ("singles...", "pair...")
+_ONCE = ("singles...", "reply", "pair...")
 _NOW = ("policy", "now_ms")
 
 SPECS: dict[str, Spec] = {
@@ -30,18 +34,20 @@ SPECS: dict[str, Spec] = {
         ("format", "partitions", "secret", "policy"),
         True,
         "writes only what is missing",
+        lasting=False,
     ),
     "periscope_control_2": Spec(
         ("control",),
         ("partitions", "secret", "policy", "generation"),
         True,
         "writes only what is missing",
+        lasting=False,
     ),
     "periscope_set_policy": Spec(
         ("control",), ("expected_revision", "policy"), True, "compares the revision first"
     ),
     "periscope_prepare": Spec(
-        ("meta",), ("format", "policy_revision", "policy"), True, "the same again"
+        ("meta",), ("format", "policy_revision", "policy"), True, "the same again", lasting=False
     ),
     "periscope_note": Spec(
         ("control",), ("name", "expected", "value"), True, "compares the note first"
@@ -70,19 +76,27 @@ SPECS: dict[str, Spec] = {
         ("meta", "promotable", "claims"), ("now_ms", "offset", "count"), False
     ),
     "periscope_promote": Spec(_PAIRS, _NOW, True, "looks again: promoted once"),
+    "periscope_promote_2": Spec(_ONCE, _NOW, True, "remembered by batch"),
     "periscope_overtaken": Spec(
         ("singles...",), (*_NOW, "stretch", "offset", "count"), False, undeclared=True
     ),
     "periscope_settle": Spec(_PAIRS, _NOW, True, "looks again: settled once"),
+    "periscope_settle_2": Spec(_ONCE, _NOW, True, "remembered by batch"),
     "periscope_depart": Spec(
         _PAIRS, (*_NOW, "batch", "actor", "revision..."), True, "remembered by batch"
     ),
     "periscope_resolve": Spec(
         ("meta", "departures"), ("batch", "now_ms"), True, "remembered by batch"
     ),
-    "periscope_confirm": Spec(("departures",), ("batch...",), True, "the same again"),
-    "periscope_forget": Spec(("singles...",), (*_NOW, "most"), True, "forgets what is too old"),
-    "periscope_trim": Spec(("meta", "audit"), ("last_entry",), True, "trims up to an entry"),
+    "periscope_confirm": Spec(
+        ("departures",), ("batch...",), True, "the same again", lasting=False
+    ),
+    "periscope_forget": Spec(
+        ("singles...",), (*_NOW, "most"), True, "forgets what is too old", lasting=False
+    ),
+    "periscope_trim": Spec(
+        ("meta", "audit"), ("last_entry",), True, "trims up to an entry", lasting=False
+    ),
     "periscope_events": Spec(("meta", "events"), ("after", "count"), False),
     "periscope_rank": Spec(
         _RANK_KEYS,

@@ -9,19 +9,29 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
+from redis.asyncio import Redis
 
 from periscope import (
     BatchInterrupted,
+    Level,
     OutcomeUnknown,
     Periscope,
+    Policy,
     SettingInvalid,
+    Settings,
+    ThreatUnknown,
     UsageError,
 )
+from periscope.archive import Archive, open_archive
+from periscope.moving import repartition
 from periscope.threat import Threat
 from tests.support.nodes import wait_until
 from tests.support.servers import ServerProcess, free_port
 
 TIMEOUT_S = 0.4
+NOW_MS = 1_790_000_000_000
+DAY_MS = 86_400_000
 
 
 class Pair:
@@ -35,6 +45,19 @@ class Pair:
     def open(self, **options: Any) -> Periscope:
         more = {"durability": "replicated", "replica_timeout_s": TIMEOUT_S, **options}
         return Periscope.open(self.primary.url, **more)
+
+    async def cut_off(self) -> None:
+        """The replica hears nothing more of the primary."""
+        async with Redis.from_url(self.replica.url) as replica:
+            await replica.config_set("masterauth", "cut-off")
+        async with Redis.from_url(self.primary.url) as primary:
+            await primary.execute_command("CLIENT", "KILL", "TYPE", "replica")
+
+    async def heir(self) -> Periscope:
+        """The replica has taken over: a database at it, to be opened."""
+        async with Redis.from_url(self.replica.url) as replica:
+            await replica.execute_command("REPLICAOF", "NO", "ONE")
+        return Periscope.open(self.replica.url)
 
     def close(self) -> None:
         self.replica.stop()
@@ -64,6 +87,13 @@ def everysec() -> Iterator[ServerProcess]:
     process = ServerProcess("--appendonly", "yes", "--appendfsync", "everysec").start()
     yield process
     process.stop()
+
+
+@pytest.fixture
+async def archive(tmp_path: Path) -> AsyncIterator[Archive]:
+    opened = await open_archive(tmp_path / "archive.db")
+    yield opened
+    await opened.close()
 
 
 def reports(count: int) -> list[dict[str, Any]]:
@@ -113,6 +143,175 @@ async def test_a_replica_that_hangs_makes_every_change_unknown_and_none_twice(pa
         assert (await p.claim("u", "ann", request_id="held")).threat_id == "u"
         assert (await p.add_threats_batch(reports(700))).received == 700
         assert (await p.get_ledger(deep=True)).balanced
+
+
+async def eligible(p: Periscope, threat_id: str) -> None:
+    """A threat that waits for its promotion."""
+    await p.add_threat(threat_id, "x", "CRITICAL")
+    for analyst in ("ann", "bob"):
+        await p.record_interaction(threat_id, analyst, "escalate")
+        await p.record_interaction(threat_id, analyst, "escalate")
+
+
+async def level_of(p: Periscope, threat_id: str) -> Level:
+    threat = await p.get_threat(threat_id)
+    assert threat is not None
+    return threat.level
+
+
+async def balanced(p: Periscope, archive: Archive) -> bool:
+    return (await p.get_ledger(deep=True, archive=archive)).balanced
+
+
+async def test_a_replica_that_hangs_makes_workers_steps_unknown(
+    pair: Pair, archive: Archive
+) -> None:
+    """None is acknowledged; each that was done stays done, and a repeat of it finds that."""
+    async with pair.open() as p, asyncio.timeout(60):
+        p.functions.now_ms = NOW_MS
+        await p.adopt_archive(archive)
+        await eligible(p, "eligible")
+        await eligible(p, "home")
+        await p.promote_eligible_threats()
+        await p.recall("home", "ann")
+        await eligible(p, "eligible too")
+        for one in ("expired", "removed"):
+            await p.add_threat(one, "x", "LOW")
+        p.functions.now_ms = NOW_MS + DAY_MS
+        await p.add_threat("fresh", "x", "LOW")
+        pair.replica.freeze()
+        try:
+            for step in (
+                lambda: p.promote_eligible_threats(),
+                lambda: p.remove(archive, "removed", "ann"),
+                lambda: p.sweep(archive),  # expires
+                lambda: p.sweep(archive),  # settles
+                lambda: p.set_policy(Policy(promote_analysts=3)),
+                lambda: p.note("name", "", "value"),
+            ):
+                began = time.monotonic()
+                with pytest.raises(OutcomeUnknown, match="too few replicas"):
+                    await step()
+                assert time.monotonic() - began < 2 * TIMEOUT_S + 1.5
+            pending = [batch.threat_ids for batch in await archive.pending()]
+            assert pending == [("removed",), ("expired",)]
+            assert await archive.history() == []
+        finally:
+            pair.replica.thaw()
+        assert await level_of(p, "eligible too") is Level.SHORT_TERM
+        assert await level_of(p, "home") is Level.SHORT_TERM
+        assert (await p.promote_eligible_threats()).promoted == 0
+        await p.remove(archive, "removed", "ann")
+        with pytest.raises(ThreatUnknown):
+            await p.remove(archive, "removed", "ann")
+        assert (await p.sweep(archive)).expired == 0
+        assert await p.resolve_departures(archive) == 1
+        assert await p.set_policy(Policy(promote_analysts=3)) == Policy(promote_analysts=3)
+        assert await p.note("name", "", "value") == "value"
+        assert await archive.pending() == []
+        assert {row.threat_id for _, row in await archive.history()} == {"expired", "removed"}
+        assert await balanced(p, archive)
+
+
+async def test_a_departure_that_too_few_replicas_have_waits_in_the_archive(
+    pair: Pair, archive: Archive
+) -> None:
+    async with pair.open() as p, asyncio.timeout(30):
+        p.functions.now_ms = NOW_MS
+        await p.adopt_archive(archive)
+        await p.add_threats_batch(reports(100))
+        p.functions.now_ms = NOW_MS + DAY_MS
+        pair.replica.freeze()
+        try:
+            for call in (p.sweep, p.resolve_departures):
+                with pytest.raises(OutcomeUnknown, match="too few replicas"):
+                    await call(archive)
+            assert await archive.history() == []
+            assert len(await archive.pending()) == 1
+        finally:
+            pair.replica.thaw()
+        await p.sweep(archive)
+        assert await p.resolve_departures(archive) == 60
+        assert await archive.counts() == {"expired_unseen": 100}
+        assert await balanced(p, archive)
+
+
+async def test_a_departure_that_a_failover_lost_leaves_no_row(pair: Pair, archive: Archive) -> None:
+    """The replica that takes over never heard of it: the threats are there, so no row is final."""
+    async with pair.open() as p, asyncio.timeout(30):
+        p.functions.now_ms = NOW_MS
+        await p.adopt_archive(archive)
+        await p.add_threats_batch(reports(50))
+        await pair.cut_off()
+        p.functions.now_ms = NOW_MS + DAY_MS
+        with pytest.raises(OutcomeUnknown, match="too few replicas"):
+            await p.sweep(archive)
+        assert (await p.get_stats()).queue == 0
+        with pytest.raises(OutcomeUnknown, match="too few replicas"):
+            await p.resolve_departures(archive)
+        pair.primary.kill()
+    async with await pair.heir() as p, asyncio.timeout(30):
+        p.functions.now_ms = NOW_MS + DAY_MS
+        assert (await p.get_stats()).queue == 50
+        assert len(await archive.pending()) == 1
+        assert await p.resolve_departures(archive) == 0
+        assert await balanced(p, archive)
+        assert (await p.sweep(archive)).expired == 50
+        assert await archive.counts() == {"expired_unseen": 50}
+        assert await balanced(p, archive)
+
+
+async def test_a_mark_that_a_failover_lost_is_set_again(pair: Pair, archive: Archive) -> None:
+    """A batch is given up only when that will be remembered: else its late call could still act."""
+    async with pair.open() as p, asyncio.timeout(30):
+        p.functions.now_ms = NOW_MS
+        await p.adopt_archive(archive)
+        await archive.prepare("batch", 0, [])
+        await pair.cut_off()
+        with pytest.raises(OutcomeUnknown, match="too few replicas"):
+            await p.resolve_departures(archive)
+        assert len(await archive.pending()) == 1
+        pair.primary.kill()
+    async with await pair.heir() as p, asyncio.timeout(30):
+        p.functions.now_ms = NOW_MS
+        assert await p.resolve_departures(archive) == 0
+        assert await archive.pending() == []
+        (keys,) = p.keyspace.partitions
+        marks: Any = await p.functions.connections.client.hgetall(keys.departures)
+        assert [mark.split()[0] for mark in marks.values()] == [b"VOID"]
+
+
+async def test_a_move_does_not_go_on_without_its_replica(pair: Pair, archive: Archive) -> None:
+    settings = Settings.load({}, url=pair.primary.url, durability="replicated")
+    settings = replace(settings, replica_timeout_s=TIMEOUT_S)
+    async with pair.open() as p:
+        await p.add_threats_batch(reports(300))
+        await p.adopt_archive(archive)
+    async with asyncio.timeout(60):
+        pair.replica.freeze()
+        try:
+            with pytest.raises(OutcomeUnknown, match="too few replicas"):
+                await repartition(settings, archive, 3)
+        finally:
+            pair.replica.thaw()
+        assert (await repartition(settings, archive, 3)).partitions == 3
+    pair.primary.kill()
+    async with await pair.heir() as p, asyncio.timeout(30):
+        assert len(p.keyspace.partitions) == 3
+        assert await balanced(p, archive)
+
+
+async def test_durable_asks_nothing_more(everysec: ServerProcess, archive: Archive) -> None:
+    """What it costs is what the server does by itself: no command is sent beside the function."""
+    async with Periscope.open(everysec.url) as p:
+        await eligible(p, "t")
+        before = await calls_of(p, "fcall")
+        assert (await p.promote_eligible_threats()).promoted == 1
+        await p.remove(archive, "t", "ann")
+        await p.set_policy(Policy(promote_analysts=3))
+        assert await calls_of(p, "fcall") > before
+        for command in ("wait", "waitaof"):
+            assert await calls_of(p, command) == 0
 
 
 async def test_no_replica_at_all_is_unknown_too(everysec: ServerProcess) -> None:

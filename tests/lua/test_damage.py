@@ -175,7 +175,7 @@ async def test_unknown_replies_of_workers_functions_are_bugs(
         return reply
 
     functions, (keys,) = periscope.functions, periscope.keyspace.partitions
-    batch: list[Any] = ["batch", [(b"t", 1)]] if name == "depart" else [[b"t"]]
+    batch: list[Any] = ["batch", [(b"t", 1)]] if name == "depart" else [b"batch", [b"t"]]
     with monkeypatch.context() as patched:
         patched.setattr(functions, "call", answer)
         with pytest.raises(BugError):

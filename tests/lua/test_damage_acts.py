@@ -20,7 +20,7 @@ from tests.support.servers import ServerProcess, free_port
 NOW = 1_790_000_000_000
 HOUR = 3_600_000
 IDS = [b"latched", b"recalled", b"expired"]
-CALLS = ("act", "promote", "settle", "depart", "ingest_2")
+CALLS = ("act", "promote", "promote_2", "settle", "settle_2", "depart", "ingest_2")
 Damage = Callable[[Any, bytes], Awaitable[None]]
 
 
@@ -47,6 +47,8 @@ async def command(functions: Functions, keys: PartitionKeys, name: str) -> tuple
         return functions.ingest_command(keys, b"c", b"c", 0, [(i, bytes(21) + b"{}") for i in IDS])
     if name == "act":
         names += [keys.reply(b"c"), keys.reply(b"c")]
+    elif name.endswith("_2"):
+        names.append(keys.reply(b"c"))
     for threat_id in IDS:
         names += [keys.record(threat_id), keys.analysts(threat_id)]
     args: tuple[Any, ...] = rules

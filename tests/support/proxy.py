@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from contextlib import suppress
 from pathlib import Path
+from typing import Self
 
 
 class CuttingProxy:
@@ -22,7 +23,7 @@ class CuttingProxy:
         self.done = 0
         self._serving: set[asyncio.Task[None]] = set()
 
-    async def __aenter__(self) -> CuttingProxy:
+    async def __aenter__(self) -> Self:
         self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
         return self
 
@@ -34,6 +35,9 @@ class CuttingProxy:
 
     async def on_cut(self) -> None:
         """What happens before a connection is cut."""
+
+    def on_request(self, data: bytes) -> None:
+        """What happens before bytes of a client go on to the server."""
 
     @property
     def url(self) -> str:
@@ -62,6 +66,7 @@ class CuttingProxy:
     async def _pump(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with suppress(OSError):
             while data := await reader.read(65536):
+                self.on_request(data)
                 writer.write(data)
                 await writer.drain()
             writer.write_eof()

@@ -13,6 +13,7 @@ from redis.asyncio.connection import AbstractConnection
 from redis.exceptions import AskError, RedisError, ResponseError
 from redis.exceptions import ConnectionError as RedisConnectionError
 
+from periscope.connection.change import Change
 from periscope.connection.explain import LOST, explain
 from periscope.connection.fitness import (
     ServerFacts,
@@ -30,6 +31,7 @@ from periscope.settings import Settings
 
 LOADING_POLL_S = 0.1
 LOADING_S = 120
+_Try = Callable[[Node], Awaitable[Any]]
 LEVELS = ("durable", "fast", "memory", "unverified")  # from the best to the least known
 
 
@@ -113,15 +115,42 @@ class Connections:
         Errors are redis-py's; `explain` makes them ours.
         """
         place = _first_key(command) if key is None else key
+
+        async def once(node: Node) -> Any:
+            client = node.aside if aside else node.client
+            return await honour(client.execute_command(*command))
+
+        async def there(node: Node) -> Any:
+            return await node.run_there(command)
+
+        return await self._repeat(place, once, None if moved_whole else there)
+
+    async def change(self, change: Change, *, aside: bool = False) -> list[Any]:
+        """Make a change where its key is: its reply, and the answers to what follows it.
+
+        Repeated as `run` is. When it fails, the change says whether it may have been made.
+        """
+
+        async def once(node: Node) -> list[Any]:
+            return await change.over(node.aside.connection_pool if aside else node.pool)
+
+        async def there(node: Node) -> list[Any]:
+            return await change.over(node.pool, asking=True)
+
+        key = _first_key(change.command)
+        replies: list[Any] = await self._repeat(key, once, there)
+        return replies
+
+    async def _repeat(self, key: bytes, once: _Try, there: _Try | None) -> Any:
         patience = self.patience()
         while True:
-            node = self.topology.node_of(place)
+            node = self.topology.node_of(key)
             try:
-                return await self._run_on(node, command, place, aside, moved_whole)
+                return await self._try(node, key, once, there)
             except REPEATABLE as exc:
                 if isinstance(exc, LOST):
                     await self.mend()
-                await patience.bear(exc, place, node)
+                await patience.bear(exc, key, node)
 
     def patience(self, away_s: float | None = None) -> Patience:
         """The patience of one call; by itself a lone server that is away is tried twice."""
@@ -129,23 +158,15 @@ class Connections:
             away_s = self.settings.retry_s if self.topology.can_change else 0.0
         return Patience(self.topology, away_s, self.settings.operation_timeout_s)
 
-    async def _run_on(
-        self,
-        node: Node | None,
-        command: Sequence[Any],
-        key: bytes,
-        aside: bool,
-        moved_whole: bool,
-    ) -> Any:
+    async def _try(self, node: Node | None, key: bytes, once: _Try, there: _Try | None) -> Any:
         if node is None:
             raise RedisConnectionError("no server serves these threats just now")
-        client = node.aside if aside else node.client
         try:
-            reply = await honour(client.execute_command(*command))
+            reply = await once(node)
         except AskError as exc:
-            if type(exc) is not AskError or moved_whole:
+            if type(exc) is not AskError or there is None:
                 raise
-            reply = await (await self.topology.moved(key, exc)).run_there(command)
+            reply = await there(await self.topology.moved(key, exc))
         node.away_since = None
         return reply
 

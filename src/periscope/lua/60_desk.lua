@@ -3,6 +3,7 @@
 
 -- What analysts did to a threat stands in a hash: analyst -> {interactions, last verb, ms, request}.
 -- The claim has the empty name, and DECIDED the revision at which the status was decided last.
+local ANSWER_KEPT_MS = '600000'
 local DECIDED = '\1'      -- no analyst's name: those have no control characters
 Desk.DECIDED = DECIDED
 
@@ -112,17 +113,30 @@ function Desk.latch(state, score)
   state.latch = score and string.format('%.17g', score)
 end
 
--- Decide on each threat of a call whose keys are pairs: `decide(desk, state, id)` answers a word.
-function Desk.on_pairs(keys, args, decide)
+-- Decide on each threat of a call whose keys are pairs, from `own` on: `decide(desk, state, id)` answers a word.
+function Desk.on_pairs(keys, args, decide, own)
   local named, words = partition_keys(keys), {}
-  local seen, length = Desk.check(named, keys, named.first), #record_prefix(named.meta)
+  own = own or named.first
+  local seen, length = Desk.check(named, keys, own), #record_prefix(named.meta)
   local desk = Desk.open(named, seen, args[1], args[2])
-  for position = named.first, #keys, 2 do
+  for position = own, #keys, 2 do
     local id = string.sub(keys[position], length + 1)
     local state = Desk.threat(desk, {key = keys[position], analysts_key = keys[position + 1], id = id})
     words[#words + 1] = state and decide(desk, state, id) or 'UNKNOWN'
   end
   return desk, words
+end
+
+-- The answer {now_ms, {word, ...}} that was left under this key; nil if none was.
+function Desk.answered(reply)
+  local packed = redis.call('GET', reply)
+  return packed and cmsgpack.unpack(packed)
+end
+
+-- Leave an answer, so that the same call again gets it. The right to do so was seen by `Desk.check`.
+function Desk.leave_answer(reply, answer)
+  redis.call('SET', reply, cmsgpack.pack(answer), 'PX', ANSWER_KEPT_MS)
+  return answer
 end
 
 local function write_fields(state)

@@ -44,6 +44,24 @@ local function promote(keys, args)
   return {desk.now, words}
 end
 
+-- periscope_promote_2: promote these threats, each with the score of its latch; as often as it comes, once.
+-- Why: who lost the answer must be told what was done, not that nothing is left to do.
+-- KEYS: singles..., reply, pair...
+-- ARGV: policy, now_ms
+-- Returns: as periscope_promote. The answer is kept under `reply`, and given again
+local function promote_2(keys, args)
+  local own = #SINGLES + 1
+  local earlier = Desk.answered(keys[own])
+  if earlier then
+    return earlier
+  end
+  local desk, words = Desk.on_pairs(keys, args, promote_one, own + 1)
+  -- first write
+  Desk.write(desk)
+  return Desk.leave_answer(keys[own], {desk.now, words})
+end
+
 redis.register_function{function_name = 'periscope_promotable', callback = promotable,
   flags = {'no-writes'}}
 redis.register_function('periscope_promote', promote)
+redis.register_function('periscope_promote_2', promote_2)

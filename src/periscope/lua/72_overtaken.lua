@@ -160,6 +160,24 @@ local function settle(keys, args)
   return {desk.now, words}
 end
 
+-- periscope_settle_2: let recalled threats that are quiet return home; as often as it comes, once.
+-- Why: who lost the answer must be told what was done, not that nothing is left to do.
+-- KEYS: singles..., reply, pair...
+-- ARGV: policy, now_ms
+-- Returns: as periscope_settle. The answer is kept under `reply`, and given again
+local function settle_2(keys, args)
+  local own = #SINGLES + 1
+  local earlier = Desk.answered(keys[own])
+  if earlier then
+    return earlier
+  end
+  local desk, words = Desk.on_pairs(keys, args, settle_one, own + 1)
+  -- first write
+  Desk.write(desk)
+  return Desk.leave_answer(keys[own], {desk.now, words})
+end
+
 redis.register_function{function_name = 'periscope_overtaken', callback = overtaken,
   flags = {'no-writes'}}
 redis.register_function('periscope_settle', settle)
+redis.register_function('periscope_settle_2', settle_2)
