@@ -125,7 +125,7 @@ class Lane:
         for keys in sorted(self._partitions, key=self._place):
             node = self._connections.topology.node_of(keys.meta)
             if node is None or node not in self._wires:
-                node, wire = await self._connections.take(keys.meta, self._away_s)
+                node, wire = await self._connections.take(keys.meta, self._patience_s())
                 if node in self._wires:
                     await node.pool.release(wire)
                 else:
@@ -394,18 +394,21 @@ class Lane:
 
     async def _send_again(self) -> None:
         await self.close()
-        self._check_doubts()
         await self.open()
         self._check_doubts()
         for chunk in self._unanswered:
             await self._send(chunk)
 
+    def _patience_s(self) -> float:
+        """How long a server may be away; no longer than it remembers what it may have stored."""
+        now = asyncio.get_running_loop().time()
+        since = min((c.doubted_since for c in self._unanswered if c.doubted_since), default=now)
+        return min(self._away_s, since + REPEATED_FOR_S - now)
+
     def _check_doubts(self) -> None:
         """Repeat nothing that the server may have forgotten: it would count it once more."""
-        now = asyncio.get_running_loop().time()
-        for chunk in self._unanswered:
-            if chunk.doubted_since is not None and now > chunk.doubted_since + REPEATED_FOR_S:
-                raise OutcomeUnknown(f"no answer for {REPEATED_FOR_S // 60} minutes; {DOUBT}")
+        if self._patience_s() < 0:
+            raise OutcomeUnknown(f"no answer for too long; {DOUBT}")
 
     def _place(self, keys: PartitionKeys) -> tuple[Any, ...]:
         node = self._connections.topology.node_of(keys.meta)
