@@ -98,9 +98,14 @@ class Engine:
         keys = self._keyspace.partition_of(act.threat_id)
         return await self._coalescer.act(keys, act, self._awaits(durability))
 
-    async def act_on_first(self, keys: PartitionKeys, acts: list[PackedAct]) -> list[ActReply]:
+    async def act_on_first(
+        self,
+        keys: PartitionKeys,
+        acts: list[PackedAct],
+        durability: Acknowledgement | None = None,
+    ) -> list[ActReply]:
         """Carry out the first of these acts that is possible, and none of the others."""
-        chunk = ActChunk(keys, acts, full=True, first=True, awaits=self._awaits(None))
+        chunk = ActChunk(keys, acts, full=True, first=True, awaits=self._awaits(durability))
         async with Lane(self._functions, [keys], self._settings) as lane:
             await lane.submit(chunk)
             await lane.drain()
