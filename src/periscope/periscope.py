@@ -276,8 +276,11 @@ class Periscope(AnalystsDesk):
         return await self._knowledge.holdings()
 
     async def get_stats(self) -> Stats:
-        """Counts by status and severity, the unseen, the levels and the ledger."""
-        return await self._queries.stats()
+        """Counts by status and severity, the unseen, the levels, the ledger, and the room left.
+
+        `capacity.writable` says whether changes are taken now, `capacity.refusal` why not.
+        """
+        return replace(await self._queries.stats(), capacity=await self._capacity())
 
     async def get_ledger(self, *, deep: bool = False, archive: Archive | None = None) -> Ledger:
         """The conservation law; `deep` recounts every record (slow, for a quiet database).

@@ -2,10 +2,19 @@
 
 from periscope.connection.connections import Connections
 from periscope.connection.explain import LOST
-from periscope.connection.fitness import ServerFacts
+from periscope.connection.fitness import Capacity, ServerFacts, Writable
 from periscope.connection.node import Node
 from periscope.connection.pool import honour
 
-__all__ = ["LOST", "RECONNECT_PAUSE_S", "Connections", "Node", "ServerFacts", "honour"]
+__all__ = [
+    "LOST",
+    "RECONNECT_PAUSE_S",
+    "Capacity",
+    "Connections",
+    "Node",
+    "ServerFacts",
+    "Writable",
+    "honour",
+]
 
 RECONNECT_PAUSE_S = 0.05

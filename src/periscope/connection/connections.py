@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,9 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 
 from periscope.connection.explain import LOST, explain
 from periscope.connection.fitness import (
+    Capacity,
     ServerFacts,
+    Writable,
     check_fitness,
     kind_and_version,
     warn_of_replicas,
@@ -25,7 +27,7 @@ from periscope.connection.patience import REPEATABLE, Patience
 from periscope.connection.pool import honour
 from periscope.connection.topology import Cluster, SentinelSet, Topology
 from periscope.connection.url import Address, Target, read_url
-from periscope.errors import PeriscopeError, SettingInvalid, StoreUnavailable
+from periscope.errors import PeriscopeError, SettingInvalid, StoreFull, StoreUnavailable
 from periscope.settings import Settings
 
 LOADING_POLL_S = 0.1
@@ -208,6 +210,36 @@ class Connections:
         level = max(levels, key=LEVELS.index)
         self.facts = ServerFacts(kind, version, level, used, self.topology.name, len(infos))
         return self.facts
+
+    async def capacity(self, keys: Iterable[bytes]) -> Capacity:
+        """How full the servers of these keys are; none of the keys may exist.
+
+        Each is asked with a write that changes nothing: whatever it would refuse, it refuses.
+
+        Raises:
+            StoreUnavailable: one cannot be reached.
+        """
+        nodes = {self._node_of(key): key for key in keys}
+        infos = [await self.guarded(node.client.info("memory")) for node in nodes]
+        limits = [int(info.get("maxmemory", 0)) for info in infos]
+        refusals = [await self._refusal(node, key) for node, key in nodes.items()]
+        refusal = next((found for found in refusals if found is not None), None)
+        if refusal is None:
+            word = Writable.YES
+        else:
+            word = Writable.FULL if isinstance(refusal, StoreFull) else Writable.REFUSED
+        used = sum(int(info["used_memory"]) for info in infos)
+        most = sum(limits) if all(limits) else 0
+        return Capacity(used, most, word, str(refusal or ""))
+
+    async def _refusal(self, node: Node, key: bytes) -> PeriscopeError | None:
+        try:
+            await honour(node.client.execute_command("SET", key, b"", "XX", "PX", 1))
+        except AskError:  # on the move: the other server takes it
+            return None
+        except (RedisError, *LOST) as exc:
+            return self.explain(exc)
+        return None
 
     async def _first_contact(self) -> dict[str, Any]:
         """INFO of the first server that answers: a seed, or the primary that sentinels name."""

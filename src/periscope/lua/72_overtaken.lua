@@ -162,4 +162,5 @@ end
 
 redis.register_function{function_name = 'periscope_overtaken', callback = overtaken,
   flags = {'no-writes'}}
-redis.register_function('periscope_settle', settle)
+-- A full server lets sweeps go on: they are what makes room, and would stop here.
+redis.register_function{function_name = 'periscope_settle', callback = settle, flags = {'allow-oom'}}
