@@ -14,6 +14,8 @@ from copy import copy
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
+import msgspec
+
 from periscope.acts import ActReply, PackedAct
 from periscope.batch import CHUNK_ACTS, CHUNK_BYTES, CHUNK_ENTRIES
 from periscope.chunks import SHORT, ActChunk, Answer, Awaits, Chunk, ReportChunk
@@ -248,7 +250,10 @@ class Coalescer:
         self.room = Room(settings.queue_limit)
         self.in_flight = settings.in_flight
         self.stored = stored
-        self._functions, self._settings = functions, settings
+        self._functions = functions
+        # Somebody waits for each of these: they do not wait for an absent server as batches do.
+        bridged_s = functions.connections.bridged_s
+        self._settings = msgspec.structs.replace(settings, retry_s=bridged_s)
         self._pumps = {keys: _Pump(self, keys) for keys in keyspace.partitions}
         self._parking = _Parking(settings.connections // 2)
 
@@ -278,13 +283,17 @@ class Coalescer:
         parked = self._parking.take(pump, self._settings.health_check_s)
         if parked is not None:
             return parked
-        lane = Lane(self._functions, [pump.keys], self._settings)
+        lane = self.lone_lane(pump.keys)
         try:
             await lane.open()
         except BaseException:
             await lane.close()
             raise
         return lane
+
+    def lone_lane(self, keys: PartitionKeys) -> Lane:
+        """A lane to a partition, with the patience of a single call; not open yet."""
+        return Lane(self._functions, [keys], self._settings)
 
     async def park(self, pump: _Pump, lane: Lane) -> None:
         """Keep the lane for the next call, or close it while others wait for a connection."""

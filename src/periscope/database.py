@@ -185,13 +185,15 @@ class Database:
         self._stack.push_async_callback(engine.close)
         queries = Queries(functions, keyspace, secret, Room(self.settings.queue_limit))
         self._stack.callback(queries.close)
+        events = Events(functions, keyspace)
+        self._stack.push_async_callback(events.close)
         return _Rooms(
             engine,
             queries,
             Knowledge(functions, keyspace, secret),
             Analysts(engine, functions, keyspace),
             Keeping(functions, keyspace, queries, secret),
-            Events(functions, keyspace),
+            events,
             membership,
         )
 

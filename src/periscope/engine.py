@@ -106,7 +106,7 @@ class Engine:
     ) -> list[ActReply]:
         """Carry out the first of these acts that is possible, and none of the others."""
         chunk = ActChunk(keys, acts, full=True, first=True, awaits=self._awaits(durability))
-        async with Lane(self._functions, [keys], self._settings) as lane:
+        async with self._coalescer.lone_lane(keys) as lane:
             await lane.submit(chunk)
             await lane.drain()
             (answer,) = lane.answers()

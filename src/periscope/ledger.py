@@ -79,7 +79,7 @@ class Stats:
     counts: dict[str, dict[str, int]]
     unseen: dict[str, int]
     ledger: Ledger
-    capacity: Capacity | None = None
+    capacity: Capacity | None = field(default=None, compare=False)
 
     @property
     def queue(self) -> int:

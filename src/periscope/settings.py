@@ -94,8 +94,9 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     retry_s: Annotated[
         float,
         _help(
-            "Seconds for which a batch repeats unanswered chunks after a lost connection; and for "
-            "which any call waits for another primary, where there can be one.",
+            "Seconds for which a batch repeats unanswered chunks after a lost connection, and any "
+            "call waits for another primary, where there can be one; of a lone server's absence "
+            "single calls wait for 1 s at most.",
             ge=0,
             le=120,
         ),

@@ -1,6 +1,6 @@
 """The one room that knows how the servers are reached, which of them, and what one must be."""
 
-from periscope.connection.connections import Connections
+from periscope.connection.connections import Connections, Ear
 from periscope.connection.explain import LOST
 from periscope.connection.fitness import Capacity, ServerFacts, Writable
 from periscope.connection.node import Node
@@ -11,6 +11,7 @@ __all__ = [
     "RECONNECT_PAUSE_S",
     "Capacity",
     "Connections",
+    "Ear",
     "Node",
     "ServerFacts",
     "Writable",
