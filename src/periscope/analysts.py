@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from datetime import timedelta
 from typing import Any
 
 from periscope.acts import ActReply, check_action, check_name, check_note, pack_act
+from periscope.bound import within
 from periscope.calls import Calls
 from periscope.engine import Engine
 from periscope.errors import ActInvalid, ThreatUnknown
@@ -156,11 +158,13 @@ class Analysts:
         check_name(analyst_id, "analyst_id", MAX_ANALYST_BYTES)
         lease_ms = _lease_ms(lease)
         rank = -1 if severity is None else severity_query(severity).severity
+        since = asyncio.get_running_loop().time()
+        most_s = self._functions.connections.settings.operation_timeout_s
         for _ in range(MAX_TRIES):
-            best = await self._best_partition(rank)
+            best = await within(most_s, self._best_partition(rank), since)
             if best is None:
                 return None
-            claim = await self._claim_first(*best, analyst_id, lease_ms, durability)
+            claim = await self._claim_first(*best, analyst_id, lease_ms, durability, since)
             if claim is not None:
                 return claim
         return None
@@ -200,9 +204,10 @@ class Analysts:
         analyst_id: str,
         lease_ms: int,
         durability: Acknowledgement | None,
+        since: float,
     ) -> Claim | None:
         acts = [pack_act("next", one.decode(), analyst_id, None, (lease_ms,)) for one in ids]
-        replies = await self._engine.act_on_first(keys, acts, durability)
+        replies = await self._engine.act_on_first(keys, acts, durability, since)
         for act, reply in zip(acts, replies, strict=True):
             if reply.done:
                 return _claim(act.threat_id.decode(), reply)

@@ -183,7 +183,8 @@ class Database:
             functions, keyspace, intake, self.settings, self._check_room, membership.note
         )
         self._stack.push_async_callback(engine.close)
-        queries = Queries(functions, keyspace, secret, Room(self.settings.queue_limit))
+        room = Room(self.settings.queue_limit, self.settings.operation_timeout_s)
+        queries = Queries(functions, keyspace, secret, room)
         self._stack.callback(queries.close)
         events = Events(functions, keyspace)
         self._stack.push_async_callback(events.close)

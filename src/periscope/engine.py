@@ -11,8 +11,9 @@ from typing import Any
 from periscope.acts import ActReply, PackedAct
 from periscope.batch import CHUNK_ENTRIES, ActBatch, Batch, ReportBatch
 from periscope.batches import Batches, SourceFailed
-from periscope.chunks import SHORT, ActChunk, Awaits, Chunk, ReportChunk
-from periscope.coalesce import Coalescer
+from periscope.bound import until
+from periscope.chunks import SHORT, ActChunk, Answer, Awaits, Chunk, ReportChunk
+from periscope.coalesce import Coalescer, let_go
 from periscope.errors import (
     OutcomeUnknown,
     PeriscopeError,
@@ -103,18 +104,39 @@ class Engine:
         keys: PartitionKeys,
         acts: list[PackedAct],
         durability: Acknowledgement | None = None,
+        since: float | None = None,
     ) -> list[ActReply]:
-        """Carry out the first of these acts that is possible, and none of the others."""
+        """Carry out the first of these acts that is possible, and none of the others.
+
+        Raises:
+            StoreError: nothing was done. OutcomeUnknown: no answer in time, of a call that began at
+                `since`.
+        """
         chunk = ActChunk(keys, acts, full=True, first=True, awaits=self._awaits(durability))
-        async with self._coalescer.lone_lane(keys) as lane:
-            await lane.submit(chunk)
-            await lane.drain()
-            (answer,) = lane.answers()
+        answer = await self._alone(chunk, since)
         if answer.refusal is not None:
             raise answer.refusal
         if answer.short:
             raise OutcomeUnknown(SHORT)
         return answer.result  # type: ignore[no-any-return]
+
+    async def _alone(self, chunk: ActChunk, since: float | None) -> Answer:
+        """Send a chunk over a lane of its own; its answer, unless the call takes too long."""
+        most_s, is_sent = self._settings.operation_timeout_s, False
+        try:
+            async with (
+                asyncio.timeout_at(until(most_s, since)) as bound,
+                self._coalescer.lone_lane(chunk.keys) as lane,
+            ):
+                is_sent = True
+                await lane.submit(chunk)
+                await lane.drain()
+                (answer,) = lane.answers()
+                return answer
+        except TimeoutError as exc:
+            if not bound.expired():
+                raise
+            raise let_go(most_s, is_sent=is_sent) from exc
 
     def _awaits(self, durability: Acknowledgement | None) -> Awaits:
         """What to wait for: what the settings ask for, or this call."""

@@ -103,7 +103,11 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     ] = 10.0
     operation_timeout_s: Annotated[
         float,
-        _help("Seconds for which a call waits while its threats are on the move.", gt=0),
+        _help(
+            "Seconds that a single call may take in all: waiting for room and a connection, "
+            "repetitions, threats that are on the move. Then it fails, or its outcome is unknown.",
+            gt=0,
+        ),
     ] = 60.0
     health_check_s: Annotated[
         float, _help("A connection idle for longer is tried before it is used.", ge=0, le=3600)
