@@ -20,7 +20,7 @@ FLOORS = [
     *("errors", "settings", "policy", "scoring", "models", "threat", "work", "keys", "header"),
     *("server", "connection", "awaits", "library", "rules", "specs", "functions", "calls"),
     *("cursor", "ledger", "archive", "intake", "acts", "batches", "chunks", "lane"),
-    *("batch", "room", "coalesce", "gathered", "engine", "reader"),
+    *("batch", "bound", "room", "coalesce", "gathered", "engine", "reader"),
     "membership",
     *("queries", "knowledge", "analysts", "keeping", "events", "database", "desk", "periscope"),
     *("workers", "backup", "moving", "feeds", "bench", "cli", "__main__"),

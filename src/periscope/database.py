@@ -6,7 +6,7 @@ import asyncio
 import logging
 import os
 from contextlib import AsyncExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from secrets import token_bytes
 from types import TracebackType
@@ -15,7 +15,7 @@ from typing import Any, Self
 import msgspec
 
 from periscope.analysts import Analysts
-from periscope.connection import Connections, ServerFacts
+from periscope.connection import Capacity, Connections, ServerFacts, Writable
 from periscope.engine import Engine
 from periscope.errors import Moving, SettingInvalid, StoreDamaged, StoreFull, UsageError
 from periscope.events import Events
@@ -183,15 +183,18 @@ class Database:
             functions, keyspace, intake, self.settings, self._check_room, membership.note
         )
         self._stack.push_async_callback(engine.close)
-        queries = Queries(functions, keyspace, secret, Room(self.settings.queue_limit))
+        room = Room(self.settings.queue_limit, self.settings.operation_timeout_s)
+        queries = Queries(functions, keyspace, secret, room)
         self._stack.callback(queries.close)
+        events = Events(functions, keyspace)
+        self._stack.push_async_callback(events.close)
         return _Rooms(
             engine,
             queries,
             Knowledge(functions, keyspace, secret),
             Analysts(engine, functions, keyspace),
             Keeping(functions, keyspace, queries, secret),
-            Events(functions, keyspace),
+            events,
             membership,
         )
 
@@ -251,6 +254,15 @@ class Database:
         except (msgspec.DecodeError, SettingInvalid) as exc:
             raise StoreDamaged(f"the stored policy cannot be read: {exc}") from None
         self.functions.rules = Rules(policy, revision)
+
+    async def _capacity(self) -> Capacity:
+        probes = [keys.reply(b"probe") for keys in self.keyspace.partitions]
+        found = await self.functions.connections.capacity(probes)
+        try:
+            self._check_room()
+        except StoreFull as exc:
+            return replace(found, writable=Writable.FULL, refusal=str(exc))
+        return found
 
     def _check_room(self) -> None:
         if self._server is None or not self.settings.min_free_mb:

@@ -12,8 +12,9 @@ from periscope.acts import ActReply, PackedAct
 from periscope.awaits import SHORT, Awaits, asked_for
 from periscope.batch import CHUNK_ENTRIES, ActBatch, Batch, ReportBatch
 from periscope.batches import Batches, SourceFailed
-from periscope.chunks import ActChunk, Chunk, ReportChunk
-from periscope.coalesce import Coalescer
+from periscope.bound import until
+from periscope.chunks import ActChunk, Answer, Chunk, ReportChunk
+from periscope.coalesce import Coalescer, let_go
 from periscope.errors import (
     OutcomeUnknown,
     PeriscopeError,
@@ -98,18 +99,44 @@ class Engine:
         keys = self._keyspace.partition_of(act.threat_id)
         return await self._coalescer.act(keys, act, self._awaits(durability))
 
-    async def act_on_first(self, keys: PartitionKeys, acts: list[PackedAct]) -> list[ActReply]:
-        """Carry out the first of these acts that is possible, and none of the others."""
-        chunk = ActChunk(keys, acts, full=True, first=True, awaits=self._awaits(None))
-        async with Lane(self._functions, [keys], self._settings) as lane:
-            await lane.submit(chunk)
-            await lane.drain()
-            (answer,) = lane.answers()
+    async def act_on_first(
+        self,
+        keys: PartitionKeys,
+        acts: list[PackedAct],
+        durability: Acknowledgement | None = None,
+        since: float | None = None,
+    ) -> list[ActReply]:
+        """Carry out the first of these acts that is possible, and none of the others.
+
+        Raises:
+            StoreError: nothing was done. OutcomeUnknown: no answer in time, of a call that began at
+                `since`.
+        """
+        chunk = ActChunk(keys, acts, full=True, first=True, awaits=self._awaits(durability))
+        answer = await self._alone(chunk, since)
         if answer.refusal is not None:
             raise answer.refusal
         if answer.short:
             raise OutcomeUnknown(SHORT)
         return answer.result  # type: ignore[no-any-return]
+
+    async def _alone(self, chunk: ActChunk, since: float | None) -> Answer:
+        """Send a chunk over a lane of its own; its answer, unless the call takes too long."""
+        most_s, is_sent = self._settings.operation_timeout_s, False
+        try:
+            async with (
+                asyncio.timeout_at(until(most_s, since)) as bound,
+                self._coalescer.lone_lane(chunk.keys) as lane,
+            ):
+                is_sent = True
+                await lane.submit(chunk)
+                await lane.drain()
+                (answer,) = lane.answers()
+                return answer
+        except TimeoutError as exc:
+            if not bound.expired():
+                raise
+            raise let_go(most_s, is_sent=is_sent) from exc
 
     def _awaits(self, durability: Acknowledgement | None) -> Awaits:
         return asked_for(self._settings, self._functions.connections.facts, durability)

@@ -139,7 +139,7 @@ class Knowledge(Reader):
         """Who holds a threat, and who did what last; see `Periscope.get_desk`."""
         key_bytes = encoded(threat_id)
         keys = self._keyspace.partition_of(key_bytes)
-        now_ms, found = await self._calls.desk(keys, key_bytes)
+        now_ms, found = await self.bounded(self._calls.desk(keys, key_bytes))
         claim = None
         if b"" in found:
             until_ms, _, token, holder = decode(found[b""])
@@ -154,7 +154,7 @@ class Knowledge(Reader):
     async def note(self, name: str, expected: str, value: str) -> str:
         """Compare and set a note on the whole database; see `Periscope.note`."""
         control = control_key(self._keyspace.namespace)
-        return await self._calls.note(control, f"note_{name}", expected, value)
+        return await self.bounded(self._calls.note(control, f"note_{name}", expected, value))
 
     async def fading(self) -> int:
         """How many level 3 threats decay now."""
@@ -164,7 +164,7 @@ class Knowledge(Reader):
 
     async def holdings(self) -> dict[str, int]:
         """What else the database holds; see `Periscope.get_holdings`."""
-        parts = await over(self._keyspace.partitions, self._calls.holdings)
+        parts = await self.bounded(over(self._keyspace.partitions, self._calls.holdings))
         return {name: sum(part[name] for part in parts) for name in parts[0]}
 
 

@@ -270,10 +270,15 @@ class Periscope(AnalystsDesk):
     def events(self, since: str | None = None) -> AsyncIterator[Event]:
         """Follow what happens, for ever; `since` is the `position` of the last event one has seen.
 
-        Without it only what happens from now on. Partitions are merged by time.
+        Without it only what happens from now on. Partitions are merged by time. While the store is
+        away it waits, and goes on where it was: nothing is left out or given twice.
 
         Raises:
-            EventsLost: older events are no longer kept; read the state anew.
+            EventsLost: older events are no longer kept, or the server lost what was given last
+                (a restart without append-only file, a failover): read the state anew.
+            Moving, StoreDamaged: the database was repartitioned or replaced; open it again.
+            StoreUnavailable: the database was closed; or the server is away when one asks to
+                follow from now on.
         """
         return self._events.follow(since)
 
@@ -286,8 +291,11 @@ class Periscope(AnalystsDesk):
         return await self._knowledge.holdings()
 
     async def get_stats(self) -> Stats:
-        """Counts by status and severity, the unseen, the levels and the ledger."""
-        return await self._queries.stats()
+        """Counts by status and severity, the unseen, the levels, the ledger, and the room left.
+
+        `capacity.writable` says whether changes are taken now, `capacity.refusal` why not.
+        """
+        return replace(await self._queries.stats(), capacity=await self._capacity())
 
     async def get_ledger(self, *, deep: bool = False, archive: Archive | None = None) -> Ledger:
         """The conservation law; `deep` recounts every record (slow, for a quiet database).

@@ -11,6 +11,7 @@ from typing import Any, Protocol, TypeVar
 from redis.exceptions import RedisError
 
 from periscope import cursor as cursors
+from periscope.bound import within
 from periscope.connection import LOST
 from periscope.cursor import Cursor
 from periscope.errors import (
@@ -53,8 +54,16 @@ class Reader:
         self._secret = secret
 
     async def steady(self, read: Callable[[Rules], Awaitable[T]]) -> T:
-        """Read under one policy from start to end; begin anew when it changes meanwhile."""
-        return await steady(self._functions, read)
+        """Read under one policy from start to end; begin anew when it changes meanwhile.
+
+        Raises:
+            StoreUnavailable: all that took longer than `operation_timeout_s`.
+        """
+        return await self.bounded(steady(self._functions, read))
+
+    async def bounded(self, call: Awaitable[T]) -> T:
+        """A read that is one to its caller: within `operation_timeout_s`, or not at all."""
+        return await within(self._functions.connections.settings.operation_timeout_s, call)
 
     async def run(self, *command: bytes | str | int, key: bytes | None = None) -> Any:
         """Run a plain command that reads where its key is (None: its first argument)."""

@@ -94,15 +94,20 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     retry_s: Annotated[
         float,
         _help(
-            "Seconds for which a batch repeats unanswered chunks after a lost connection; and for "
-            "which any call waits for another primary, where there can be one.",
+            "Seconds for which a batch repeats unanswered chunks after a lost connection, and any "
+            "call waits for another primary, where there can be one; of a lone server's absence "
+            "single calls wait for 1 s at most.",
             ge=0,
             le=120,
         ),
     ] = 10.0
     operation_timeout_s: Annotated[
         float,
-        _help("Seconds for which a call waits while its threats are on the move.", gt=0),
+        _help(
+            "Seconds that a single call may take in all: waiting for room and a connection, "
+            "repetitions, threats that are on the move. Then it fails, or its outcome is unknown.",
+            gt=0,
+        ),
     ] = 60.0
     health_check_s: Annotated[
         float, _help("A connection idle for longer is tried before it is used.", ge=0, le=3600)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -43,6 +44,22 @@ async def test_ingest_waits_and_resumes(
     assert done.code == 0, done.err
     assert done.document["added"] == MANY
     assert "waiting for up to 30 s" in done.err
+
+
+async def test_stats_say_why_nothing_more_goes_in(limited: ServerProcess, program: Program) -> None:
+    async with Periscope.open(limited.url) as p:
+        await p.add_threat("t", "x", "LOW")
+        client = p.functions.connections.client
+        await client.config_set("maxmemory", (await client.info("memory"))["used_memory"] // 2)
+    done = await asyncio.to_thread(program, "stats", "--url", limited.url)
+    assert done.code == 0, done.err
+    assert re.search(r"Server .*[kM]B of .*[kM]B used", done.out)
+    assert "Writable  full: the server at" in done.out
+    done = await asyncio.to_thread(program, "stats", "--url", limited.url, "--json")
+    told = done.document["server"]
+    assert told["writable"] == "full"
+    assert told["used_memory_bytes"] > told["max_memory_bytes"] > 0
+    assert "out of memory" in told["refusal"]
 
 
 async def test_ingest_gives_up_with_exact_counts(

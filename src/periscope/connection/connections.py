@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,9 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from periscope.connection.change import Change
 from periscope.connection.explain import LOST, explain
 from periscope.connection.fitness import (
+    Capacity,
     ServerFacts,
+    Writable,
     check_fitness,
     kind_and_version,
     warn_of_replicas,
@@ -26,9 +28,10 @@ from periscope.connection.patience import REPEATABLE, Patience
 from periscope.connection.pool import CLOSED, honour
 from periscope.connection.topology import Cluster, SentinelSet, Topology
 from periscope.connection.url import Address, Target, read_url
-from periscope.errors import PeriscopeError, SettingInvalid, StoreUnavailable
+from periscope.errors import PeriscopeError, SettingInvalid, StoreFull, StoreUnavailable
 from periscope.settings import Settings
 
+BRIDGED_S = 1.0  # of a lone server's absence, by calls that somebody waits for
 LOADING_POLL_S = 0.1
 LOADING_S = 120
 _Try = Callable[[Node], Awaitable[Any]]
@@ -67,22 +70,16 @@ class Connections:
         Raises:
             StoreUnavailable: nobody serves it just now.
         """
-        return self._node_of(key).client
+        return self.serving(key).client
 
     @property
     def is_cluster(self) -> bool:
         """Are the keys spread over slots of a cluster?"""
         return isinstance(self.topology, Cluster)
 
-    @asynccontextmanager
-    async def apart(self, key: bytes) -> AsyncIterator[redis_asyncio.Redis]:
-        """Lend a client with one connection of its own, for calls that wait on the key's server."""
-        client = self._node_of(key).lone_client()
-        try:
-            yield client
-        finally:
-            await client.aclose()
-            await client.connection_pool.disconnect()
+    def ear(self, key: bytes) -> Ear:
+        """A connection of its own, for calls that wait at the key's server."""
+        return Ear(self, key)
 
     async def mend(self) -> None:
         """Start an embedded server that died; nothing where the server is somebody else's.
@@ -152,10 +149,19 @@ class Connections:
                     await self.mend()
                 await patience.bear(exc, key, node)
 
+    @property
+    def bridged_s(self) -> float:
+        """How long a server may be away before single calls fail; batches wait for `retry_s`.
+
+        A lone one comes back by being started again, in which case nobody knows when; another
+        primary takes over within `retry_s`, or not at all.
+        """
+        retry_s = self.settings.retry_s
+        return retry_s if self.topology.can_change else min(retry_s, BRIDGED_S)
+
     def patience(self, away_s: float | None = None) -> Patience:
-        """The patience of one call; by itself a lone server that is away is tried twice."""
-        if away_s is None:
-            away_s = self.settings.retry_s if self.topology.can_change else 0.0
+        """The patience of one call; that of a single one, if not given."""
+        away_s = self.bridged_s if away_s is None else away_s
         return Patience(self.topology, away_s, self.settings.operation_timeout_s)
 
     async def _try(self, node: Node | None, key: bytes, once: _Try, there: _Try | None) -> Any:
@@ -230,6 +236,36 @@ class Connections:
         self.facts = ServerFacts(kind, version, level, used, self.topology.name, len(infos))
         return self.facts
 
+    async def capacity(self, keys: Iterable[bytes]) -> Capacity:
+        """How full the servers of these keys are; none of the keys may exist.
+
+        Each is asked with a write that changes nothing: whatever it would refuse, it refuses.
+
+        Raises:
+            StoreUnavailable: one cannot be reached.
+        """
+        nodes = {self.serving(key): key for key in keys}
+        infos = [await self.guarded(node.client.info("memory")) for node in nodes]
+        limits = [int(info.get("maxmemory", 0)) for info in infos]
+        refusals = [await self._refusal(node, key) for node, key in nodes.items()]
+        refusal = next((found for found in refusals if found is not None), None)
+        if refusal is None:
+            word = Writable.YES
+        else:
+            word = Writable.FULL if isinstance(refusal, StoreFull) else Writable.REFUSED
+        used = sum(int(info["used_memory"]) for info in infos)
+        most = sum(limits) if all(limits) else 0
+        return Capacity(used, most, word, str(refusal or ""))
+
+    async def _refusal(self, node: Node, key: bytes) -> PeriscopeError | None:
+        try:
+            await honour(node.client.execute_command("SET", key, b"", "XX", "PX", 1))
+        except AskError:  # on the move: the other server takes it
+            return None
+        except (RedisError, *LOST) as exc:
+            return self.explain(exc)
+        return None
+
     async def _first_contact(self) -> dict[str, Any]:
         """INFO of the first server that answers: a seed, or the primary that sentinels name."""
         if self._target.kind == "sentinel":
@@ -299,11 +335,48 @@ class Connections:
             raise StoreUnavailable(f"no server at {self.shown_url} is in charge just now")
         return primaries[0]
 
-    def _node_of(self, key: bytes) -> Node:
+    def serving(self, key: bytes) -> Node:
+        """The server of this key.
+
+        Raises:
+            StoreUnavailable: nobody serves it just now.
+        """
         node = self.topology.node_of(key)
         if node is None:
             raise StoreUnavailable(f"no server at {self.shown_url} serves these threats just now")
         return node
+
+
+class Ear:
+    """Listens at the server that is in charge of a key, whichever that is by then."""
+
+    def __init__(self, connections: Connections, key: bytes) -> None:
+        self._connections, self._key = connections, key
+        self._node: Node | None = None
+        self._client: redis_asyncio.Redis | None = None
+
+    async def listen(self, *command: bytes | str | int) -> Any:
+        """Run a command that the server answers within a second or two.
+
+        Raises:
+            StoreUnavailable: it did not; the next call connects anew.
+        """
+        node = self._connections.serving(self._key)
+        if node is not self._node or self._client is None:
+            await self.close()
+            self._node, self._client = node, node.lone_client()
+        try:
+            return await self._connections.guarded(self._client.execute_command(*command))
+        except PeriscopeError:
+            await self.close()  # an embedded server that was started again has another address
+            raise
+
+    async def close(self) -> None:
+        """Close its connection; idempotent."""
+        client, self._client = self._client, None
+        if client is not None:
+            await client.aclose()
+            await client.connection_pool.disconnect()
 
 
 async def _checked(node: Node) -> AbstractConnection:

@@ -73,7 +73,7 @@ def _unavailable(exc: BaseException, url: str) -> PeriscopeError:
     reason = str(exc).rstrip(".") or type(exc).__name__
     if "CERTIFICATE_VERIFY_FAILED" in reason:
         return _distrusted(reason, url)
-    return StoreUnavailable(f"cannot reach the server at {url}: {reason}")
+    return StoreUnavailable(f"cannot reach the server at {url} ({reason}): try again once it is up")
 
 
 def _distrusted(reason: str, url: str) -> PeriscopeError:
