@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from contextlib import suppress
 from pathlib import Path
+from typing import Self
 
 
 class CuttingProxy:
@@ -22,7 +23,7 @@ class CuttingProxy:
         self.done = 0
         self._serving: set[asyncio.Task[None]] = set()
 
-    async def __aenter__(self) -> CuttingProxy:
+    async def __aenter__(self) -> Self:
         self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
         return self
 
