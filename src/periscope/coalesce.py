@@ -16,8 +16,15 @@ from typing import Any, TypeVar
 
 from periscope.acts import ActReply, PackedAct
 from periscope.batch import CHUNK_ACTS, CHUNK_BYTES, CHUNK_ENTRIES
-from periscope.chunks import SHORT, ActChunk, Answer, Awaits, Chunk, ReportChunk
-from periscope.errors import BugError, OutcomeUnknown, StoreDamaged, StoreError, StoreUnavailable
+from periscope.chunks import DOUBT, SHORT, ActChunk, Answer, Awaits, Chunk, ReportChunk
+from periscope.errors import (
+    BugError,
+    OutcomeUnknown,
+    StoreDamaged,
+    StoreError,
+    StoreFull,
+    StoreUnavailable,
+)
 from periscope.functions import Functions
 from periscope.intake import Packed
 from periscope.keys import Keyspace, PartitionKeys
@@ -214,12 +221,15 @@ class _Pump:
             one.future.set_exception(copy(exc))  # one for each: tracebacks are theirs
 
     def _fail(self, exc: Exception) -> None:
-        """The server is away: what was sent is unknown, what waits was not sent."""
-        for taken in self.sent.values():
+        """The server is away or full: what was sent is unknown, what waits was not sent."""
+        full = isinstance(exc, StoreFull)
+        for chunk, taken in self.sent.items():
+            told = OutcomeUnknown(f"{exc}; {DOUBT}") if full and chunk.in_doubt else exc
             for one in taken:
-                self._raise(one, exc)
+                self._raise(one, told)
         self.sent.clear()
-        refused = StoreUnavailable(f"{exc}; nothing was sent") if self.waiting else exc
+        kind = StoreFull if full else StoreUnavailable
+        refused = kind(f"{exc}; nothing was sent") if self.waiting else exc
         while self.waiting:
             self._raise(self.waiting.popleft(), refused)
 

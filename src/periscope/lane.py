@@ -294,10 +294,13 @@ class Lane:
             try:
                 await self._mend(cause)
                 await self._send_again()
+                return
             except (RedisError, *LOST) as exc:
                 cause = exc
-            else:
-                return
+            except PeriscopeError as exc:  # nothing here mends it: its disk is full, say
+                if self._ended is None:
+                    self._end(exc)
+                raise
 
     async def _mend(self, cause: BaseException) -> None:
         chunk = self._unanswered[0]
@@ -355,10 +358,7 @@ class Lane:
 
     async def _send_again(self) -> None:
         await self.close()
-        try:
-            await self.open()
-        except PeriscopeError as exc:
-            self._end(exc)
+        await self.open()
         for chunk in self._unanswered:
             await self._send(chunk)
 
