@@ -240,13 +240,14 @@ class _Pump:
 
     def _fail(self, exc: Exception) -> None:
         """The server is away: what was sent is unknown, what waits was not sent."""
+        why = str(exc).removesuffix(f"; {DOUBT}")
+        unknown = exc if isinstance(exc, OutcomeUnknown) else OutcomeUnknown(f"{why}; {DOUBT}")
         refused = exc
         if isinstance(exc, StoreUnavailable):
-            why = str(exc).removesuffix(f"; {DOUBT}")
             refused = StoreUnavailable(f"{why}; nothing was sent")
         for chunk, taken in self.sent.items():
             for one in taken:
-                self._raise(one, exc if chunk.in_doubt else refused)
+                self._raise(one, unknown if chunk.in_doubt else refused)
         self.sent.clear()
         while self.waiting:
             self._raise(self.waiting.popleft(), refused)

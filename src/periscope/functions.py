@@ -312,9 +312,13 @@ class PolicyMoved(BugError):
 _POLICY_MOVED = ("STALE_POLICY", "OLD_PARTITION", "UNPREPARED")
 
 
+# The second is what 0.2 says to an act of ours: it is packed otherwise since.
+_NOT_OURS = ("Function not found", "an act that this library does not know")
+
+
 def is_missing_function(exc: BaseException) -> bool:
-    """Was the library flushed, or is this server new to us?"""
-    return isinstance(exc, ResponseError) and "Function not found" in str(exc)
+    """Was the library flushed, is this server new to us, or did an old program load its own?"""
+    return isinstance(exc, ResponseError) and any(told in str(exc) for told in _NOT_OURS)
 
 
 def parse_ingest(reply: Any, expected: int) -> list[tuple[int, Outcome]]:

@@ -326,12 +326,11 @@ class Lane:
             try:
                 await self._mend(cause)
                 await self._send_again()
+                return
             except (RedisError, *LOST) as exc:
                 cause = exc
             except PeriscopeError as exc:
                 self._end(exc)
-            else:
-                return
 
     async def _mend(self, cause: BaseException) -> None:
         chunk = self._unanswered[0]
