@@ -19,7 +19,7 @@ MODULES = sorted(SOURCE.rglob("*.py"))
 FLOORS = [
     *("errors", "settings", "policy", "scoring", "models", "threat", "work", "keys", "header"),
     *("server", "connection", "library", "rules", "specs", "functions", "calls", "cursor"),
-    *("ledger", "archive", "intake", "acts", "batches", "chunks", "lane"),
+    *("ledger", "archive", "intake", "acts", "batches", "chunks", "lines", "lane"),
     *("batch", "room", "coalesce", "gathered", "engine", "reader"),
     "membership",
     *("queries", "knowledge", "analysts", "keeping", "events", "database", "desk", "periscope"),

@@ -8,16 +8,20 @@ from enum import IntFlag
 from secrets import token_bytes
 from typing import Any
 
+from hiredis import pack_command
+
 from periscope.acts import ActReply, PackedAct, parse_acts
 from periscope.functions import Functions, parse_ingest
 from periscope.intake import Packed
 from periscope.keys import PartitionKeys
 from periscope.models import Outcome
+from periscope.settings import Settings
 
 SHORT = (
     "stored, but not as safely as asked for: too few replicas (or no disk) confirmed it in time; "
     "repeating it is safe"
 )
+TOUCH_MS = 60_000
 DOUBT = "sent, and not answered: repeating it is safe"
 
 
@@ -128,3 +132,32 @@ class Answer:
     result: Any
     refusal: Exception | None = None
     short: bool = False
+
+
+def following(chunk: Chunk, settings: Settings) -> bytes:
+    """What follows a chunk on its connection, packed: nothing, or what makes it as safe as asked.
+
+    WAIT counts what its connection wrote. A chunk that was stored over another connection, before
+    that was lost, writes nothing when sent again: a small write stands for it.
+    """
+    if not chunk.awaits:
+        return b""
+    wait_ms = int(settings.replica_timeout_s * 1000)
+    packed: bytes = _packed("SET", chunk.keys.reply(b"wait"), b"1", "PX", TOUCH_MS)
+    if Awaits.DISK in chunk.awaits:
+        packed += _packed("WAITAOF", 1, 0, wait_ms)
+    if Awaits.REPLICAS in chunk.awaits:
+        packed += _packed("WAIT", settings.replicas, wait_ms)
+    return packed
+
+
+def is_safe(awaits: Awaits, told: Sequence[Any], replicas: int) -> bool:
+    """Do the answers of WAITAOF and WAIT say that enough disks and replicas have it?"""
+    answers = iter(told)
+    on_disk = Awaits.DISK not in awaits or int(next(answers)[0]) >= 1
+    return on_disk and (Awaits.REPLICAS not in awaits or int(next(answers)) >= replicas)
+
+
+def _packed(*words: bytes | str | int) -> bytes:
+    packed: bytes = pack_command(words)  # type: ignore[arg-type]
+    return packed

@@ -198,7 +198,7 @@ class _Pump:
         for one in taken:
             one.alone = True
         self.waiting.extendleft(reversed([*taken, *behind]))
-        await lane.open()
+        await lane.open(self.keys)
 
     def _settle(self, one: _Waiting, result: Any, *, short: bool) -> None:
         if short and one.awaits:
@@ -278,9 +278,9 @@ class Coalescer:
         parked = self._parking.take(pump, self._settings.health_check_s)
         if parked is not None:
             return parked
-        lane = Lane(self._functions, [pump.keys], self._settings)
+        lane = Lane(self._functions, self._settings)
         try:
-            await lane.open()
+            await lane.open(pump.keys)
         except BaseException:
             await lane.close()
             raise
@@ -288,7 +288,7 @@ class Coalescer:
 
     async def park(self, pump: _Pump, lane: Lane) -> None:
         """Keep the lane for the next call, or close it while others wait for a connection."""
-        if pump.waiting:
+        if pump.waiting or lane.has_lost:
             await lane.close()
         else:
             await self._parking.park(pump, lane)

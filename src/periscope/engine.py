@@ -101,7 +101,7 @@ class Engine:
     async def act_on_first(self, keys: PartitionKeys, acts: list[PackedAct]) -> list[ActReply]:
         """Carry out the first of these acts that is possible, and none of the others."""
         chunk = ActChunk(keys, acts, full=True, first=True, awaits=self._awaits(None))
-        async with Lane(self._functions, [keys], self._settings) as lane:
+        async with Lane(self._functions, self._settings) as lane:
             await lane.submit(chunk)
             await lane.drain()
             (answer,) = lane.answers()
@@ -141,7 +141,7 @@ class Engine:
     ) -> None:
         source, guard = Batches(entries, CHUNK_ENTRIES), _patient(check, wait_s)
         batch.stored = self._stored
-        lane = Lane(self._functions, self._keyspace.partitions, self._settings, wait_s=wait_s)
+        lane = Lane(self._functions, self._settings, wait_s=wait_s)
         async with lane, aclosing(source):
             try:
                 async for items in source:
@@ -153,8 +153,9 @@ class Engine:
             except (SourceFailed, PeriscopeError) as exc:
                 failed = isinstance(exc, SourceFailed)
                 await self._settle(lane, batch, guard if failed else None)
+                unsent = lane.unsent + await source.aclose()
                 cause = exc.__cause__ if isinstance(exc, SourceFailed) else exc
-                raise batch.interrupted(exc, lane.unanswered, await source.aclose()) from cause
+                raise batch.interrupted(exc, lane.unknown, unsent) from cause
 
     async def _send_ready(self, lane: Lane, batch: Batch, guard: Guard) -> None:
         while batch.ready:
@@ -173,15 +174,27 @@ class Engine:
     async def _settle(self, lane: Lane, batch: Batch, guard: Guard | None) -> None:
         """After a failure: learn what became of all that is out, so that little stays unknown.
 
-        With a guard, what is still to be sent is sent first.
+        With a guard, what is still to be sent is sent first; where a server was given up, what is
+        for the others is, so that they take all that was read.
         """
         try:
             if guard is not None:
                 await self._finish(lane, batch, guard)
+            if lane.has_lost:
+                await self._send_rest(lane, batch)
             await lane.drain()
         except PeriscopeError:
             pass  # the failure that is being told already; what it cost is counted below
         finally:
+            batch.count(lane.answers())
+
+    async def _send_rest(self, lane: Lane, batch: Batch) -> None:
+        """Send what was read, and wait no longer: what is for a lost server is refused at once."""
+        lane.hurry()
+        batch.close_all()
+        while batch.ready:
+            await lane.make_room()
+            await lane.submit(batch.ready.popleft())
             batch.count(lane.answers())
 
 

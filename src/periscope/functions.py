@@ -232,7 +232,7 @@ class Functions:
         except (RedisError, *LOST) as exc:
             if not is_missing_function(exc):
                 raise self.explain(exc) from exc
-        await self.load()
+        await self.load(keys[0])
         try:
             return await self.connections.run(*command, aside=aside, moved_whole=whole)
         except (RedisError, *LOST) as exc:
@@ -240,13 +240,21 @@ class Functions:
                 raise LibraryMismatch(f"the server has no function {name}: {exc}") from exc
             raise self.explain(exc) from exc
 
-    async def load(self) -> None:
-        """Load the library where it is missing or older."""
-        try:
-            for node in self.connections.topology.primaries():
-                await ensure_library(node.aside)
-        except (RedisError, *LOST) as exc:
-            raise self.connections.explain(exc) from exc
+    async def load(self, key: bytes | None = None) -> None:
+        """Load the library where it is missing or older: on the server of this key, or on all.
+
+        Of all, those that are away are passed over: they get it with the first call that needs it.
+        """
+        topology = self.connections.topology
+        node = topology.node_of(key) if key is not None else None
+        nodes = topology.primaries() if node is None else [node]
+        for one in nodes:
+            try:
+                await ensure_library(one.aside)
+            except (RedisError, *LOST) as exc:
+                if len(nodes) > 1 and isinstance(exc, LOST):
+                    continue
+                raise self.connections.explain(exc) from exc
 
     def explain(self, exc: BaseException) -> Exception:
         """Our error for the server's; a moved policy is told apart, as it can be mended."""

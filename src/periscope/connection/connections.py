@@ -123,11 +123,11 @@ class Connections:
                     continue
                 await patience.bear(exc, place, node)
 
-    def patience(self, away_s: float | None = None) -> Patience:
+    def patience(self, away_s: float | None = None, wait_s: float = 0.0) -> Patience:
         """The patience of one call; by itself a lone server that is away is tried twice."""
         if away_s is None:
             away_s = self.settings.retry_s if self.topology.can_change else 0.0
-        return Patience(self.topology, away_s, self.settings.operation_timeout_s)
+        return Patience(self.topology, away_s, self.settings.operation_timeout_s, wait_s)
 
     async def _run_on(
         self,
@@ -174,7 +174,7 @@ class Connections:
             try:
                 if node is None:
                     raise RedisConnectionError("no server serves these threats just now")
-                return node, await _checked(node)
+                return node, await self.take_at(node)
             except REPEATABLE as exc:
                 if isinstance(exc, LOST) and await self.mend():
                     continue
@@ -182,6 +182,20 @@ class Connections:
                     await patience.bear(exc, key, node)
                 except REPEATABLE as last:
                     raise self.explain(last) from last
+
+    async def take_at(self, node: Node) -> AbstractConnection:
+        """Take a connection out of a server's pool; one that was idle for long is tried first.
+
+        Errors are redis-py's: nothing is repeated.
+        """
+        connection: AbstractConnection = await honour(node.pool.get_connection())
+        try:
+            await honour(connection.check_health())
+        except BaseException:
+            await connection.disconnect(nowait=True)
+            await node.pool.release(connection)
+            raise
+        return connection
 
     async def examine(self) -> ServerFacts:
         """Reach the servers and check that they can be trusted with threats.
@@ -281,18 +295,6 @@ class Connections:
         if node is None:
             raise StoreUnavailable(f"no server at {self.shown_url} serves these threats just now")
         return node
-
-
-async def _checked(node: Node) -> AbstractConnection:
-    """A connection out of the pool; one that was idle for long is tried first."""
-    connection: AbstractConnection = await honour(node.pool.get_connection())
-    try:
-        await honour(connection.check_health())
-    except BaseException:
-        await connection.disconnect(nowait=True)
-        await node.pool.release(connection)
-        raise
-    return connection
 
 
 def _first_key(command: Sequence[Any]) -> bytes:

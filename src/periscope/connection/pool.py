@@ -36,6 +36,11 @@ class WaitingPool(ConnectionPool):
         super().__init__(max_connections=connections, **options)
         self._places = asyncio.Semaphore(connections)
 
+    @property
+    def has_room(self) -> bool:
+        """Would the next one who asks get a connection without waiting for another's?"""
+        return not self._places.locked()
+
     async def get_connection(
         self, command_name: str | None = None, *keys: Any, **options: Any
     ) -> AbstractConnection:

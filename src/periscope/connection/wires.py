@@ -17,7 +17,8 @@ from redis.asyncio.connection import (
     SSLConnection,
     UnixDomainSocketConnection,
 )
-from redis.exceptions import NoPermissionError
+from redis.exceptions import NoPermissionError, ResponseError
+from redis.exceptions import TimeoutError as RedisTimeoutError
 
 
 class _Swift(AbstractConnection):
@@ -63,3 +64,18 @@ class SwiftSSLConnection(_Swift, SSLConnection):
 
 class SwiftSocketConnection(_Swift, UnixDomainSocketConnection):
     """A Unix domain socket."""
+
+
+async def reply_on(wire: AbstractConnection, more_s: float = 0.0) -> Any:
+    """The next reply of a wire; an error of the server's is returned, not raised.
+
+    `more_s` is added to the time that a call has: what the server was told to wait for.
+    """
+    timeout = wire.socket_timeout + more_s if more_s and wire.socket_timeout else None
+    try:
+        reply = await wire.read_response(timeout=timeout, disconnect_on_error=False)
+    except ResponseError as exc:
+        return exc
+    if reply is None and timeout is not None:
+        raise RedisTimeoutError("no answer in time")
+    return reply
