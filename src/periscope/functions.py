@@ -252,7 +252,7 @@ class Functions:
             try:
                 await ensure_library(one.aside)
             except (RedisError, *LOST) as exc:
-                if len(nodes) > 1 and isinstance(exc, LOST):
+                if isinstance(exc, LOST) and len(nodes) > 1:
                     continue
                 raise self.connections.explain(exc) from exc
 

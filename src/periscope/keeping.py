@@ -6,16 +6,16 @@ acts, and a departure is written to the archive first, then done, then confirmed
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from hashlib import blake2b
 from secrets import token_hex
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 
 from periscope.acts import check_name, check_note, pack_act
-from periscope.archive import Archive, AuditEntry, Departure
+from periscope.archive import Archive, AuditEntry, Departure, departing
 from periscope.calls import VOID, Calls, Candidate, decode
 from periscope.errors import (
     ActRefused,
@@ -29,14 +29,14 @@ from periscope.header import read_threat
 from periscope.keys import Keyspace, PartitionKeys, control_key
 from periscope.reader import Reader, encoded, steady
 from periscope.rules import Rules
-from periscope.threat import Threat
 from periscope.work import MAX_ANALYST_BYTES, PromotionStats, SweepStats
 
 STEP = 60  # threats of one call: within what may delay others
 AUDIT_STEP = 500
-MAX_TITLE = 200
 ANSWER_KEPT_MS = 600_000
 TRIES = 5
+R = TypeVar("R")
+T = TypeVar("T")
 
 
 class Keeping:
@@ -55,9 +55,13 @@ class Keeping:
     async def promote(self) -> PromotionStats:
         """See `Periscope.promote_eligible_threats`."""
         stats = PromotionStats()
-        for keys in self._keyspace.partitions:
-            await self._promote_in(keys, stats)
-        return stats
+        return await self._each(lambda keys: self._promote_in(keys, stats), lambda _: stats)
+
+    async def _each(
+        self, call: Callable[[PartitionKeys], Awaitable[T]], add_up: Callable[[list[T]], R]
+    ) -> R:
+        """Call for each partition, and go on past those that are away; see `reader.each`."""
+        return await self._reader.each(self._keyspace.partitions, call, add_up)
 
     async def _promote_in(self, keys: PartitionKeys, stats: PromotionStats) -> None:
         offset, skipped = 0, set[bytes]()
@@ -92,10 +96,12 @@ class Keeping:
         """See `Periscope.sweep`."""
         await self.adopt(archive)
         stats = SweepStats()
-        for keys in self._keyspace.partitions:
+
+        async def sweep(keys: PartitionKeys) -> None:
             await self._sweep_in(keys, archive, stats)
             stats.forgotten_stubs += await self._forget_stubs(keys)
-        return stats
+
+        return await self._each(sweep, lambda _: stats)
 
     async def _sweep_in(self, keys: PartitionKeys, archive: Archive, stats: SweepStats) -> None:
         stretch = offset = 0
@@ -158,10 +164,10 @@ class Keeping:
         batch_id = token_hex(16)
         rows = self._rows(leaving, actor, note)
         await archive.prepare(batch_id, keys.number, rows)
-        departing = [(one.threat_id, one.revision) for one in leaving]
+        ids = [(one.threat_id, one.revision) for one in leaving]
 
         async def call(rules: Rules) -> str:
-            return await self._calls.depart(keys, rules, batch_id, departing, actor)
+            return await self._calls.depart(keys, rules, batch_id, ids, actor)
 
         try:
             words = await steady(self._functions, call)
@@ -178,7 +184,7 @@ class Keeping:
         for one in leaving:
             threat = read_threat(one.threat_id, one.record, one.at_ms, policy)
             extra = msgspec.msgpack.encode([one.last_words, one.analysts])
-            rows.append(_row(threat, one.record, extra, actor, note))
+            rows.append(departing(threat, one.record, extra, actor, note))
         return rows
 
     async def _confirm(
@@ -197,14 +203,20 @@ class Keeping:
     async def resolve(self, archive: Archive) -> int:
         """See `Periscope.resolve_departures`."""
         await self.adopt(archive)
-        final = 0
-        for batch in await archive.pending():
+        pending = await archive.pending()
+
+        async def settle(keys: PartitionKeys) -> int:
             # One of a time when there were more partitions was settled then; it gets a mark here.
-            keys = self._keyspace.partitions[batch.partition % len(self._keyspace.partitions)]
-            final += await self._resolve(keys, archive, batch.batch_id, len(batch.threat_ids))
-        for keys in self._keyspace.partitions:
+            count = len(self._keyspace.partitions)
+            mine = [batch for batch in pending if batch.partition % count == keys.number]
+            done = [
+                await self._resolve(keys, archive, batch.batch_id, len(batch.threat_ids))
+                for batch in mine
+            ]
             await self._tidy(keys, archive)
-        return final
+            return sum(done)
+
+        return await self._each(settle, _sum)
 
     async def _resolve(
         self, keys: PartitionKeys, archive: Archive, batch_id: str, count: int
@@ -268,29 +280,29 @@ class Keeping:
             await self.remove(archive, threat_id, analyst_id, "erased")
         reply = await engine.act(pack_act("erase", threat_id, analyst_id))
         reply.check()
-        await self.archive_audit(archive)
+        await self._archive_part(self._keyspace.partition_of(encoded(threat_id)), archive)
         return await archive.erase(threat_id)
 
     async def archive_audit(self, archive: Archive) -> int:
         """See `Periscope.archive_audit`."""
         await self.adopt(archive)
+        return await self._each(lambda keys: self._archive_part(keys, archive), _sum)
+
+    async def _archive_part(self, keys: PartitionKeys, archive: Archive) -> int:
         moved = 0
-        for keys in self._keyspace.partitions:
-            while True:
-                found = await self._audit_entries(keys, AUDIT_STEP)
-                if not found:
-                    break
-                moved += await archive.write_audit([entry for _, part in found for entry in part])
-                await self._calls.trim_audit(keys, found[-1][0])
+        while found := await self._audit_entries(keys, AUDIT_STEP):
+            moved += await archive.write_audit([entry for _, part in found for entry in part])
+            await self._calls.trim_audit(keys, found[-1][0])
         return moved
 
     async def recent_audit(self, most: int) -> list[AuditEntry]:
         """See `Periscope.get_recent_audit`."""
-        entries: list[AuditEntry] = []
-        for keys in self._keyspace.partitions:
-            for _, part in await self._audit_entries(keys, most, newest=True):
-                entries += part
-        return sorted(entries, key=_time_of)
+        return await self._each(
+            lambda keys: self._audit_entries(keys, most, newest=True),
+            lambda parts: sorted(
+                (entry for part in parts for _, entries in part for entry in entries), key=_time_of
+            ),
+        )
 
     async def _audit_entries(
         self, keys: PartitionKeys, count: int, *, newest: bool = False
@@ -336,6 +348,10 @@ def _time_of(entry: AuditEntry) -> tuple[int, int, int, int, int]:
     return entry.at_ms, entry.partition, int(moment), int(number), entry.position
 
 
+def _sum(counts: list[int]) -> int:
+    return sum(counts)
+
+
 def departed(words: str, count: int) -> list[bool]:
     """For each threat of a batch, whether it departed, from the words of the functions."""
     return [word == "d" for word in words] if words != VOID else [False] * count
@@ -348,36 +364,6 @@ async def _is_pending(archive: Archive, batch_id: str) -> bool:
 def _is_over(answer: bytes, now_ms: int) -> bool:
     """Can nobody ask for this answer any more? It waits for late calls of a killed worker."""
     return now_ms - int(answer.split()[1]) > ANSWER_KEPT_MS
-
-
-def _row(threat: Threat, record: bytes, extra: bytes, actor: str, note: str) -> Departure:
-    seen = "expired_seen" if threat.interactions else "expired_unseen"
-    title = threat.metadata.get("title")
-    text = title if isinstance(title, str) and title else threat.content
-    return Departure(
-        threat_id=threat.threat_id,
-        reason="removed" if actor else seen,
-        departed_at_ms=threat.as_of_ms,
-        severity=threat.severity.value,
-        source=threat.source,
-        title=text.split("\n")[0][:MAX_TITLE],
-        level=int(threat.level),
-        first_seen_ms=threat.first_seen_ms,
-        last_activity_ms=threat.last_activity_ms,
-        interactions=threat.interactions,
-        escalations=threat.escalations,
-        dismissals=threat.dismissals,
-        views=threat.views,
-        sightings=threat.sightings,
-        analysts=threat.analysts,
-        consolidations=threat.consolidations,
-        confidence=threat.confidence,
-        outcome=threat.outcome.value if threat.outcome else None,
-        record=record,
-        extra=extra,
-        actor=actor,
-        note=note,
-    )
 
 
 def audit_of(partition: int, stream_id: str, fields: Any) -> list[AuditEntry]:

@@ -6,6 +6,20 @@ the two is listed by `pending`, and settled by asking the store what became of i
 """
 
 from periscope.archive.archive import Archive, open_archive
-from periscope.archive.departure import REASONS, AuditEntry, Departure, PendingBatch
+from periscope.archive.departure import (
+    REASONS,
+    AuditEntry,
+    Departure,
+    PendingBatch,
+    departing,
+)
 
-__all__ = ["REASONS", "Archive", "AuditEntry", "Departure", "PendingBatch", "open_archive"]
+__all__ = [
+    "REASONS",
+    "Archive",
+    "AuditEntry",
+    "Departure",
+    "PendingBatch",
+    "departing",
+    "open_archive",
+]

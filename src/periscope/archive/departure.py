@@ -5,6 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal, get_args
 
+from periscope.threat import Threat
+
+MAX_TITLE = 200
 Reason = Literal["expired_seen", "expired_unseen", "removed", "erased"]
 REASONS: tuple[str, ...] = get_args(Reason)
 
@@ -41,6 +44,37 @@ class Departure:
     actor: str = ""
     note: str = ""
     erased: bool = False
+
+
+def departing(threat: Threat, record: bytes, extra: bytes, actor: str, note: str) -> Departure:
+    """The row of a threat that is about to leave: removed by `actor`, or expired."""
+    seen = "expired_seen" if threat.interactions else "expired_unseen"
+    title = threat.metadata.get("title")
+    text = title if isinstance(title, str) and title else threat.content
+    return Departure(
+        threat_id=threat.threat_id,
+        reason="removed" if actor else seen,
+        departed_at_ms=threat.as_of_ms,
+        severity=threat.severity.value,
+        source=threat.source,
+        title=text.split("\n")[0][:MAX_TITLE],
+        level=int(threat.level),
+        first_seen_ms=threat.first_seen_ms,
+        last_activity_ms=threat.last_activity_ms,
+        interactions=threat.interactions,
+        escalations=threat.escalations,
+        dismissals=threat.dismissals,
+        views=threat.views,
+        sightings=threat.sightings,
+        analysts=threat.analysts,
+        consolidations=threat.consolidations,
+        confidence=threat.confidence,
+        outcome=threat.outcome.value if threat.outcome else None,
+        record=record,
+        extra=extra,
+        actor=actor,
+        note=note,
+    )
 
 
 @dataclass(frozen=True, slots=True)

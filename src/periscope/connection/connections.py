@@ -200,8 +200,10 @@ class Connections:
     async def examine(self) -> ServerFacts:
         """Reach the servers and check that they can be trusted with threats.
 
+        Primaries of a cluster that are away are passed over.
+
         Raises:
-            StoreUnavailable: they cannot be reached, or do not finish loading their data.
+            StoreUnavailable: none can be reached, or one does not finish loading its data.
             StoreUnsuitable: too old, needs a password, evicts keys, is a replica.
         """
         info = await self._first_contact()
@@ -211,17 +213,32 @@ class Connections:
             raise SettingInvalid(
                 f"the URL names several servers, but {self._seeds[0].address} is not of a cluster"
             )
-        infos = [await self._loaded_info(node) for node in self.topology.primaries()]
-        for each in infos:
-            check_fitness(each, self.shown_url)
+        found = await self._reachable()
+        for info in found.values():
+            check_fitness(info, self.shown_url)
             if self.settings.durability == "replicated":
-                warn_of_replicas(each, self.settings.replicas, self.shown_url)
-        levels = [await self._durability(node) for node in self.topology.primaries()]
-        kind, version = kind_and_version(infos[0])
-        used = sum(int(each["used_memory"]) for each in infos)
+                warn_of_replicas(info, self.settings.replicas, self.shown_url)
+        levels = [await self._durability(node) for node in found]
+        kind, version = kind_and_version(next(iter(found.values())))
+        used = sum(int(info["used_memory"]) for info in found.values())
         level = max(levels, key=LEVELS.index)
-        self.facts = ServerFacts(kind, version, level, used, self.topology.name, len(infos))
+        count = len(self.topology.primaries())
+        self.facts = ServerFacts(kind, version, level, used, self.topology.name, count)
         return self.facts
+
+    async def _reachable(self) -> dict[Node, dict[str, Any]]:
+        """INFO of every primary; one of a cluster may be away, as long as there is another."""
+        found: dict[Node, dict[str, Any]] = {}
+        failure: StoreUnavailable | None = None
+        for node in self.topology.primaries():
+            try:
+                found[node] = await self._loaded_info(node)
+            except StoreUnavailable as exc:
+                failure = exc
+                node.away_since = node.away_since or asyncio.get_running_loop().time()
+        if failure is not None and not found:
+            raise failure
+        return found
 
     async def _first_contact(self) -> dict[str, Any]:
         """INFO of the first server that answers: a seed, or the primary that sentinels name."""
