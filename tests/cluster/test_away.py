@@ -26,6 +26,7 @@ from periscope.errors import (
 )
 from periscope.keys import control_key, slot_of_key
 from periscope.workers import ArchiveWriter, ExpiryWorker, PromotionWorker, State, Supervisor
+from tests.cli.conftest import Program
 from tests.support.clusters import Cluster, cluster
 from tests.support.nodes import Node, wait_until
 
@@ -117,9 +118,15 @@ async def broken(lost: tuple[Cluster, Node, list[int]]) -> AsyncIterator[Broken]
         yield Broken(it, p, victim, gone)
 
 
-@pytest.fixture
-async def archive(tmp_path: Path) -> AsyncIterator[Archive]:
-    opened = await open_archive(tmp_path / "archive.db")
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where the archive of the lost cluster's database is."""
+    return tmp_path_factory.mktemp("away") / "archive.db"
+
+
+@asynccontextmanager
+async def archive_at(place: Path) -> AsyncIterator[Archive]:
+    opened = await open_archive(place)
     yield opened
     await opened.close()
 
@@ -246,7 +253,12 @@ async def test_a_policy_is_in_force_although_some_do_not_know_it_yet(
         assert await other.add_threat(broken.ids(broken.there, 1)[0], "x", "LOW") == "added"
 
 
-async def test_the_keepers_go_through_the_others(broken: Broken, archive: Archive) -> None:
+async def test_the_keepers_go_through_the_others(broken: Broken, place: Path) -> None:
+    async with archive_at(place) as archive:
+        await keep(broken, archive)
+
+
+async def keep(broken: Broken, archive: Archive) -> None:
     p = broken.p
     (one,) = broken.ids(broken.there, 1)
     await p.add_threat(one, "x", "CRITICAL")
@@ -267,9 +279,9 @@ async def test_the_keepers_go_through_the_others(broken: Broken, archive: Archiv
 
 
 async def test_workers_go_on_say_so_once_and_take_up_what_comes_back(
-    archive: Archive, caplog: pytest.LogCaptureFixture
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    async with broken_cluster() as broken:
+    async with broken_cluster() as broken, archive_at(tmp_path / "archive.db") as archive:
         p = broken.p
         await p.set_policy(HASTY)
         async with Supervisor(
@@ -318,6 +330,40 @@ async def test_workers_go_on_say_so_once_and_take_up_what_comes_back(
             await wait_until(swept_too, "what came back is swept")
             assert "no partition is away any more" in caplog.text
         assert (await p.get_ledger(deep=True)).balanced
+
+
+def test_a_worker_that_works_once_tells_what_it_did_and_what_it_could_not(
+    lost: tuple[Cluster, Node, list[int]], place: Path
+) -> None:
+    it, _, gone = lost
+    program = Program({"PERISCOPE_RETRY_S": "0.3", "PERISCOPE_ARCHIVE": str(place)})
+    done = program("worker", "--once", "--url", it.url)
+    assert done.code == 1
+    assert [line.split(":")[0] for line in done.out.splitlines()] == [
+        *("promotion", "expiry", "archive"),
+    ]
+    assert f"periscope: {len(gone)} of 64 partitions" in done.err.splitlines()[-1]
+
+
+async def test_without_the_control_key_open_programs_go_on() -> None:
+    async with broken_cluster() as broken:
+        p = broken.p
+        keeper = await broken.it.owner(slot_of_key(control_key(p.settings.namespace)))
+        there = [
+            keys.number
+            for keys in p.keyspace.partitions
+            if await broken.it.owner(slot_of_key(keys.meta)) is not keeper
+        ]
+        keeper.kill()
+        assert (await p.add_threats_batch(map(report, broken.ids(there, 700)))).added == 700
+        assert (await p.record_interaction(broken.seeded(there)[0], "ann", "view")).interactions
+        with pytest.raises(PartitionsMissing) as caught:
+            await p.promote_eligible_threats()
+        assert caught.value.partial is not None
+        with pytest.raises(StoreUnavailable):
+            await p.get_policy()
+        with pytest.raises(StoreUnavailable):
+            await Periscope.open(broken.it.url, **OPTIONS).start()
 
 
 async def test_partitions_that_come_back_are_prepared_by_whoever_needs_them() -> None:
