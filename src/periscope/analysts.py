@@ -11,7 +11,7 @@ from periscope.acts import ActReply, check_action, check_name, check_note, pack_
 from periscope.bound import within
 from periscope.calls import Calls
 from periscope.engine import Engine
-from periscope.errors import ActInvalid, ThreatUnknown
+from periscope.errors import ActInvalid, PartitionsMissing, ThreatUnknown
 from periscope.functions import Functions
 from periscope.header import HEADER_BYTES, read_threat
 from periscope.keys import Keyspace, PartitionKeys
@@ -115,11 +115,18 @@ class Analysts:
         if analyst_id is not None:
             check_name(analyst_id, "analyst_id", MAX_ANALYST_BYTES)
         partitions = self._keyspace.partitions
-        for found in await over(partitions, lambda keys: self._calls.find(keys, interaction_id)):
+        away: PartitionsMissing | None = None
+        try:
+            answers = await over(partitions, lambda keys: self._calls.find(keys, interaction_id))
+        except PartitionsMissing as exc:
+            answers, away = exc.partial, exc
+        for found in answers:
             if found is not None:
                 _, analyst, threat_id = found
                 who = analyst_id or analyst
                 return await self._act("undo", threat_id, who, interaction_id, durability)
+        if away is not None:
+            raise away
         raise ThreatUnknown(f"nothing is remembered of {interaction_id!r}; ids are kept for a day")
 
     async def allow(self, threat_id: str, analyst_id: str, request_id: str | None) -> None:

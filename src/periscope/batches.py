@@ -22,6 +22,7 @@ class SourceFailed(Exception):
 class Batches(Generic[T]):
     """Lists of the items in order; an async source that pauses is not waited for beyond 50 ms.
 
+    A short list, maybe an empty one, says that it pauses: there is time to settle what came before.
     Iterating raises `SourceFailed` after everything that the source gave has been given.
     """
 
@@ -79,8 +80,13 @@ async def _async_batches(
 ) -> AsyncGenerator[list[T], None]:
     pump = asyncio.create_task(_pump(source, queue))
     try:
-        while batch := await _gather(queue, pump, size):
+        whole = False
+        while True:
+            batch = await _gather(queue, pump, size, linger=whole)
+            if not batch and pump.done() and queue.empty():
+                break
             yield batch
+            whole = len(batch) == size
         if (exc := pump.exception()) is not None:
             if isinstance(exc, Exception):
                 raise SourceFailed(exc) from exc
@@ -100,11 +106,16 @@ async def _pump(source: AsyncIterable[T], queue: _Ahead[T]) -> None:
             queue.put_nowait(item)
 
 
-async def _gather(queue: asyncio.Queue[T], pump: asyncio.Task[None], size: int) -> list[T]:
-    """The next list: whole when the source is fast, short when it lingers, empty at its end."""
+async def _gather(
+    queue: asyncio.Queue[T], pump: asyncio.Task[None], size: int, *, linger: bool
+) -> list[T]:
+    """The next list: whole when the source is fast, short when it lingers, empty at its end.
+
+    With `linger` it is not waited for even if nothing comes at all.
+    """
     batch: list[T] = []
-    deadline = None
     loop = asyncio.get_running_loop()
+    deadline = loop.time() + LINGER_S if linger else None
     while len(batch) < size:
         while len(batch) < size and not queue.empty():
             batch.append(queue.get_nowait())

@@ -75,8 +75,6 @@ class _Parking:
         if lane is not None and asyncio.get_running_loop().time() - since > idle_s:
             await lane.close()
             return None
-        if lane is not None:
-            lane.keep()
         return lane
 
     async def park(self, pump: _Pump, lane: Lane) -> None:
@@ -223,7 +221,7 @@ class _Pump:
         for one in taken:
             one.alone = True
         self.waiting.extendleft(reversed([*taken, *behind]))
-        await lane.open()
+        await lane.open(self.keys)
 
     def _settle(self, one: _Waiting, result: Any, *, short: bool) -> None:
         if short and one.awaits:
@@ -331,21 +329,21 @@ class Coalescer:
         parked = await self._parking.take(pump, self._settings.health_check_s)
         if parked is not None:
             return parked
-        lane = self.lone_lane(pump.keys)
+        lane = self.lone_lane()
         try:
-            await lane.open()
+            await lane.open(pump.keys)
         except BaseException:
             await lane.close()
             raise
         return lane
 
-    def lone_lane(self, keys: PartitionKeys) -> Lane:
-        """A lane to a partition, with the patience of a single call; not open yet."""
-        return Lane(self._functions, [keys], self._settings)
+    def lone_lane(self) -> Lane:
+        """A lane with the patience of a single call; not open yet."""
+        return Lane(self._functions, self._settings)
 
     async def park(self, pump: _Pump, lane: Lane) -> None:
         """Keep the lane for the next call, or close it while others wait for a connection."""
-        if pump.waiting:
+        if pump.waiting or lane.has_lost:
             await lane.close()
         else:
             await self._parking.park(pump, lane)

@@ -17,7 +17,14 @@ import msgspec
 from periscope.analysts import Analysts
 from periscope.connection import Capacity, Connections, ServerFacts, Writable
 from periscope.engine import Engine
-from periscope.errors import Moving, SettingInvalid, StoreDamaged, StoreFull, UsageError
+from periscope.errors import (
+    Moving,
+    PartitionsMissing,
+    SettingInvalid,
+    StoreDamaged,
+    StoreFull,
+    UsageError,
+)
 from periscope.events import Events
 from periscope.functions import Control, Functions
 from periscope.intake import Intake
@@ -76,6 +83,9 @@ class Database:
 
     async def start(self) -> Self:
         """Reach the server (or start it), check it, load the function library, read the policy.
+
+        A primary of a cluster may be away: the log says which partitions are missing. The one that
+        has the policy, and one of the partitions, must be there.
 
         Raises:
             StoreError: one line that says what is wrong with the server and what to do.
@@ -241,12 +251,21 @@ class Database:
         self._take_policy(control.policy, control.policy_revision)
 
     async def refresh(self) -> None:
-        """Read the policy in force anew and bring every partition up to it. Safe to repeat."""
+        """Read the policy in force anew and bring every partition up to it. Safe to repeat.
+
+        Partitions that are away are named in the log; they are brought up to it by the first call
+        that finds them behind.
+        """
         await self._read_control_again()
         await self._prepare()
 
     async def _prepare(self) -> None:
-        await over(self.keyspace.partitions, self.functions.prepare)
+        try:
+            await over(self.keyspace.partitions, self.functions.prepare)
+        except PartitionsMissing as exc:
+            if not exc.partial:
+                raise
+            log.warning("%s; they learn the policy in force when they come back", exc)
 
     def _take_policy(self, encoded: bytes, revision: int) -> None:
         try:

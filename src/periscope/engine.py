@@ -126,7 +126,7 @@ class Engine:
         try:
             async with (
                 asyncio.timeout_at(until(most_s, since)) as bound,
-                self._coalescer.lone_lane(chunk.keys) as lane,
+                self._coalescer.lone_lane() as lane,
             ):
                 is_sent = True
                 await lane.submit(chunk)
@@ -154,7 +154,7 @@ class Engine:
     ) -> None:
         source, guard = Batches(entries, CHUNK_ENTRIES), _patient(check, wait_s)
         batch.stored = self._stored
-        lane = Lane(self._functions, self._keyspace.partitions, self._settings, wait_s=wait_s)
+        lane = Lane(self._functions, self._settings, wait_s=wait_s)
         async with lane, aclosing(source):
             try:
                 async for items in source:
@@ -162,13 +162,15 @@ class Engine:
                     await self._send_ready(lane, batch, guard)
                     if len(items) < CHUNK_ENTRIES:
                         await self._finish(lane, batch, guard)  # it pauses: let nothing wait
+                        if not lane.offer(_nothing):
+                            await lane.close()
                 await self._finish(lane, batch, guard)
             except (SourceFailed, PeriscopeError) as exc:
                 failed = isinstance(exc, SourceFailed)
                 await self._settle(lane, batch, guard if failed else None)
+                unsent = lane.unsent + await source.aclose()
                 cause = exc.__cause__ if isinstance(exc, SourceFailed) else exc
-                ahead = await source.aclose()
-                raise batch.interrupted(exc, lane.unanswered, lane.unsent + ahead) from cause
+                raise batch.interrupted(exc, lane.unknown, unsent) from cause
 
     async def _send_ready(self, lane: Lane, batch: Batch, guard: Guard) -> None:
         while batch.ready:
@@ -187,15 +189,27 @@ class Engine:
     async def _settle(self, lane: Lane, batch: Batch, guard: Guard | None) -> None:
         """After a failure: learn what became of all that is out, so that little stays unknown.
 
-        With a guard, what is still to be sent is sent first.
+        With a guard, what is still to be sent is sent first; where a server was given up, what is
+        for the others is, so that they take all that was read.
         """
         try:
             if guard is not None:
                 await self._finish(lane, batch, guard)
+            if lane.has_lost:
+                await self._send_rest(lane, batch)
             await lane.drain()
         except PeriscopeError:
             pass  # the failure that is being told already; what it cost is counted below
         finally:
+            batch.count(lane.answers())
+
+    async def _send_rest(self, lane: Lane, batch: Batch) -> None:
+        """Send what was read, and wait no longer: what is for a lost server is refused at once."""
+        lane.hurry()
+        batch.close_all()
+        while batch.ready:
+            await lane.make_room()
+            await lane.submit(batch.ready.popleft())
             batch.count(lane.answers())
 
 
@@ -221,6 +235,10 @@ def _patient(check: Callable[[], None], wait_s: float) -> Guard:
                 return
 
     return guard
+
+
+def _nothing() -> None:
+    """A connection that nobody used went to somebody else."""
 
 
 def _no_guard() -> None:

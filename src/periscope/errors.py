@@ -19,7 +19,7 @@
     ├── StoreError                  the server
     │   ├── StoreUnavailable        cannot be reached, or went away
     │   │   ├── OutcomeUnknown      sent and not answered, or not by enough replicas: repeat it
-    │   │   └── PartitionsMissing   a read over all partitions could not reach some of them
+    │   │   └── PartitionsMissing   what concerns several partitions could not reach some
     │   ├── StoreUnsuitable         reached, and cannot be used as it is set up
     │   ├── StoreFull               out of memory or disk; the write was refused whole
     │   ├── AuditFull               the audit trail is at its limit until it is archived
@@ -182,15 +182,20 @@ class OutcomeUnknown(StoreUnavailable):
 
 
 class PartitionsMissing(StoreUnavailable):
-    """A read over all partitions could not reach some; the others are in `partial`, if any.
+    """A read of several partitions, or work on all of them, could not reach some.
 
-    `missing` are the numbers of the partitions that did not answer; `__cause__` is why.
+    What the others answered, or what was done in them, is in `partial` (None: nothing). `missing`
+    are the numbers of the partitions that did not answer; `__cause__` is why.
     """
 
     def __init__(self, reason: str, *, missing: tuple[int, ...], partial: Any = None) -> None:
         super().__init__(reason)
         self.missing = missing
         self.partial = partial
+
+    def having(self, partial: Any) -> PartitionsMissing:
+        """The same error with another account of what could be reached; None if nothing could."""
+        return PartitionsMissing(str(self), missing=self.missing, partial=partial)
 
 
 class StoreUnsuitable(StoreError):

@@ -91,7 +91,7 @@ class Events:
             places = await self._unless_closed(self._now())
         else:
             places = self._read_position(since)
-        walk = _Walk(places, self._functions.connections.ear(self._partitions[0].events))
+        walk = _Walk(places, Ear(self._functions.connections, self._partitions[0].events))
         try:
             while True:
                 for entry in await self._unless_closed(self._next(walk)):

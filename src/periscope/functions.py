@@ -6,7 +6,6 @@ A reply is parsed here and nowhere else, and an unknown word in one is a bug, ne
 
 from __future__ import annotations
 
-import asyncio
 import re
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
@@ -245,7 +244,9 @@ class Functions:
         if spec.writes:
             return await self._change(name, command, keys[0], aside, spec.lasting and lasting)
         whole = spec.undeclared
-        return await self._healed(name, lambda: run(*command, aside=aside, moved_whole=whole))
+        return await self._healed(
+            name, keys[0], lambda: run(*command, aside=aside, moved_whole=whole)
+        )
 
     async def _change(
         self, name: str, command: tuple[Arg, ...], key: bytes, aside: bool, lasting: bool
@@ -254,7 +255,9 @@ class Functions:
         awaits = asked_for(settings, connections.facts) if lasting else Awaits.NOTHING
         change = Change(command, following(key, awaits, settings), settings.replica_timeout_s)
         try:
-            reply, *told = await self._healed(name, lambda: connections.change(change, aside=aside))
+            reply, *told = await self._healed(
+                name, key, lambda: connections.change(change, aside=aside)
+            )
         except PeriscopeError as exc:
             looked = isinstance(exc, PolicyMoved)
             raise (doubted(exc) if change.in_doubt and not looked else exc) from exc.__cause__
@@ -262,14 +265,14 @@ class Functions:
             raise OutcomeUnknown(SHORT)
         return reply
 
-    async def _healed(self, name: str, run: Callable[[], Awaitable[Any]]) -> Any:
+    async def _healed(self, name: str, key: bytes, run: Callable[[], Awaitable[Any]]) -> Any:
         """Run a call of this function, and once more if the library had been flushed."""
         try:
             return await run()
         except (RedisError, *LOST) as exc:
             if not is_missing_function(exc):
                 raise self.explain(exc) from exc
-        await self.load()
+        await self.load(key)
         try:
             return await run()
         except (RedisError, *LOST) as exc:
@@ -277,20 +280,21 @@ class Functions:
                 raise LibraryMismatch(f"the server has no function {name}: {exc}") from exc
             raise self.explain(exc) from exc
 
-    async def load(self) -> None:
-        """Load the library where it is missing or older; a server that is away gets it later.
+    async def load(self, key: bytes | None = None) -> None:
+        """Load the library where it is missing or older: on the server of this key, or on all.
 
-        Raises:
-            StoreUnavailable: all of them are away.
+        Of all, those that are away are passed over: they get it with the first call that needs it.
         """
-        nodes = self.connections.topology.primaries()
-        loaded = await asyncio.gather(
-            *(ensure_library(node.aside) for node in nodes), return_exceptions=True
-        )
-        failures = [found for found in loaded if isinstance(found, BaseException)]
-        for failure in failures:
-            if len(failures) == len(nodes) or not isinstance(failure, (RedisError, *LOST)):
-                raise self.connections.explain(failure) from failure
+        topology = self.connections.topology
+        node = topology.node_of(key) if key is not None else None
+        nodes = topology.primaries() if node is None else [node]
+        for one in nodes:
+            try:
+                await ensure_library(one.aside)
+            except (RedisError, *LOST) as exc:
+                if isinstance(exc, LOST) and len(nodes) > 1:
+                    continue
+                raise self.connections.explain(exc) from exc
 
     def explain(self, exc: BaseException) -> Exception:
         """Our error for the server's; a moved policy is told apart, as it can be mended."""

@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable, Iterator, Sequence
 from copy import copy
 from typing import Generic, TypeVar
 
-from periscope.bound import Bound, no_answer, within
+from periscope.bound import Bound, no_answer
 from periscope.connection import CLOSED
 from periscope.errors import StoreUnavailable
 from periscope.keys import PartitionKeys
@@ -54,7 +54,7 @@ class Gathered(Generic[T]):
         self._room.check()
         self._alone.add(keys)
         try:
-            (answer,) = await within(self._room.most_s, self._ask(keys, [threat_id]))
+            (answer,) = await self._ask(keys, [threat_id])
         finally:
             self._alone.discard(keys)
             if self._waiting.get(keys):

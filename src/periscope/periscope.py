@@ -80,7 +80,11 @@ class Periscope(AnalystsDesk):
         return await self._queries.threat(threat_id)
 
     async def get_threats(self, ids: Iterable[str]) -> list[Threat]:
-        """The known ones among `ids`, in the order given."""
+        """The known ones among `ids`, in the order given.
+
+        Raises:
+            PartitionsMissing: some partitions are away; the others' threats are in `partial`.
+        """
         if not isinstance(ids, Iterable) or isinstance(ids, str | bytes):
             raise UsageError(f"ids must be an iterable of ids, not {type(ids).__name__}")
         return await self._queries.threats(ids)
@@ -106,6 +110,9 @@ class Periscope(AnalystsDesk):
 
         What is not in it is unknown, in the sense of `threat_exists`. What cannot be an id is
         known by nobody.
+
+        Raises:
+            PartitionsMissing: some partitions are away; what the others know is in `partial`.
         """
         if not isinstance(ids, Iterable) or isinstance(ids, str | bytes):
             raise UsageError(f"ids must be an iterable of ids, not {type(ids).__name__}")
@@ -210,6 +217,7 @@ class Periscope(AnalystsDesk):
 
         Raises:
             OutcomeUnknown: some may have been promoted; safe to repeat, which counts the others.
+            PartitionsMissing: some are away; done in the others, as `partial` says.
         """
         return await self._keeping.promote()
 
@@ -222,6 +230,7 @@ class Periscope(AnalystsDesk):
             OutcomeUnknown: no answer, or not by enough replicas; what may have left is pending in
                 the archive, and settled by `resolve_departures`.
             ArchiveMismatch: this is not the archive of this database.
+            PartitionsMissing: some are away; done in the others, as `partial` says.
         """
         return await self._keeping.sweep(archive)
 
@@ -248,11 +257,16 @@ class Periscope(AnalystsDesk):
 
         Raises:
             OutcomeUnknown: nobody can say for sure just now; what was not settled stays pending.
+            PartitionsMissing: some are away; done in the others, as `partial` says.
         """
         return await self._keeping.resolve(archive)
 
     async def archive_audit(self, archive: Archive) -> int:
-        """Move the audit trail into the archive, then trim it; how many acts were moved."""
+        """Move the audit trail into the archive, then trim it; how many acts were moved.
+
+        Raises:
+            PartitionsMissing: some are away; done in the others, as `partial` says.
+        """
         return await self._keeping.archive_audit(archive)
 
     async def adopt_archive(self, archive: Archive) -> None:
@@ -312,6 +326,8 @@ class Periscope(AnalystsDesk):
 
     async def set_policy(self, policy: Policy) -> Policy:
         """Put a policy in force for all processes; the next read anywhere ranks by it.
+
+        Partitions that are away are named in the log, and learn it when they are back.
 
         The caps stand in the boards, so only a rebuild changes them (`periscope rebuild`);
         `decay_per_day` orders the long-term ranks: it changes so while nothing there decays.

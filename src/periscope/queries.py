@@ -70,15 +70,21 @@ class Queries(Reader):
         """The known ones among `ids`, in the order given, each as often as asked for."""
         keyed = [encoded(threat_id) for threat_id in ids]
 
-        async def read(rules: Rules) -> dict[bytes, Threat]:
+        async def read(rules: Rules) -> list[Threat]:
             found: dict[bytes, Threat] = {}
             as_of_ms: int | None = None
-            for keys, members in self.by_partition(keyed).items():
-                as_of_ms = await self.fetch(keys, rules, members, as_of_ms, found)
-            return found
+            parts = self.by_partition(keyed)
 
-        found = await self.steady(read)
-        return [found[threat_id] for threat_id in keyed if threat_id in found]
+            async def fetch(keys: PartitionKeys) -> None:
+                nonlocal as_of_ms
+                as_of_ms = await self.fetch(keys, rules, parts[keys], as_of_ms, found)
+
+            def in_order(_: object) -> list[Threat]:
+                return [found[threat_id] for threat_id in keyed if threat_id in found]
+
+            return await self.each(list(parts), fetch, in_order)
+
+        return await self.steady(read)
 
     async def threat(self, threat_id: str) -> Threat | None:
         """One threat; those that are asked for at the same time are read together."""
@@ -131,13 +137,20 @@ class Queries(Reader):
         """Counts over all partitions."""
 
         async def read(_: Rules) -> Stats:
-            return add_up(await over(self._keyspace.partitions, self._functions.stats))
+            try:
+                return add_up(await over(self._keyspace.partitions, self._functions.stats))
+            except PartitionsMissing as exc:
+                raise exc.having(add_up(exc.partial) if exc.partial else None) from exc.__cause__
 
         return await self.steady(read)
 
     async def ledger(self, *, deep: bool = False) -> Ledger:
         """The conservation law; deep recounts every record against its board."""
-        stats = await self.stats()
+        try:
+            stats = await self.stats()
+        except PartitionsMissing as exc:
+            partial = exc.partial.ledger if exc.partial else None
+            raise exc.having(partial) from exc.__cause__
         if not deep:
             return stats.ledger
         faults: dict[str, int] = {}
@@ -188,7 +201,7 @@ class Queries(Reader):
             entries = [(entry.threat_id, entry.record) for entry in stretch.entries]
             found = items + await self.complete(rules, stretch.as_of_ms, entries)
             page = Page(found, None, stretch.as_of_ms, stretch.total)
-        return PartitionsMissing(str(exc), missing=exc.missing, partial=page)
+        return exc.having(page)
 
     async def _stretch(
         self,

@@ -12,10 +12,11 @@ from redis.exceptions import RedisError
 
 from periscope import cursor as cursors
 from periscope.bound import within
-from periscope.connection import LOST
+from periscope.connection import LOST, Node
 from periscope.cursor import Cursor
 from periscope.errors import (
     CursorStale,
+    OutcomeUnknown,
     PartitionsMissing,
     StoreDamaged,
     StoreUnavailable,
@@ -31,6 +32,7 @@ MAX_PAGE = 1000
 STRETCH = 250  # threats of one call: what a server does within a few milliseconds at worst
 ATTEMPTS = 3
 SPARE = 4  # asked of a partition beyond twice its share: chance seldom gives it more
+R = TypeVar("R")
 T = TypeVar("T")
 
 
@@ -64,6 +66,15 @@ class Reader:
     async def bounded(self, call: Awaitable[T]) -> T:
         """A read that is one to its caller: within `operation_timeout_s`, or not at all."""
         return await within(self._functions.connections.settings.operation_timeout_s, call)
+
+    async def each(
+        self,
+        partitions: Sequence[PartitionKeys],
+        call: Callable[[PartitionKeys], Awaitable[T]],
+        add_up: Callable[[list[T]], R],
+    ) -> R:
+        """Call for each of these partitions; see the function of this name."""
+        return await each(self._functions, partitions, call, add_up)
 
     async def run(self, *command: bytes | str | int, key: bytes | None = None) -> Any:
         """Run a plain command that reads where its key is (None: its first argument)."""
@@ -157,7 +168,7 @@ async def over(
         else:
             found.append(answer)
     if away:
-        raise _missing(away, found)
+        raise missing(away, len(partitions), found)
     return found
 
 
@@ -184,7 +195,7 @@ async def at_one_moment(
         moment, others = answers[0].now_ms, partitions[position + 1 :]
         break
     else:
-        raise _missing(away, [])
+        raise missing(away, len(partitions), [])
     try:
         answers += await over(others, lambda keys: call(keys, moment)) if others else []
     except PartitionsMissing as exc:
@@ -193,7 +204,7 @@ async def at_one_moment(
     except StoreUnavailable as exc:
         away[others[0].number] = exc
     if away:
-        raise _missing(away, answers)
+        raise missing(away, len(partitions), answers)
     return answers
 
 
@@ -240,14 +251,49 @@ def _that_may_have_more(lists: Sequence[Sequence[Any]], asked: int, count: int) 
     return [number for number in cut if last is None or lists[number][-1] >= last]
 
 
-def _missing(away: dict[int, BaseException], found: list[Any]) -> PartitionsMissing:
+async def each(
+    functions: Functions,
+    partitions: Sequence[PartitionKeys],
+    call: Callable[[PartitionKeys], Awaitable[T]],
+    add_up: Callable[[list[T]], R],
+) -> R:
+    """Call for each partition, one after the other; what the answers come to.
+
+    Those of a server that was found away are passed over.
+
+    Raises:
+        PartitionsMissing: some could not be reached; what the others come to is in `partial` (None
+            if there are no others).
+    """
+    found: list[T] = []
+    away: dict[int, BaseException] = {}
+    lost: dict[Node | None, BaseException] = {}
+    for keys in partitions:
+        node = functions.connections.topology.node_of(keys.meta)
+        if node in lost:
+            away[keys.number] = lost[node]
+            continue
+        try:
+            found.append(await call(keys))
+        except StoreUnavailable as exc:
+            if len(partitions) == 1:
+                raise
+            away[keys.number] = exc
+            if not isinstance(exc, OutcomeUnknown):  # that is of one call, not of its server
+                lost[node] = exc
+    if away:
+        raise missing(away, len(partitions), add_up(found) if found else None)
+    return add_up(found)
+
+
+def missing(away: dict[int, BaseException], of: int, partial: Any) -> PartitionsMissing:
+    """The error that names the partitions that are away, out of so many that were asked."""
     cause = next(iter(away.values()))
     numbers = ", ".join(map(str, list(away)[:20])) + (", ..." if len(away) > 20 else "")
     error = PartitionsMissing(
-        f"{len(away)} of {len(away) + len(found)} partitions cannot be reached ({numbers}): "
-        f"{cause}",
+        f"{len(away)} of {of} partitions cannot be reached ({numbers}): {cause}",
         missing=tuple(away),
-        partial=found,
+        partial=partial,
     )
     error.__cause__ = cause
     return error

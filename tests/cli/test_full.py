@@ -69,8 +69,14 @@ async def test_ingest_gives_up_with_exact_counts(
     done = await asyncio.to_thread(
         program, "ingest", str(file), "--url", limited.url, "--wait", "0.5", "--json"
     )
-    assert done.code not in (0, 2)
-    async with Periscope.open(limited.url) as p:
+    assert done.code == 1
+    told = done.document
+    async with Periscope.open(limited.url, program.variables["PERISCOPE_NAMESPACE"]) as p:
         ledger = await p.get_ledger()
     assert ledger.balanced
-    assert f'"added": {ledger.level_1}' in done.out or f"{ledger.level_1:,}" in done.out + done.err
+    assert told["added"] == told["received"] == ledger.level_1
+    assert told["read"] == told["received"] + told["refused"] < MANY
+    assert (told["unknown"], told["skipped"], told["rejected"]) == (0, 0, 0)
+    (one,) = told["files"]
+    assert (one["read"], one["refused"]) == (told["read"], told["refused"])
+    assert f"{told['refused']:,} refused" in one["failure"]

@@ -14,9 +14,15 @@ from typing import Any
 import pytest
 from redis.asyncio import Redis
 
-from periscope import BatchInterrupted, OutcomeUnknown, Periscope, StoreFull, StoreUnavailable
+from periscope import (
+    BatchInterrupted,
+    OutcomeUnknown,
+    Periscope,
+    StoreFull,
+    StoreUnavailable,
+    chunks,
+)
 from periscope import errors as all_errors
-from periscope import lane as lanes
 from periscope.connection.pool import WaitingPool
 from periscope.errors import PartitionsMissing, PeriscopeError
 from tests.coalesce.test_doubt import MeanProxy
@@ -237,7 +243,7 @@ async def test_a_doubt_that_is_too_old_is_not_repeated(
     own: ServerProcess, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The server forgets replies after ten minutes: then a repetition would count once more."""
-    monkeypatch.setattr(lanes, "REPEATED_FOR_S", 0.3)
+    monkeypatch.setattr(chunks, "REPEATED_FOR_S", 0.3)
     async with AsyncExitStack() as stack, asyncio.timeout(20):
 
         async def leave() -> None:
@@ -247,9 +253,12 @@ async def test_a_doubt_that_is_too_old_is_not_repeated(
         p = await stack.enter_async_context(Periscope.open(proxy.url))
         await p.add_threat("known", "x", "LOW")
 
-        def source() -> Iterator[dict[str, Any]]:
-            proxy.armed = True  # from here on: connecting went well
-            yield from reports("t", 5)
+        async def source() -> AsyncIterator[dict[str, Any]]:
+            yield reports("first", 1)[0]
+            await wait_until(lambda: _all_known(p, ["first0"]), "the first report is stored")
+            proxy.armed = True  # the batch has its connection by now
+            for report in reports("t", 5):
+                yield report
 
         with pytest.raises(BatchInterrupted) as caught:
             await p.add_threats_batch(source(), wait_s=60)

@@ -1,7 +1,8 @@
 """The one room that knows how the servers are reached, which of them, and what one must be."""
 
 from periscope.connection.change import Change
-from periscope.connection.connections import Connections, Ear
+from periscope.connection.connections import Connections
+from periscope.connection.ear import Ear
 from periscope.connection.explain import LOST
 from periscope.connection.fitness import Capacity, ServerFacts, Writable
 from periscope.connection.node import Node

@@ -77,10 +77,6 @@ class Connections:
         """Are the keys spread over slots of a cluster?"""
         return isinstance(self.topology, Cluster)
 
-    def ear(self, key: bytes) -> Ear:
-        """A connection of its own, for calls that wait at the key's server."""
-        return Ear(self, key)
-
     async def mend(self) -> None:
         """Start an embedded server that died; nothing where the server is somebody else's.
 
@@ -159,10 +155,10 @@ class Connections:
         retry_s = self.settings.retry_s
         return retry_s if self.topology.can_change else min(retry_s, BRIDGED_S)
 
-    def patience(self, away_s: float | None = None) -> Patience:
+    def patience(self, away_s: float | None = None, wait_s: float = 0.0) -> Patience:
         """The patience of one call; that of a single one, if not given."""
         away_s = self.bridged_s if away_s is None else away_s
-        return Patience(self.topology, away_s, self.settings.operation_timeout_s)
+        return Patience(self.topology, away_s, self.settings.operation_timeout_s, wait_s)
 
     async def _try(self, node: Node | None, key: bytes, once: _Try, there: _Try | None) -> Any:
         if node is None:
@@ -201,7 +197,7 @@ class Connections:
             try:
                 if node is None:
                     raise RedisConnectionError("no server serves these threats just now")
-                return node, await _checked(node)
+                return node, await self.take_at(node)
             except REPEATABLE as exc:
                 if isinstance(exc, LOST):
                     await self.mend()
@@ -210,11 +206,27 @@ class Connections:
                 except REPEATABLE as last:
                     raise self.explain(last) from last
 
+    async def take_at(self, node: Node) -> AbstractConnection:
+        """Take a connection out of a server's pool; one that was idle for long is tried first.
+
+        Errors are redis-py's: nothing is repeated.
+        """
+        connection: AbstractConnection = await honour(node.pool.get_connection())
+        try:
+            await honour(connection.check_health())
+        except BaseException:
+            await connection.disconnect(nowait=True)
+            await node.pool.release(connection)
+            raise
+        return connection
+
     async def examine(self) -> ServerFacts:
         """Reach the servers and check that they can be trusted with threats.
 
+        Primaries of a cluster that are away are passed over.
+
         Raises:
-            StoreUnavailable: they cannot be reached, or do not finish loading their data.
+            StoreUnavailable: none can be reached, or one does not finish loading its data.
             StoreUnsuitable: too old, needs a password, evicts keys, is a replica.
         """
         info = await self._first_contact()
@@ -224,16 +236,17 @@ class Connections:
             raise SettingInvalid(
                 f"the URL names several servers, but {self._seeds[0].address} is not of a cluster"
             )
-        infos = [await self._loaded_info(node) for node in self.topology.primaries()]
-        for each in infos:
-            check_fitness(each, self.shown_url)
+        found = await self._reachable()
+        for info in found.values():
+            check_fitness(info, self.shown_url)
             if self.settings.durability == "replicated":
-                warn_of_replicas(each, self.settings.replicas, self.shown_url)
-        levels = [await self._durability(node) for node in self.topology.primaries()]
-        kind, version = kind_and_version(infos[0])
-        used = sum(int(each["used_memory"]) for each in infos)
+                warn_of_replicas(info, self.settings.replicas, self.shown_url)
+        levels = [await self._durability(node) for node in found]
+        kind, version = kind_and_version(next(iter(found.values())))
+        used = sum(int(info["used_memory"]) for info in found.values())
         level = max(levels, key=LEVELS.index)
-        self.facts = ServerFacts(kind, version, level, used, self.topology.name, len(infos))
+        count = len(self.topology.primaries())
+        self.facts = ServerFacts(kind, version, level, used, self.topology.name, count)
         return self.facts
 
     async def capacity(self, keys: Iterable[bytes]) -> Capacity:
@@ -265,6 +278,20 @@ class Connections:
         except (RedisError, *LOST) as exc:
             return self.explain(exc)
         return None
+
+    async def _reachable(self) -> dict[Node, dict[str, Any]]:
+        """INFO of every primary; one of a cluster may be away, as long as there is another."""
+        found: dict[Node, dict[str, Any]] = {}
+        failure: StoreUnavailable | None = None
+        for node in self.topology.primaries():
+            try:
+                found[node] = await self._loaded_info(node)
+            except StoreUnavailable as exc:
+                failure = exc
+                node.away_since = node.away_since or asyncio.get_running_loop().time()
+        if failure is not None and not found:
+            raise failure
+        return found
 
     async def _first_contact(self) -> dict[str, Any]:
         """INFO of the first server that answers: a seed, or the primary that sentinels name."""
@@ -345,50 +372,6 @@ class Connections:
         if node is None:
             raise StoreUnavailable(f"no server at {self.shown_url} serves these threats just now")
         return node
-
-
-class Ear:
-    """Listens at the server that is in charge of a key, whichever that is by then."""
-
-    def __init__(self, connections: Connections, key: bytes) -> None:
-        self._connections, self._key = connections, key
-        self._node: Node | None = None
-        self._client: redis_asyncio.Redis | None = None
-
-    async def listen(self, *command: bytes | str | int) -> Any:
-        """Run a command that the server answers within a second or two.
-
-        Raises:
-            StoreUnavailable: it did not; the next call connects anew.
-        """
-        node = self._connections.serving(self._key)
-        if node is not self._node or self._client is None:
-            await self.close()
-            self._node, self._client = node, node.lone_client()
-        try:
-            return await self._connections.guarded(self._client.execute_command(*command))
-        except PeriscopeError:
-            await self.close()  # an embedded server that was started again has another address
-            raise
-
-    async def close(self) -> None:
-        """Close its connection; idempotent."""
-        client, self._client = self._client, None
-        if client is not None:
-            await client.aclose()
-            await client.connection_pool.disconnect()
-
-
-async def _checked(node: Node) -> AbstractConnection:
-    """A connection out of the pool; one that was idle for long is tried first."""
-    connection: AbstractConnection = await honour(node.pool.get_connection())
-    try:
-        await honour(connection.check_health())
-    except BaseException:
-        await connection.disconnect(nowait=True)
-        await node.pool.release(connection)
-        raise
-    return connection
 
 
 def _first_key(command: Sequence[Any]) -> bytes:

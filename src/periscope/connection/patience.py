@@ -26,13 +26,15 @@ class Patience:
     """One call's patience: after each failure `bear` makes ready for another try, or raises it.
 
     `away_s`: how long a server may be away, counted from when anybody first found it so; while it
-    is away longer, each call tries once and fails. `moving_s`: how long keys may be on the
-    move, or somebody's script may hold up the server.
+    is away longer, each call tries once and fails. `wait_s`: how long this call waits for it in any
+    case. `moving_s`: how long keys may be on the move, or somebody's script hold up the server.
     """
 
-    def __init__(self, topology: Topology, away_s: float, moving_s: float) -> None:
+    def __init__(
+        self, topology: Topology, away_s: float, moving_s: float, wait_s: float = 0.0
+    ) -> None:
         self._topology = topology
-        self._away_s, self._moving_s = away_s, moving_s
+        self._away_s, self._moving_s, self._wait_s = away_s, moving_s, wait_s
         self._now = asyncio.get_running_loop().time
         self._began = self._now()
         self._tries = 0
@@ -65,9 +67,10 @@ class Patience:
             node.away_since = now
         since = self._began if node is None or node.away_since is None else node.away_since
         alone = not self._topology.can_change
-        if alone and (not isinstance(exc, LOST) or self._away_s <= 0 < self._tries):
+        impatient = max(self._away_s, self._wait_s) <= 0
+        if alone and (not isinstance(exc, LOST) or (impatient and self._tries > 0)):
             raise exc
-        await self._pause(exc, since + self._away_s)
+        await self._pause(exc, max(since + self._away_s, self._began + self._wait_s))
         await self._topology.refresh()
 
     async def _pause(self, exc: BaseException, deadline: float) -> None:

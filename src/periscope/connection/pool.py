@@ -47,6 +47,11 @@ class WaitingPool(ConnectionPool):
         self._offered: dict[AbstractConnection, Callable[[], None]] = {}
         self._shut = False
 
+    @property
+    def has_room(self) -> bool:
+        """Would the next one who asks get a connection without waiting for another's?"""
+        return bool(self._offered) or (self._free > 0 and not self._waiting)
+
     async def get_connection(
         self, command_name: str | None = None, *keys: Any, **options: Any
     ) -> AbstractConnection:

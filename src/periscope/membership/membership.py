@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterator, Collection, Iterable, Sequence
 from itertools import islice
+from typing import NoReturn
 
 from rbloom import Bloom
 
-from periscope.errors import PeriscopeError
+from periscope.errors import PeriscopeError, StoreUnavailable
 from periscope.functions import Functions
 from periscope.keys import Keyspace, PartitionKeys
 from periscope.membership.calls import MemberCalls
@@ -21,7 +22,7 @@ from periscope.membership.filter import Filter
 from periscope.membership.follower import LONGEST_PAUSE_S, Follower, clock
 from periscope.membership.status import FilterState, MembershipStatus, Seen
 from periscope.models import Level
-from periscope.reader import encoded, steady
+from periscope.reader import encoded, missing, steady
 from periscope.rules import Rules
 from periscope.settings import Settings
 
@@ -140,11 +141,18 @@ class Membership:
     async def _look(self, chunks: list[tuple[PartitionKeys, list[bytes]]]) -> dict[str, Seen]:
         """What the server says of these ids, a few calls at once."""
         found: dict[str, Seen] = {}
+        away: dict[int, BaseException] = {}
         work = iter(chunks)
 
         async def look() -> None:
             for keys, ids in work:
-                told = await self._ask(keys, ids)
+                if keys.number in away:
+                    continue
+                try:
+                    told = await self._ask(keys, ids)
+                except StoreUnavailable as exc:
+                    away[keys.number] = exc
+                    continue
                 for key, (level, last_activity_ms) in zip(ids, told, strict=True):
                     if level:
                         threat_id = key.decode()
@@ -156,7 +164,16 @@ class Membership:
                     group.create_task(look())
         except ExceptionGroup as several:
             raise several.exceptions[0] from None
+        if away:
+            self._raise_missing(away, {keys.number for keys, _ in chunks}, found)
         return found
+
+    def _raise_missing(
+        self, away: dict[int, BaseException], asked: Collection[int], found: dict[str, Seen]
+    ) -> NoReturn:
+        if len(self._keyspace.partitions) == 1:
+            raise away[0]
+        raise missing(away, len(asked), found)
 
     async def _ask(self, keys: PartitionKeys, ids: list[bytes]) -> list[tuple[int, int]]:
         async def read(_: Rules) -> list[tuple[int, int]]:
