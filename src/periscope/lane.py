@@ -182,7 +182,7 @@ class Lane:
         self._answer(Answer(sent.chunk, result, short=not safe))
         return None
 
-    async def _read(self, sent) -> tuple[Any, bool]:
+    async def _read(self, sent: Sent) -> tuple[Any, bool]:
         """(the reply, or the error with which it was refused; is it as safe as was asked for?)."""
         reply = await reply_on(sent.wire)
         awaits = sent.chunk.awaits
