@@ -22,6 +22,7 @@ from periscope.keys import SLOTS, slot_of_key
 
 WATCH_S = 1.0
 ASKED_AT_ONCE = 3
+MOMENT_S = 0.5  # a node that is slower than others by so much is not waited for: it may be frozen
 
 log = logging.getLogger("periscope")
 MakeNode = Callable[[Address], Node]
@@ -203,8 +204,17 @@ class Cluster(Watched):
             await self._learn(told)
 
     async def _views(self, nodes: Iterable[Node]) -> list[tuple[bool, int, list[_Stretch]]]:
-        views = await asyncio.gather(*(_view(node) for node in nodes))
-        return [view for view in views if view is not None]
+        """What these nodes see; once one of them answered, the others have a moment to do so."""
+        asked = [asyncio.create_task(_view(node)) for node in nodes]
+        try:
+            if asked:
+                await asyncio.wait(asked, return_when=asyncio.FIRST_COMPLETED)
+                await asyncio.wait(asked, timeout=MOMENT_S)
+            found = [task.result() for task in asked if task.done()]
+        finally:
+            for task in asked:
+                task.cancel()
+        return [view for view in found if view is not None]
 
     async def _learn(self, told: list[_Stretch]) -> None:
         before = set(self.primaries())
