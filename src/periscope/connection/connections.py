@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import redis.asyncio as redis_asyncio
 from redis.asyncio.connection import AbstractConnection
@@ -27,6 +27,8 @@ from periscope.connection.topology import Cluster, SentinelSet, Topology
 from periscope.connection.url import Address, Target, read_url
 from periscope.errors import PeriscopeError, SettingInvalid, StoreUnavailable
 from periscope.settings import Settings
+
+T = TypeVar("T")
 
 LOADING_POLL_S = 0.1
 LOADING_S = 120
@@ -195,7 +197,7 @@ class Connections:
             await self._join_cluster()
         elif len(self._seeds) > 1 and self._target.kind == "server":
             raise SettingInvalid(
-                f"the URL names several servers, but {self._seeds[0].address} is not of a cluster"
+                "the URL names several servers, but one that answers is not of a cluster"
             )
         infos = [await self._loaded_info(node) for node in self.topology.primaries()]
         for each in infos:
@@ -210,7 +212,7 @@ class Connections:
         return self.facts
 
     async def _first_contact(self) -> dict[str, Any]:
-        """INFO of the first server that answers: a seed, or the primary that sentinels name."""
+        """INFO of the server that answers first: a seed, or the primary that sentinels name."""
         if self._target.kind == "sentinel":
             await self.topology.start()
             if not self.topology.primaries():
@@ -218,14 +220,7 @@ class Connections:
                     f"no sentinel at {self.shown_url} names a primary {self._target.master!r}"
                 )
             return await self._loaded_info(self._first())
-        failure: PeriscopeError | None = None
-        for node in self._seeds:
-            try:
-                return await self._loaded_info(node)
-            except StoreUnavailable as exc:
-                failure = failure or exc
-        assert failure is not None  # noqa: S101 - there is a seed
-        raise failure
+        return await _soonest([self._loaded_info(node) for node in self._seeds])
 
     async def _join_cluster(self) -> None:
         if self._target.database:
@@ -281,6 +276,24 @@ class Connections:
         if node is None:
             raise StoreUnavailable(f"no server at {self.shown_url} serves these threats just now")
         return node
+
+
+async def _soonest(asked: Sequence[Coroutine[Any, Any, T]]) -> T:
+    """The first answer: whoever hangs keeps nobody waiting, unless no one else is there.
+
+    Raises:
+        PeriscopeError: none answers; what the first of them says.
+    """
+    tasks = [asyncio.create_task(one) for one in asked]
+    try:
+        for answer in asyncio.as_completed(tasks):
+            with suppress(StoreUnavailable):
+                return await answer
+        return await tasks[0]
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
 
 
 async def _checked(node: Node) -> AbstractConnection:

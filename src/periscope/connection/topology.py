@@ -20,6 +20,7 @@ from periscope.keys import SLOTS, slot_of_key
 
 WATCH_S = 1.0
 ASKED_AT_ONCE = 3
+LATE_S = 0.25  # so long others may take longer: a node that hangs must not hold up a failover
 
 log = logging.getLogger("periscope")
 MakeNode = Callable[[Address], Node]
@@ -197,7 +198,18 @@ class Cluster(Watched):
             await self._learn(told)
 
     async def _views(self, nodes: Iterable[Node]) -> list[tuple[bool, int, list[_Stretch]]]:
-        views = await asyncio.gather(*(_view(node) for node in nodes))
+        """What those say who answer; one who sees a working cluster ends the wait for the rest."""
+        asked = [asyncio.create_task(_view(node)) for node in nodes]
+        try:
+            for answer in asyncio.as_completed(asked):
+                if (view := await answer) is not None and view[0]:
+                    await asyncio.wait(asked, timeout=LATE_S)
+                    break
+            views = [one.result() for one in asked if one.done()]
+        finally:
+            for one in asked:
+                one.cancel()
+            await asyncio.gather(*asked, return_exceptions=True)
         return [view for view in views if view is not None]
 
     async def _learn(self, told: list[_Stretch]) -> None:
