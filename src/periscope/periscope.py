@@ -118,6 +118,10 @@ class Periscope(AnalystsDesk):
         """Build the filter of `threat_exists` now, and wait until it answers for everything.
 
         Returns at once where the setting `filter` is off.
+
+        Raises:
+            PartitionsMissing: some partitions could not be read for `retry_s`. It answers for all
+                others, and goes on trying.
         """
         await self._membership.ready()
 

@@ -187,15 +187,19 @@ async def at_one_moment(
 
 def _missing(away: dict[int, BaseException], found: list[Any]) -> PartitionsMissing:
     cause = next(iter(away.values()))
-    numbers = ", ".join(map(str, list(away)[:20])) + (", ..." if len(away) > 20 else "")
     error = PartitionsMissing(
-        f"{len(away)} of {len(away) + len(found)} partitions cannot be reached ({numbers}): "
-        f"{cause}",
+        f"{len(away)} of {len(away) + len(found)} partitions cannot be reached "
+        f"({some_of(list(away))}): {cause}",
         missing=tuple(away),
         partial=found,
     )
     error.__cause__ = cause
     return error
+
+
+def some_of(numbers: Sequence[int]) -> str:
+    """The first few of them in words."""
+    return ", ".join(map(str, numbers[:20])) + (", ..." if len(numbers) > 20 else "")
 
 
 async def steady(functions: Functions, call: Callable[[Rules], Awaitable[T]]) -> T:

@@ -141,7 +141,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
         float,
         _help(
             "Share of unknown ids for which the filter asks the server after all; less takes "
-            "more memory (0.001: 2 to 4 bytes an id).",
+            "more memory (0.001: 2 to 7 bytes an id).",
             ge=1e-6,
             le=0.1,
         ),
