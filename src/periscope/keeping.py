@@ -8,14 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import suppress
-from hashlib import blake2b
 from secrets import token_hex
 from typing import Any
 
 import msgspec
 
 from periscope.acts import check_name, check_note, pack_act
-from periscope.archive import Archive, AuditEntry, Departure
+from periscope.archive import Archive, AuditEntry, Departure, fingerprint_of
 from periscope.calls import VOID, Calls, Candidate, decode
 from periscope.errors import (
     ActRefused,
@@ -49,7 +48,7 @@ class Keeping:
         self._keyspace = keyspace
         self._reader = reader
         self._calls = Calls(functions)
-        self._fingerprint = blake2b(secret, digest_size=16).hexdigest()
+        self._fingerprint = fingerprint_of(secret)
         self._adopted: set[str] = set()
 
     async def promote(self) -> PromotionStats:

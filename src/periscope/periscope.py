@@ -6,7 +6,7 @@ from collections.abc import AsyncIterable, AsyncIterator, Iterable
 from dataclasses import replace
 from typing import Any
 
-from periscope.archive import Archive, AuditEntry
+from periscope.archive import Archive, AuditEntry, find_archive, fingerprint_of, open_archive
 from periscope.desk import AnalystsDesk
 from periscope.errors import UsageError
 from periscope.functions import RankQuery
@@ -248,6 +248,25 @@ class Periscope(AnalystsDesk):
     async def archive_audit(self, archive: Archive) -> int:
         """Move the audit trail into the archive, then trim it; how many acts were moved."""
         return await self._keeping.archive_audit(archive)
+
+    async def open_archive(self) -> Archive:
+        """Open the archive that belongs to this database, adopted; whoever asks closes it.
+
+        It is where the setting `archive` says, else in a file of the data directory that is this
+        database's alone.
+
+        Raises:
+            ArchiveError: it cannot be opened or made; ArchiveMismatch: the database has another.
+        """
+        self._check_open()
+        place = await find_archive(self.settings, fingerprint_of(self._secret))
+        archive = await open_archive(place)
+        try:
+            await self.adopt_archive(archive)
+        except BaseException:
+            await archive.close()
+            raise
+        return archive
 
     async def adopt_archive(self, archive: Archive) -> None:
         """Make this the database's archive, if it has none yet.

@@ -151,7 +151,8 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
         str | None,
         _help(
             "Archive of what departed: a file, or postgresql://... where several hosts share one "
-            "(default: archive-<namespace>.db in the data directory).",
+            "(default: archive-<namespace>.db in the data directory; beside a URL, one of the "
+            "database's own).",
             secret=True,
         ),
     ] = None
@@ -189,7 +190,10 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
 
     @property
     def archive_place(self) -> str | Path:
-        """Where the archive is: a URL, or a file."""
+        """Where the archive of the embedded database is by default: a URL, or a file.
+
+        `Periscope.open_archive` finds that of any database.
+        """
         return self.archive or self.data_path / f"archive-{self.namespace}.db"
 
     @property

@@ -6,6 +6,16 @@ the two is listed by `pending`, and settled by asking the store what became of i
 """
 
 from periscope.archive.archive import Archive, open_archive
+from periscope.archive.belonging import find_archive, fingerprint_of
 from periscope.archive.departure import REASONS, AuditEntry, Departure, PendingBatch
 
-__all__ = ["REASONS", "Archive", "AuditEntry", "Departure", "PendingBatch", "open_archive"]
+__all__ = [
+    "REASONS",
+    "Archive",
+    "AuditEntry",
+    "Departure",
+    "PendingBatch",
+    "find_archive",
+    "fingerprint_of",
+    "open_archive",
+]
