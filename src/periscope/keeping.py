@@ -8,14 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
-from hashlib import blake2b
 from secrets import token_bytes, token_hex
 from typing import Any, TypeVar
 
 import msgspec
 
 from periscope.acts import check_name, check_note, pack_act
-from periscope.archive import Archive, AuditEntry, Departure, departing
+from periscope.archive import Archive, AuditEntry, Departure, departing, fingerprint_of
 from periscope.calls import VOID, Calls, Candidate
 from periscope.errors import (
     ActRefused,
@@ -51,7 +50,7 @@ class Keeping:
         self._keyspace = keyspace
         self._reader = reader
         self._calls = Calls(functions)
-        self._fingerprint = blake2b(secret, digest_size=16).hexdigest()
+        self._fingerprint = fingerprint_of(secret)
         self._adopted: set[str] = set()
 
     async def promote(self) -> PromotionStats:

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterable, AsyncIterator, Iterable
 from dataclasses import replace
 from typing import Any
 
-from periscope.archive import Archive, AuditEntry
+from periscope.archive import Archive, AuditEntry, find_archive, fingerprint_of, open_archive
 from periscope.desk import AnalystsDesk
 from periscope.errors import UsageError
 from periscope.functions import RankQuery
@@ -125,6 +125,10 @@ class Periscope(AnalystsDesk):
         """Build the filter of `threat_exists` now, and wait until it answers for everything.
 
         Returns at once where the setting `filter` is off.
+
+        Raises:
+            PartitionsMissing: some partitions could not be read for `retry_s`. It answers for all
+                others, and goes on trying.
         """
         await self._membership.ready()
 
@@ -268,6 +272,25 @@ class Periscope(AnalystsDesk):
             PartitionsMissing: some are away; done in the others, as `partial` says.
         """
         return await self._keeping.archive_audit(archive)
+
+    async def open_archive(self) -> Archive:
+        """Open the archive that belongs to this database, adopted; whoever asks closes it.
+
+        It is where the setting `archive` says, else in a file of the data directory that is this
+        database's alone.
+
+        Raises:
+            ArchiveError: it cannot be opened or made; ArchiveMismatch: the database has another.
+        """
+        self._check_open()
+        place = await find_archive(self.settings, fingerprint_of(self._secret))
+        archive = await open_archive(place)
+        try:
+            await self.adopt_archive(archive)
+        except BaseException:
+            await archive.close()
+            raise
+        return archive
 
     async def adopt_archive(self, archive: Archive) -> None:
         """Make this the database's archive, if it has none yet.

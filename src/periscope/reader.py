@@ -289,14 +289,18 @@ async def each(
 def missing(away: dict[int, BaseException], of: int, partial: Any) -> PartitionsMissing:
     """The error that names the partitions that are away, out of so many that were asked."""
     cause = next(iter(away.values()))
-    numbers = ", ".join(map(str, list(away)[:20])) + (", ..." if len(away) > 20 else "")
     error = PartitionsMissing(
-        f"{len(away)} of {of} partitions cannot be reached ({numbers}): {cause}",
+        f"{len(away)} of {of} partitions cannot be reached ({some_of(list(away))}): {cause}",
         missing=tuple(away),
         partial=partial,
     )
     error.__cause__ = cause
     return error
+
+
+def some_of(numbers: Sequence[int]) -> str:
+    """The first few of them in words."""
+    return ", ".join(map(str, numbers[:20])) + (", ..." if len(numbers) > 20 else "")
 
 
 async def steady(functions: Functions, call: Callable[[Rules], Awaitable[T]]) -> T:

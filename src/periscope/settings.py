@@ -146,7 +146,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
         float,
         _help(
             "Share of unknown ids for which the filter asks the server after all; less takes "
-            "more memory (0.001: 2 to 4 bytes an id).",
+            "more memory (0.001: 2 to 7 bytes an id).",
             ge=1e-6,
             le=0.1,
         ),
@@ -156,7 +156,8 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
         str | None,
         _help(
             "Archive of what departed: a file, or postgresql://... where several hosts share one "
-            "(default: archive-<namespace>.db in the data directory).",
+            "(default: archive-<namespace>.db in the data directory; beside a URL, one of the "
+            "database's own).",
             secret=True,
         ),
     ] = None
@@ -194,7 +195,10 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
 
     @property
     def archive_place(self) -> str | Path:
-        """Where the archive is: a URL, or a file."""
+        """Where the archive of the embedded database is by default: a URL, or a file.
+
+        `Periscope.open_archive` finds that of any database.
+        """
         return self.archive or self.data_path / f"archive-{self.namespace}.db"
 
     @property

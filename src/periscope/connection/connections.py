@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable, Sequence
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import redis.asyncio as redis_asyncio
 from redis.asyncio.connection import AbstractConnection
@@ -35,6 +35,7 @@ BRIDGED_S = 1.0  # of a lone server's absence, by calls that somebody waits for
 LOADING_POLL_S = 0.1
 LOADING_S = 120
 _Try = Callable[[Node], Awaitable[Any]]
+T = TypeVar("T")
 LEVELS = ("durable", "fast", "memory", "unverified")  # from the best to the least known
 
 
@@ -234,7 +235,7 @@ class Connections:
             await self._join_cluster()
         elif len(self._seeds) > 1 and self._target.kind == "server":
             raise SettingInvalid(
-                f"the URL names several servers, but {self._seeds[0].address} is not of a cluster"
+                "the URL names several servers, but one that answers is not of a cluster"
             )
         found = await self._reachable()
         for info in found.values():
@@ -294,7 +295,7 @@ class Connections:
         return found
 
     async def _first_contact(self) -> dict[str, Any]:
-        """INFO of the first server that answers: a seed, or the primary that sentinels name."""
+        """INFO of the server that answers first: a seed, or the primary that sentinels name."""
         if self._target.kind == "sentinel":
             await self.topology.start()
             if not self.topology.primaries():
@@ -302,14 +303,7 @@ class Connections:
                     f"no sentinel at {self.shown_url} names a primary {self._target.master!r}"
                 )
             return await self._loaded_info(self._first())
-        failure: PeriscopeError | None = None
-        for node in self._seeds:
-            try:
-                return await self._loaded_info(node)
-            except StoreUnavailable as exc:
-                failure = failure or exc
-        assert failure is not None  # noqa: S101 - there is a seed
-        raise failure
+        return await _soonest([self._loaded_info(node) for node in self._seeds])
 
     async def _join_cluster(self) -> None:
         if self._target.database:
@@ -372,6 +366,24 @@ class Connections:
         if node is None:
             raise StoreUnavailable(f"no server at {self.shown_url} serves these threats just now")
         return node
+
+
+async def _soonest(asked: Sequence[Coroutine[Any, Any, T]]) -> T:
+    """The first answer: whoever hangs keeps nobody waiting, unless no one else is there.
+
+    Raises:
+        PeriscopeError: none answers; what the first of them says.
+    """
+    tasks = [asyncio.create_task(one) for one in asked]
+    try:
+        for answer in asyncio.as_completed(tasks):
+            with suppress(StoreUnavailable):
+                return await answer
+        return await tasks[0]
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
 
 
 def _first_key(command: Sequence[Any]) -> bytes:

@@ -22,7 +22,7 @@ from periscope.keys import SLOTS, slot_of_key
 
 WATCH_S = 1.0
 ASKED_AT_ONCE = 3
-MOMENT_S = 0.5  # a node that is slower than others by so much is not waited for: it may be frozen
+LATE_S = 0.25  # so long others may take longer: a node that hangs must not hold up a failover
 
 log = logging.getLogger("periscope")
 MakeNode = Callable[[Address], Node]
@@ -204,17 +204,19 @@ class Cluster(Watched):
             await self._learn(told)
 
     async def _views(self, nodes: Iterable[Node]) -> list[tuple[bool, int, list[_Stretch]]]:
-        """What these nodes see; once one of them answered, the others have a moment to do so."""
+        """What those say who answer; one who sees a working cluster ends the wait for the rest."""
         asked = [asyncio.create_task(_view(node)) for node in nodes]
         try:
-            if asked:
-                await asyncio.wait(asked, return_when=asyncio.FIRST_COMPLETED)
-                await asyncio.wait(asked, timeout=MOMENT_S)
-            found = [task.result() for task in asked if task.done()]
+            for answer in asyncio.as_completed(asked):
+                if (view := await answer) is not None and view[0]:
+                    await asyncio.wait(asked, timeout=LATE_S)
+                    break
+            views = [one.result() for one in asked if one.done()]
         finally:
-            for task in asked:
-                task.cancel()
-        return [view for view in found if view is not None]
+            for one in asked:
+                one.cancel()
+            await asyncio.gather(*asked, return_exceptions=True)
+        return [view for view in views if view is not None]
 
     async def _learn(self, told: list[_Stretch]) -> None:
         before = set(self.primaries())
