@@ -41,7 +41,7 @@ async def test_up_is_used_and_down_keeps_everything(cluster: Program) -> None:
         assert url in status.out
         assert cluster("cluster", "down").out == "Stopped 3 nodes.\n"
         assert cluster("cluster", "status", "--json").document["state"] == "down"
-        assert cluster("cluster", "down", "--json").document == {"stopped": 0}
+        assert cluster("cluster", "down", "--json").document == {"stopped": 0, "killed": []}
 
         again = cluster("cluster", "up", "--json")
         assert (again.code, again.document["url"], again.document["state"]) == (0, url, "ok")
