@@ -62,6 +62,7 @@ async def test_a_shard_that_is_down_is_told_and_the_others_are_answered_for(thre
             await p.membership_ready()
         assert time.monotonic() - began < 5
         assert set(caught.value.missing) == gone
+        assert f"{three.nodes[0].address} and 2 more" in str(caught.value)
         assert all(membership_of(p).is_absent(one) for one in strangers(p, there))
         assert not any(membership_of(p).is_absent(one) for one in strangers(p, gone))
         assert p.membership.state is FilterState.BEHIND
