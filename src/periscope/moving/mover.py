@@ -168,6 +168,7 @@ class Mover:
         for keys in self.keyspace.partitions[self.state.copied :]:
             await copying.partition(keys)
             await self._note(replace(self.state, copied=keys.number + 1))
+        await self._check_doors()  # first: without a fence the sides may well differ
         await copying.prove_memos(self.keyspace)
         await copying.totals(self.keyspace.partitions)
         return await proving.totals(source, self.keyspace, self.target)
