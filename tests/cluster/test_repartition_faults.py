@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from redis.asyncio import Redis
 
 from periscope import MoveError, Moving, OutcomeUnknown, Periscope, Settings
 from periscope.archive import Archive, open_archive
@@ -152,6 +153,32 @@ async def test_a_copy_that_no_replica_has_does_not_become_the_database(
     async with Periscope.open(cluster.url) as p:
         assert len(await p.get_threats(IDS)) == len(IDS)
         assert (await p.get_ledger(deep=True)).balanced
+
+
+async def test_a_source_is_not_deleted_before_replicas_have_the_copy(
+    cluster: Cluster, other_server: ServerProcess, archive: Archive
+) -> None:
+    """The lone server that it was on has none: only the cluster is asked."""
+    async with Periscope.open(other_server.url) as p:
+        await p.add_threats_batch(
+            {"threat_id": one, "content": "x", "severity": "HIGH"} for one in IDS
+        )
+    await repartition(Settings.load({}, url=other_server.url), archive, 6, to=cluster.url)
+    options = {"durability": "replicated", "replica_timeout_s": 0.5}
+    settings = Settings.load({}, url=other_server.url, **options)
+    primary, *_ = await cluster.primaries()
+    (replica,) = await cluster.replicas_of(primary)
+    await deafen(primary, replica)
+    async with Redis.from_url(other_server.url) as client:
+        before = await client.dbsize()
+        with pytest.raises(MoveError, match="nothing was deleted"):
+            await repartition(settings, archive, 6, to=cluster.url, delete_source=True)
+        assert await client.dbsize() == before > len(IDS)
+        await replica.ask("CONFIG", "SET", "primaryauth", "")
+        await wait_until(lambda: _follows(primary), "the replica follows again")
+        await repartition(settings, archive, 6, to=cluster.url, delete_source=True)
+        left = [name for name in await client.keys() if b":reply:" not in name]
+        assert sorted(left) == [b"{periscope:0}:meta", b"{periscope:control}"]
 
 
 async def _follows(primary: Node) -> bool:

@@ -192,9 +192,9 @@ async def test_a_target_that_goes_away_in_the_midst(
     await killed_in("_switch", small, monkeypatch, to=other_server.url)
     real = MoverCalls.discard_rest
 
-    async def discard_rest(calls: MoverCalls, *given: Any) -> None:
+    async def discard_rest(calls: MoverCalls, *given: Any, **options: Any) -> None:
         other_server.stop()
-        await real(calls, *given)
+        await real(calls, *given, **options)
 
     monkeypatch.setattr(MoverCalls, "discard_rest", discard_rest)
     assert await abort(small.settings(), to=other_server.url)

@@ -122,16 +122,19 @@ class MoverCalls:
         words = await self._functions.call("periscope_prove", names, (rules.packed, self._id))
         return [Verdict(word.decode()) for word in words]
 
-    async def discard(self, keys: PartitionKeys, level: bytes, ids: Sequence[bytes]) -> None:
-        """Delete threats that stand in the set of a level."""
+    async def discard(
+        self, keys: PartitionKeys, level: bytes, ids: Sequence[bytes], *, lasting: bool
+    ) -> None:
+        """Delete threats that stand in the set of a level; `lasting` waits for replicas."""
         pairs = [name for i in ids for name in (keys.record(i), keys.analysts(i))]
         names = [keys.meta, level, *pairs]
-        await self._functions.call("periscope_discard", names, (self._id, *ids))
+        args: tuple[Arg, ...] = (self._id, *ids)
+        await self._functions.call("periscope_discard", names, args, lasting=lasting)
 
-    async def discard_rest(self, keys: PartitionKeys, keep_ms: int) -> None:
+    async def discard_rest(self, keys: PartitionKeys, keep_ms: int, *, lasting: bool) -> None:
         """Delete what else a partition holds; its fence stays for `keep_ms`."""
         args = (self._id, keep_ms)
-        await self._functions.call("periscope_discard_rest", keys.singles, args)
+        await self._functions.call("periscope_discard_rest", keys.singles, args, lasting=lasting)
 
 
 def _in_order(flat: list[bytes]) -> list[bytes]:

@@ -327,14 +327,17 @@ class Mover:
     async def _discard(
         self, side: Side, calls: MoverCalls, keys: PartitionKeys, keep_ms: int
     ) -> None:
+        # What was left behind may come back in a failover: it has its fence, and is nobody's
+        # database. And a source without replicas can be deleted by one who asks for the copy's.
+        lasting = not keep_ms
         for level in levels(keys):
             while True:
                 (ids,) = await side.read([("ZRANGE", level, 0, DISCARD_STEP - 1)])
                 if not ids:
                     break
-                await calls.discard(keys, level, ids)
+                await calls.discard(keys, level, ids, lasting=lasting)
                 self.progress.done += len(ids)
-        await calls.discard_rest(keys, keep_ms)
+        await calls.discard_rest(keys, keep_ms, lasting=lasting)
 
     async def _note(self, state: Move | None, fields: dict[str, Arg] | None = None) -> None:
         """Set the note; the switch is its change from `copying`, together with the settings.
