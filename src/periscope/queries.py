@@ -248,7 +248,7 @@ class Queries(Reader):
             records += len(ids)
             await self._judge(keys, ids, faults)
         for place in (keys.board, keys.short, keys.long, keys.exceptions, keys.promotable):
-            async for ids in self._scan_set(place):
+            async for ids in self._scan_set(keys, place):
                 await self._judge(keys, ids, faults, only=("NO_RECORD",))
         return records
 
@@ -276,27 +276,24 @@ class Queries(Reader):
     async def _scan_ids(self, keys: PartitionKeys) -> AsyncIterator[list[bytes]]:
         prefix = keys.record_prefix
         pattern = b"".join(b"\\" + bytes((c,)) if c in b"*?[]\\" else bytes((c,)) for c in prefix)
-        at, seen = 0, set[bytes]()
-        while True:
-            at, names = await self.run(
-                *("SCAN", at, "MATCH", pattern + b"*", "COUNT", DEEP_BATCH), key=keys.meta
-            )
-            fresh = [name[len(prefix) :] for name in names if name not in seen]
-            seen.update(names)
-            if fresh:
-                yield fresh
-            if not at:
-                return
+        seen = set[bytes]()
 
-    async def _scan_set(self, key: bytes) -> AsyncIterator[list[bytes]]:
-        at = 0
-        while True:
-            at, places = await self.run("ZSCAN", key, at, "COUNT", DEEP_BATCH)
-            members = [place[0] if isinstance(place, tuple) else place for place in places]
-            if members:
-                yield members
-            if not at:
-                return
+        def command(at: int) -> tuple[bytes | str | int, ...]:
+            return ("SCAN", at, "MATCH", pattern + b"*", "COUNT", DEEP_BATCH)
+
+        async for names in self.scan(keys, command):
+            if fresh := set(names) - seen:
+                yield [name[len(prefix) :] for name in fresh]
+            seen |= fresh
+
+    async def _scan_set(self, keys: PartitionKeys, key: bytes) -> AsyncIterator[list[bytes]]:
+        seen = set[bytes]()
+
+        async for places in self.scan(keys, lambda at: ("ZSCAN", key, at, "COUNT", DEEP_BATCH)):
+            members = {place[0] if isinstance(place, tuple) else place for place in places}
+            if fresh := members - seen:
+                yield list(fresh)
+            seen |= fresh
 
 
 def severity_query(severity: Severity | str) -> RankQuery:

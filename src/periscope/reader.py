@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from heapq import nlargest
 from itertools import chain
 from typing import Any, Protocol, TypeVar
@@ -32,6 +32,7 @@ MAX_PAGE = 1000
 STRETCH = 250  # threats of one call: what a server does within a few milliseconds at worst
 ATTEMPTS = 3
 SPARE = 4  # asked of a partition beyond twice its share: chance seldom gives it more
+SCANS = 5
 R = TypeVar("R")
 T = TypeVar("T")
 
@@ -83,6 +84,33 @@ class Reader:
             return await connections.run(*command, key=key)
         except (RedisError, *LOST) as exc:
             raise connections.explain(exc) from exc
+
+    async def scan(
+        self, keys: PartitionKeys, command: Callable[[int], tuple[bytes | str | int, ...]]
+    ) -> AsyncIterator[list[Any]]:
+        """The replies to SCAN or one of its kind, `command(cursor)`; what was seen may come again.
+
+        To another server (after a failover, a restart, or a slot that moved) a cursor means
+        nothing: where one took over in the midst, it begins anew.
+
+        Raises:
+            StoreUnavailable: they take turns all the time.
+        """
+        for _ in range(SCANS):
+            server, at = await self._server_of(keys), 0
+            while True:
+                at, found = await self.run(*command(int(at)), key=keys.meta)
+                yield found
+                if not int(at):
+                    break
+            if await self._server_of(keys) == server:
+                return
+        raise StoreUnavailable("the server of these threats changes all the time; try again")
+
+    async def _server_of(self, keys: PartitionKeys) -> str:
+        """Which process serves a partition: a command with a key is told of a move, INFO is not."""
+        await self.run("EXISTS", keys.meta)
+        return str((await self.run("INFO", "server", key=keys.meta))["run_id"])
 
     async def resume(self, query: tuple[Any, ...], cursor: str | None) -> Cursor | None:
         """The walk of a cursor; another process may know of a newer policy than this one."""

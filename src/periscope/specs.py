@@ -139,6 +139,7 @@ SPECS: dict[str, Spec] = {
         ("control",), ("expected", "value", "pair..."), True, "compares the state first"
     ),
     "periscope_fence": Spec(("meta",), ("move", "reason", "new"), True, "the same again"),
+    "periscope_hold": Spec(("meta",), ("move",), True, "the same again"),
     "periscope_unfence": Spec(("meta",), ("move",), True, "the same again"),
     "periscope_open": Spec(
         ("meta", "events", "audit"),

@@ -5,8 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from redis import Redis
 
 from tests.cli.conftest import ROOT, Program
+from tests.support.servers import ServerProcess
 
 
 @pytest.fixture
@@ -65,3 +67,17 @@ def test_what_makes_no_sense(filled: Program, words: str, said: str) -> None:
 def test_there_may_be_nothing_to_give_up(filled: Program, command: str) -> None:
     assert filled(command, "--abort").out == "There is nothing to give up.\n"
     assert filled(command, "--abort", "--json").document == {"given_up": False}
+
+
+def test_what_is_left_behind_is_deleted_later(filled: Program, server: ServerProcess) -> None:
+    """Nothing is said to balance that was not looked at."""
+    Redis.from_url(server.url).flushall()
+    words = ("repartition", "--partitions", "2", "--to", server.url)
+    assert "58 threats, the ledger balances" in filled(*words).out
+    done = filled(*words, "--delete-source")
+    assert done.code == 0
+    assert done.out.startswith(f"2 partitions at {server.url}: compared before, in an earlier run")
+    again = filled(*words, "--delete-source")
+    assert (again.code, again.out) == (2, "")
+    assert "nothing is left here" in again.err
+    Redis.from_url(server.url).flushall()

@@ -35,7 +35,8 @@ async def scene(server: ServerProcess, tmp_path: Path) -> AsyncIterator[Scene]:
     archive = await open_archive(tmp_path / "archive.db")
     async with Redis.from_url(server.url) as client:
         await client.flushall()
-    yield Scene(server.url, archive)
+        yield Scene(server.url, archive)
+        await client.flushall()  # whoever comes next would be sent to a cluster that is gone
     await archive.close()
 
 

@@ -161,9 +161,11 @@ def _show(moved: Moved, out: OutputOptions, what: str) -> None:
     if out.as_json:
         output.show_json(_document(moved))
         return
-    threats = f"{count(moved.ledger.in_levels, 'threat')}, " if moved.ledger else ""
+    proved = "compared before, in an earlier run"
+    if moved.ledger:
+        proved = f"{count(moved.ledger.in_levels, 'threat')}, the ledger balances"
     output.write(
-        f"{what}: {threats}the ledger balances, {moved.seconds:.1f} s. "
+        f"{what}: {proved}, {moved.seconds:.1f} s. "
         "Programs that have the database open are to be started again.\n"
     )
 

@@ -52,16 +52,32 @@ end
 -- Why: nothing may change while it is copied, and nobody may write to what was left behind.
 -- KEYS: meta
 -- ARGV: move, reason, new
--- Returns: 1. With `new` it must be a partition that nobody has prepared yet
+-- Returns: 1. With `new` it must be a partition that nobody has prepared yet. The fence of an earlier move
+--   is taken over: that one was given up, and its program stood still meanwhile. Ids begin with the time
 local function fence(keys, args)
   local found = redis.call('HMGET', keys[1], 'move', 'format', 'moving')
-  if found[1] and found[1] ~= args[1] then
+  if found[1] and bytes_before(args[1], found[1]) then
     refuse('MOVING', found[3] or '')
   elseif args[3] == '1' and found[2] and not found[1] then
     refuse('MOVING', 'has been moved already')
   end
   -- first write
   redis.call('HSET', keys[1], 'format', FENCED, 'moving', args[2], 'move', args[1])
+  return 1
+end
+
+-- periscope_hold: fence a partition once more, if the fence of this move still stands there.
+-- Why: a failover may lose a fence, and with it the promise that nothing changed: nobody may set it again as
+--   if it had stood all the time. It is a write, so that replicas are waited for where the settings say so.
+-- KEYS: meta
+-- ARGV: move
+-- Returns: 1, or 0 if it is not fenced by this move
+local function hold(keys, args)
+  if redis.call('HGET', keys[1], 'move') ~= args[1] then
+    return 0
+  end
+  -- first write
+  redis.call('HSET', keys[1], 'move', args[1])
   return 1
 end
 
@@ -159,6 +175,7 @@ Move.own = movers_own
 
 redis.register_function('periscope_move', move)
 redis.register_function('periscope_fence', fence)
+redis.register_function{function_name = 'periscope_hold', callback = hold, flags = {'allow-oom'}}
 redis.register_function{function_name = 'periscope_unfence', callback = unfence, flags = {'allow-oom'}}
 redis.register_function('periscope_open', open)
 redis.register_function{function_name = 'periscope_resolve_fenced', callback = resolve_fenced,

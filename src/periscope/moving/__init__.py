@@ -3,6 +3,7 @@
 state      the note on a move: what it makes, and how far it has come
 side       a server that is reached without opening a database
 calls      typed calls of 80_move.lua and 82_adopt.lua
+fences     whose a fence is, and how it is lifted
 reading    what a partition holds, step by step
 copying    from the partitions of the source to those of the copy
 proving    is the copy what the source is?

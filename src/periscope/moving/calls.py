@@ -24,8 +24,13 @@ class Copied(NamedTuple):
     claim_end: bytes
     last_words: bytes
     analysts: list[bytes]
-    is_crowded: bool = False
-    """So many analysts that they are carried over by themselves."""
+    analyst_fields: int = 0
+    """How many fields of analysts there are, given here or not."""
+
+    @property
+    def is_crowded(self) -> bool:
+        """So many analysts that they are carried over by themselves?"""
+        return self.analyst_fields > MANY_ANALYSTS
 
     @property
     def size(self) -> int:
@@ -52,6 +57,14 @@ class MoverCalls:
     async def fence(self, keys: PartitionKeys, reason: str, *, new: bool = False) -> None:
         """Keep everybody else out of a partition; `new` if it must not be in use."""
         await self._functions.call("periscope_fence", [keys.meta], (self._id, reason, int(new)))
+
+    async def hold(self, keys: PartitionKeys) -> bool:
+        """Does our fence still stand there? With what is there, on replicas if they are asked for.
+
+        Raises:
+            OutcomeUnknown: too few replicas have it.
+        """
+        return bool(await self._functions.call("periscope_hold", [keys.meta], (self._id,)))
 
     async def unfence(self, keys: PartitionKeys) -> None:
         """Let everybody in again."""
@@ -96,7 +109,7 @@ class MoverCalls:
             Copied(
                 *(one, record, latch, age, claim_end, words),
                 _in_order(analysts),
-                count > MANY_ANALYSTS,
+                count,
             )
             for one, (record, latch, age, claim_end, words, count, analysts) in zip(
                 ids, found, strict=False
@@ -109,16 +122,19 @@ class MoverCalls:
         words = await self._functions.call("periscope_prove", names, (rules.packed, self._id))
         return [Verdict(word.decode()) for word in words]
 
-    async def discard(self, keys: PartitionKeys, level: bytes, ids: Sequence[bytes]) -> None:
-        """Delete threats that stand in the set of a level."""
+    async def discard(
+        self, keys: PartitionKeys, level: bytes, ids: Sequence[bytes], *, lasting: bool
+    ) -> None:
+        """Delete threats that stand in the set of a level; `lasting` waits for replicas."""
         pairs = [name for i in ids for name in (keys.record(i), keys.analysts(i))]
         names = [keys.meta, level, *pairs]
-        await self._functions.call("periscope_discard", names, (self._id, *ids))
+        args: tuple[Arg, ...] = (self._id, *ids)
+        await self._functions.call("periscope_discard", names, args, lasting=lasting)
 
-    async def discard_rest(self, keys: PartitionKeys, keep_ms: int) -> None:
+    async def discard_rest(self, keys: PartitionKeys, keep_ms: int, *, lasting: bool) -> None:
         """Delete what else a partition holds; its fence stays for `keep_ms`."""
         args = (self._id, keep_ms)
-        await self._functions.call("periscope_discard_rest", keys.singles, args)
+        await self._functions.call("periscope_discard_rest", keys.singles, args, lasting=lasting)
 
 
 def _in_order(flat: list[bytes]) -> list[bytes]:

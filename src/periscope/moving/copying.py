@@ -21,6 +21,7 @@ from periscope.rules import Rules
 STEP = 80  # threats of one call: what a server writes within a few milliseconds,
 STEP_BYTES = 2**19  # or so many bytes
 MOST_WAITING_BYTES = 2**25
+MEMOS = ("done", "done_before")
 FILL_STEP = 500
 FILL_BYTES = 2**18
 
@@ -70,7 +71,7 @@ class Copying:
         await self._hash(keys.stubs, "stubs", itself)
         await self._ages(keys)
         await self._hash(keys.removed, "removed", itself)
-        for name in ("done", "done_before"):
+        for name in MEMOS:
             await self._hash(getattr(keys, name), name, threat_of_memo)
 
     async def totals(self, partitions: Sequence[PartitionKeys]) -> None:
@@ -90,6 +91,22 @@ class Copying:
             await self._calls.fill(
                 keys, keys.meta, "hash", _flat({name: n for name, n in kept.items() if n})
             )
+
+    async def prove_memos(self, before: Keyspace) -> None:
+        """Is every request id that the source remembers in the copy, and nothing else?
+
+        There are fewer only where an id was used in several partitions: each is looked for then.
+
+        Raises:
+            MoveError: one is not.
+        """
+        for name in MEMOS:
+            if await self._proving.has_all(self._reading, before, self._target, name):
+                continue
+            for source in before.partitions:
+                async for pairs in self._reading.fields(getattr(source, name)):
+                    for keys, part in self._by_target(pairs, threat_of_memo).items():
+                        await self._proving.pairs(getattr(keys, name), part, same=False)
 
     async def _take(self, one: Copied) -> None:
         keys = self._target.partition_of(one.threat_id)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import logging
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -11,28 +13,38 @@ from msgspec.structs import replace
 
 from periscope.archive import Archive
 from periscope.backup import Progress
-from periscope.errors import MoveError
+from periscope.errors import MoveError, OutcomeUnknown, StoreError
 from periscope.functions import Arg
 from periscope.keeping import Keeping
 from periscope.keys import CONTROL_FORMAT, Keyspace, PartitionKeys
 from periscope.ledger import Ledger
 from periscope.moving.calls import NO_DATABASE, MoverCalls
 from periscope.moving.copying import Copying
+from periscope.moving.fences import fenced_by, let_in
 from periscope.moving.proving import Proving
 from periscope.moving.reading import Reading, levels
 from periscope.moving.settling import settle
 from periscope.moving.side import Side
-from periscope.moving.state import ABORTING, CLEANING, COPYING, SWITCHING, Move
+from periscope.moving.state import ABORTING, CLEANING, COPYING, SWITCHING, Move, read_note
 from periscope.policy import Policy
 from periscope.queries import Queries
 from periscope.room import Room
 from periscope.rules import Rules
 
+log = logging.getLogger("periscope")
 DISCARD_STEP = 100
 SETTLE_S = 20
 # A program that has just read the control key prepares partitions next: it must still find the
 # fence then, or it would make again what was left behind. No start takes a day.
 FENCE_KEPT_MS = 86_400_000
+OPENED = (
+    "a server lost a fence (in a failover?): what was copied may have changed, so nothing was "
+    "switched. Run the same command again, which copies it anew, or give it up with --abort"
+)
+LEFT_OVER = (
+    "given up without the target (%s): what was copied there stays, and is no database; before "
+    "namespace %r is used there, delete its keys"
+)
 NOT_CARRIED = ("move", "moving", "moved_to", "clock", "format", "partitions", "generation")
 
 
@@ -114,18 +126,37 @@ class Mover:
                 await keeping.resolve(archive)
                 await keeping.archive_audit(archive)
 
-    async def give_up(self) -> None:
-        """Delete the copy, then let everybody into the source again."""
+    async def give_up(self, away: StoreError | None = None) -> None:
+        """Delete the copy, then let everybody into the source again.
+
+        Another server that is `away`, or goes away, is left as it is: without the note here, what
+        it holds can never become the database.
+        """
         await self._note(replace(self.state, phase=ABORTING))
+        if away is None:
+            try:
+                await self._drop_copy()
+            except StoreError as exc:
+                if not self.state.to:
+                    raise
+                away = exc
+        if away is not None:
+            log.warning(LEFT_OVER, away, self.sides.source.namespace)
+        await let_in(self.sides.source, self.keyspace)
+        await self._note(None)
+
+    async def _drop_copy(self) -> None:
         self._begin("copy deleted", "threats")
-        for keys in self.target.partitions:
-            await self._discard(self.sides.target, self.copy_calls, keys, 0)
+        await self._clear()
         if self.state.to:
             fields: dict[str, Arg] = {"format": "", "moving": ""}
             await self.copy_calls.move(self.sides.target.control_key, self.state.id, "", fields)
-        for keys in self.keyspace.partitions:
-            await self.calls.unfence(keys)
-        await self._note(None)
+
+    async def _clear(self) -> None:
+        """Delete what was copied, with its fences; what is of another move, or none, stays."""
+        for keys in self.target.partitions:
+            if await fenced_by(self.sides.target, keys) == self.state.id:
+                await self._discard(self.sides.target, self.copy_calls, keys, 0)
 
     async def _copy(self, archive: Archive) -> Ledger:
         await self._close_doors()
@@ -137,6 +168,8 @@ class Mover:
         for keys in self.keyspace.partitions[self.state.copied :]:
             await copying.partition(keys)
             await self._note(replace(self.state, copied=keys.number + 1))
+        await self._check_doors()  # first: without a fence the sides may well differ
+        await copying.prove_memos(self.keyspace)
         await copying.totals(self.keyspace.partitions)
         return await proving.totals(source, self.keyspace, self.target)
 
@@ -146,12 +179,63 @@ class Mover:
 
     async def _close_doors(self) -> None:
         """Fence the source; make the copy's partitions, and its control key elsewhere, ours."""
+        if not await self._all_fenced():
+            await self._begin_anew()
         for keys in self.keyspace.partitions:
             await self.calls.fence(keys, self.state.reason)
         if self.state.to:
             await self._reserve()
         for keys in self.target.partitions:
             await self.copy_calls.fence(keys, self.state.reason, new=True)
+        await self._look_again()
+
+    async def _all_fenced(self) -> bool:
+        source, target = self.sides
+        found = [await fenced_by(source, keys) for keys in self.keyspace.partitions]
+        found += [await fenced_by(target, keys) for keys in self.target.partitions]
+        return set(found) == {self.state.id}
+
+    async def _begin_anew(self) -> None:
+        """Whoever came while a fence was missing may have changed anything: copy it all again."""
+        if self.state.copied:
+            await self._note(replace(self.state, copied=0))
+        await self._clear()
+
+    async def _look_again(self) -> None:
+        """Take the fences away again if the move was given up while this process stood still.
+
+        One that somebody else has taken over stays as it is.
+
+        Raises:
+            MoveError: it was given up.
+        """
+        control = await self.sides.source.control()
+        now = read_note(control.get("move", b"").decode())
+        if now is not None and now.id == self.state.id and now.phase != ABORTING:
+            return
+        before = int(control.get("generation", 0)) == self.state.generation - 1
+        if before and "moved_to" not in control:
+            await self._drop_copy()
+            for keys in self.keyspace.partitions:
+                await self.calls.unfence(keys)
+        raise MoveError("this move was given up, or finished, by somebody else meanwhile")
+
+    async def _check_doors(self) -> None:
+        """Did every fence stand all the time? And are fences and copy where they are to be?
+
+        Raises:
+            MoveError: no; nothing was switched.
+        """
+        try:
+            stood = [await self.calls.hold(keys) for keys in self.keyspace.partitions]
+            stood += [await self.copy_calls.hold(keys) for keys in self.target.partitions]
+        except OutcomeUnknown as exc:
+            raise MoveError(
+                f"too few replicas have the copy or its fences ({exc}), so nothing was switched: "
+                "run the same command again, or give it up with --abort"
+            ) from exc
+        if not all(stood):
+            raise MoveError(OPENED)
 
     async def _reserve(self) -> None:
         control, calls = self.sides.target.control_key, self.copy_calls
@@ -170,6 +254,7 @@ class Mover:
         ms, sequence = max(entries)
         # Above every entry that ever was: the position of who has seen all of them is old as well.
         state = replace(self.state, entry=f"{ms}-{sequence + 1}")
+        await self._check_doors()
         if self.state.to:
             await self._note(replace(state, phase=SWITCHING))
         else:
@@ -177,15 +262,29 @@ class Mover:
 
     async def _switch_over(self) -> None:
         """Make the copy the database of the other server; the source says from then on where."""
+        await self._check_source()
         control = await self.sides.source.control()
         carried: dict[str, Arg] = {n: v for n, v in control.items() if n not in NOT_CARRIED}
         fields = {**carried, **self._settings(), "moving": ""}
         side = self.sides.target
         await self.copy_calls.move(side.control_key, self.state.id, "", fields)
-        if (await side.control()).get("generation") != b"%d" % self.state.generation:
+        if not await self._is_over():
             raise MoveError(f"somebody else has changed the database at {self.state.to}")
         left: dict[str, Arg] = {"moved_to": self.state.to, "format": CONTROL_FORMAT}
         await self._note(replace(self.state, phase=CLEANING), left)
+
+    async def _check_source(self) -> None:
+        """Copy again, if the source was open since it was compared and is the database still."""
+        if await self._is_over():
+            return
+        if not all([await self.calls.hold(keys) for keys in self.keyspace.partitions]):
+            await self._note(replace(self.state, phase=COPYING))
+            raise MoveError(OPENED)
+
+    async def _is_over(self) -> bool:
+        """Is the copy the database of the other server?"""
+        control = await self.sides.target.control()
+        return control.get("generation") == b"%d" % self.state.generation
 
     def _settings(self) -> dict[str, Arg]:
         """What the control key of the copy says."""
@@ -198,32 +297,47 @@ class Mover:
         }
 
     async def _clean(self, *, delete: bool) -> None:
+        # Each of these waits for the replicas that the settings ask for, also where it finds the
+        # partition open: until they have the whole copy, nothing of the source is deleted.
         for keys in self.target.partitions:
             await self.copy_calls.open(keys, self.rules, self.state.entry)
-        await self.clean_up(delete=delete or not self.state.to)
-        await self._note(None)
-
-    async def clean_up(self, *, delete: bool) -> None:
-        """Tell whoever comes to what was left behind; and delete it."""
         for keys in self.keyspace.partitions:
             await self.calls.fence(keys, self.state.farewell)
-        if not delete:
-            return
-        self._begin("left behind, deleted", "threats")
+        if delete or not self.state.to:
+            await self.delete_source(self.keyspace.partitions)
+        await self._note(None)
+
+    async def left_behind(self) -> list[PartitionKeys]:
+        """The partitions of the source that were not deleted yet; their fences have no end."""
+        left = []
         for keys in self.keyspace.partitions:
+            there, end_ms = await self.sides.source.read(
+                [("HEXISTS", keys.meta, "move"), ("PTTL", keys.meta)]
+            )
+            if there and int(end_ms) < 0:
+                left.append(keys)
+        return left
+
+    async def delete_source(self, partitions: Sequence[PartitionKeys]) -> None:
+        """Delete what was left behind in these, but for their fences."""
+        self._begin("left behind, deleted", "threats")
+        for keys in partitions:
             await self._discard(self.sides.source, self.calls, keys, FENCE_KEPT_MS)
 
     async def _discard(
         self, side: Side, calls: MoverCalls, keys: PartitionKeys, keep_ms: int
     ) -> None:
+        # What was left behind may come back in a failover: it has its fence, and is nobody's
+        # database. And a source without replicas can be deleted by one who asks for the copy's.
+        lasting = not keep_ms
         for level in levels(keys):
             while True:
                 (ids,) = await side.read([("ZRANGE", level, 0, DISCARD_STEP - 1)])
                 if not ids:
                     break
-                await calls.discard(keys, level, ids)
+                await calls.discard(keys, level, ids, lasting=lasting)
                 self.progress.done += len(ids)
-        await calls.discard_rest(keys, keep_ms)
+        await calls.discard_rest(keys, keep_ms, lasting=lasting)
 
     async def _note(self, state: Move | None, fields: dict[str, Arg] | None = None) -> None:
         """Set the note; the switch is its change from `copying`, together with the settings.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from secrets import token_hex
 from typing import Literal
@@ -14,14 +14,22 @@ from msgspec.structs import replace
 
 from periscope.archive import Archive
 from periscope.backup import Progress
-from periscope.errors import MoveError, SettingInvalid, StoreDamaged, UsageError
+from periscope.errors import (
+    MoveError,
+    OutcomeUnknown,
+    SettingInvalid,
+    StoreDamaged,
+    StoreError,
+    UsageError,
+)
 from periscope.functions import encode_policy
 from periscope.keys import Keyspace
 from periscope.ledger import Ledger
 from periscope.moving.calls import MoverCalls
+from periscope.moving.fences import fenced_by, let_in
 from periscope.moving.mover import Mover, Sides
 from periscope.moving.side import Side, reach
-from periscope.moving.state import ABORTING, COPYING, Move, read_note
+from periscope.moving.state import ABORTING, COPYING, Move, new_id, read_note
 from periscope.policy import Policy
 from periscope.settings import Settings, hide_password
 
@@ -100,25 +108,41 @@ async def abort(
 ) -> bool:
     """Give up a move that has not switched yet; False if none is under way.
 
-    The database is as it was before. Killed at any point, the same call goes on with it.
+    The database is as it was before. Killed at any point, the same call goes on with it. A target
+    that cannot be reached is left as it is, with a warning.
 
     Raises:
         UsageError: it has switched: it can only be finished; or it is one to another server, and
             `to` does not say which.
     """
     shown = hide_password(to) if to else ""
-    async with _sides(settings, to) as sides:
-        control = await sides.source.control()
+    async with reach(settings) as source:
+        control = await source.control()
         state = _state_of(control)
         if state is None:
-            return await _open_doors(sides.source, control)
+            return await _open_doors(source, control)
         if state.phase not in (COPYING, ABORTING):
             raise UsageError(f"it has switched already; finish it: {state.told()}")
         if state.to != shown:
             raise UsageError(f"it is a move to {state.to or 'no other server'}: say so with --to")
-        mover = await _take_over(sides, state, control, progress or Progress())
-        await mover.give_up()
+        async with AsyncExitStack() as stack:
+            target, away = await _target_if_there(stack, settings, to, source)
+            sides = Sides(source, target)
+            mover = await _take_over(sides, state, control, progress or Progress())
+            await mover.give_up(away)
     return True
+
+
+async def _target_if_there(
+    stack: AsyncExitStack, settings: Settings, to: str | None, source: Side
+) -> tuple[Side, StoreError | None]:
+    """(the target, None); or, where it cannot be reached, (the source, why)."""
+    if to is None:
+        return source, None
+    try:
+        return await stack.enter_async_context(reach(settings, to)), None
+    except StoreError as exc:
+        return source, exc
 
 
 async def _open_doors(side: Side, control: dict[str, bytes]) -> bool:
@@ -126,13 +150,7 @@ async def _open_doors(side: Side, control: dict[str, bytes]) -> bool:
     if "moved_to" in control or "partitions" not in control:
         return False
     count, generation = int(control["partitions"]), int(control.get("generation", 0))
-    fenced = False
-    for keys in Keyspace.of(side.namespace, count, generation).partitions:
-        (move_id,) = await side.read([("HGET", keys.meta, "move")])
-        if move_id:
-            await MoverCalls(side.functions, move_id.decode()).unfence(keys)
-            fenced = True
-    return fenced
+    return await let_in(side, Keyspace.of(side.namespace, count, generation))
 
 
 async def _run(
@@ -146,9 +164,9 @@ async def _run(
     started = time.monotonic()
     async with _sides(settings, to) as sides:
         control = await sides.source.control()
+        before = _state_of(control)
         if "partitions" not in control:
             raise MoveError(f"there is no database {settings.namespace!r} to move")
-        before = _state_of(control)
         if before is None and "moved_to" in control:
             mover, ledger = await _clean_later(sides, wanted, control, delete, progress), None
         else:
@@ -194,6 +212,7 @@ async def _begin(
         await sides.target.check_empty()
     mover = _mover(sides, state, control, progress)
     await mover.adopt(archive, settle=True)
+    mover.state = state = replace(state, id=new_id(await sides.source.time_ms()))
     if not await mover.calls.move(sides.source.control_key, "", state.note):
         raise UsageError("another move was begun just now; look, and try again")
     again = await sides.source.control()
@@ -227,16 +246,33 @@ async def _clean_later(
             f"the database has moved to {moved_to} already; --to {moved_to} --delete-source "
             "deletes what is left here"
         )
-    state = _planned(wanted, control, None)
-    first, *_ = Keyspace.of(
-        sides.source.namespace, state.partitions_before, state.generation - 1
-    ).partitions
-    (move_id,) = await sides.source.read([("HGET", first.meta, "move")])
-    if move_id is None:
+    there = await sides.target.control()
+    if there.get("secret") != control["secret"]:
+        raise MoveError(f"the database is not at {moved_to} (any more): nothing was deleted here")
+    partitions = int(there["partitions"])
+    state = replace(_planned(wanted, control, None), partitions=partitions)
+    mover = _mover(sides, state, control, progress)
+    left = await mover.left_behind()
+    if not left:
         raise UsageError(f"nothing is left here: the database is at {moved_to}")
-    mover = _mover(sides, replace(state, id=move_id.decode()), control, progress)
-    await mover.clean_up(delete=True)
+    mover.state = replace(state, id=await fenced_by(sides.source, left[0]))
+    await _confirm(sides.target, there)
+    await mover.delete_source(left)
     return mover
+
+
+async def _confirm(side: Side, control: dict[str, bytes]) -> None:
+    """See that what is there is on the replicas that the settings ask for.
+
+    Raises:
+        MoveError: too few have it.
+    """
+    count, generation = int(control["partitions"]), int(control.get("generation", 0))
+    try:
+        for keys in Keyspace.of(side.namespace, count, generation).partitions:
+            await MoverCalls(side.functions, "").hold(keys)
+    except OutcomeUnknown as exc:
+        raise MoveError(f"too few replicas have the copy ({exc}): nothing was deleted") from exc
 
 
 def _planned(wanted: _Wanted, control: dict[str, bytes], before: Move | None) -> Move:
@@ -247,7 +283,7 @@ def _planned(wanted: _Wanted, control: dict[str, bytes], before: Move | None) ->
     if before is not None:
         partitions = before.partitions_before
     return Move(
-        id=token_hex(8),
+        id="",  # given when it begins
         runner=token_hex(8),
         verb=wanted.verb,
         partitions_before=partitions,

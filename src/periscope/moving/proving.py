@@ -54,6 +54,17 @@ class Proving:
         if None in found or (same and found != [value for _, value in pairs]):
             raise MoveError(WRONG.format(what="something that is remembered differs"))
 
+    async def has_all(self, source: Reading, before: Keyspace, after: Keyspace, name: str) -> bool:
+        """Has the copy as many fields of the hashes of this name as the source?
+
+        Raises:
+            MoveError: it has more.
+        """
+        told, found = await _fields(source, before, name), await _fields(self._copy, after, name)
+        if found > told:
+            raise MoveError(WRONG.format(what=f"{name}: {found} of {told}"))
+        return found == told
+
     async def totals(self, source: Reading, before: Keyspace, after: Keyspace) -> Ledger:
         """Compare how many of each kind there are, and balance the copy's ledger.
 
@@ -80,6 +91,11 @@ async def _sizes(reading: Reading, keyspace: Keyspace) -> Counter[str]:
         commands += [("HLEN", getattr(keys, name)) for name in HASHES]
         total.update(dict(zip((*SETS, *HASHES), await reading.sizes(commands), strict=True)))
     return total
+
+
+async def _fields(reading: Reading, keyspace: Keyspace, name: str) -> int:
+    sizes = [await reading.sizes([("HLEN", getattr(keys, name))]) for keys in keyspace.partitions]
+    return sum(size for (size,) in sizes)
 
 
 async def _ledger(reading: Reading, keyspace: Keyspace) -> dict[str, int]:

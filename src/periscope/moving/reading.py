@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
+from periscope.errors import MoveError
 from periscope.keys import PartitionKeys
 from periscope.moving.calls import Copied, MoverCalls
 from periscope.moving.side import Command, Side, as_pairs
 
 STEP = 100  # threats, or members, of one round trip
 SCAN_STEP = 500
+SCANS = 10
 LAST = "last-generated-id"
 
 Pairs = list[tuple[bytes, bytes]]
@@ -44,7 +46,30 @@ class Reading:
         return found
 
     async def fields(self, key: bytes) -> AsyncIterator[Pairs]:
-        """All pairs of a hash, some at a time; one may come twice."""
+        """All pairs of a hash, each once, some at a time.
+
+        Another server (after a failover, or a slot that moved) keeps them in another order, and a
+        cursor of the first one passes some over there: so they are counted, and looked for again.
+
+        Raises:
+            MoveError: they are not as many as they should be, however often one looks.
+        """
+        seen: set[bytes] = set()
+        for _ in range(SCANS):
+            async for pairs in self._scan(key):
+                fresh = {name: value for name, value in pairs if name not in seen}
+                seen.update(fresh)
+                if fresh:
+                    yield list(fresh.items())
+            (size,) = await self.sizes([("HLEN", key)])
+            if len(seen) == size:
+                return
+        raise MoveError(
+            f"{size:,} fields are in {key.decode(errors='replace')}, and {len(seen):,} were found: "
+            "nothing was switched; run the command again"
+        )
+
+    async def _scan(self, key: bytes) -> AsyncIterator[Pairs]:
         cursor = 0
         while True:
             ((cursor, found),) = await self._side.read([("HSCAN", key, cursor, "COUNT", SCAN_STEP)])

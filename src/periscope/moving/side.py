@@ -42,6 +42,12 @@ class Side:
         (found,) = await self.read([("HGETALL", self.control_key)])
         return {name.decode(): value for name, value in as_pairs(found)}
 
+    async def time_ms(self) -> int:
+        """The time of the server of the control key."""
+        run = self.connections.run("TIME", key=self.control_key)
+        seconds, microseconds = await self.connections.guarded(run)
+        return int(seconds) * 1000 + int(microseconds) // 1000
+
     async def read(self, commands: Sequence[Command]) -> list[Any]:
         """Replies to a few plain commands that read, each with a key of bytes."""
         return list(await asyncio.gather(*map(self._run, commands)))

@@ -8,14 +8,22 @@ aborting    given up: the copy is deleted, then the source let go again
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime
+from secrets import token_hex
 from typing import Literal
 
 import msgspec
 
-from periscope.errors import StoreDamaged
+from periscope.errors import StoreDamaged, UsageError
 
+ID = re.compile(r"[0-9a-f]{20}\Z")
 COPYING, SWITCHING, CLEANING, ABORTING = "copying", "switching", "cleaning", "aborting"
+
+
+def new_id(now_ms: int) -> str:
+    """An id for a move that begins now: one that begins later has one that sorts after it."""
+    return f"{now_ms:012x}{token_hex(4)}"
 
 
 class Move(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -78,10 +86,16 @@ def read_note(note: str) -> Move | None:
     """The move of a note; None for an empty one.
 
     Raises:
+        UsageError: it is that of a move's target.
         StoreDamaged: it cannot be read.
     """
     if not note:
         return None
+    if ID.match(note):
+        raise UsageError(
+            "this server is the target of a move that is not finished: go to the source (its url), "
+            "and finish the move there, or give it up with --abort and --to this one"
+        )
     try:
         return msgspec.json.decode(note, type=Move)
     except msgspec.DecodeError as exc:
