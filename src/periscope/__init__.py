@@ -1,5 +1,6 @@
 """Periscope: exact, live, lossless threat triage on Valkey or Redis."""
 
+from periscope.connection import Capacity, Writable
 from periscope.errors import (
     ActInvalid,
     ActRefused,
@@ -78,6 +79,7 @@ __all__ = [
     "BatchInterrupted",
     "BatchResult",
     "BugError",
+    "Capacity",
     "Claim",
     "ClaimLost",
     "Claimed",
@@ -131,4 +133,5 @@ __all__ = [
     "ThreatUnknown",
     "TooLate",
     "UsageError",
+    "Writable",
 ]

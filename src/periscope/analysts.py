@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from datetime import timedelta
 from typing import Any
 
 from periscope.acts import ActReply, check_action, check_name, check_note, pack_act
+from periscope.bound import within
 from periscope.calls import Calls
 from periscope.engine import Engine
-from periscope.errors import ActInvalid, ThreatUnknown
+from periscope.errors import ActInvalid, PartitionsMissing, ThreatUnknown
 from periscope.functions import Functions
 from periscope.header import HEADER_BYTES, read_threat
 from periscope.keys import Keyspace, PartitionKeys
@@ -57,6 +59,7 @@ class Analysts:
         note: str | None,
         duplicate_of: str | None,
         request_id: str | None,
+        durability: Acknowledgement | None,
     ) -> Threat:
         """See `Periscope.decide`."""
         decision = _decision(outcome)
@@ -65,41 +68,65 @@ class Analysts:
         if duplicate_of is not None:
             told["duplicate_of"] = duplicate_of
         args = (decision.number, json.dumps(told, ensure_ascii=False))
-        return await self._act("decide", threat_id, analyst_id, request_id, args)
+        return await self._act("decide", threat_id, analyst_id, request_id, durability, args)
 
     async def reopen(
-        self, threat_id: str, analyst_id: str, note: str | None, request_id: str | None
+        self,
+        threat_id: str,
+        analyst_id: str,
+        note: str | None,
+        request_id: str | None,
+        durability: Acknowledgement | None,
     ) -> Threat:
         """See `Periscope.reopen`."""
         told = json.dumps({"note": check_note(note)}, ensure_ascii=False)
-        return await self._act("reopen", threat_id, analyst_id, request_id, (told,))
+        return await self._act("reopen", threat_id, analyst_id, request_id, durability, (told,))
 
     async def comment(
-        self, threat_id: str, analyst_id: str, text: str, request_id: str | None
+        self,
+        threat_id: str,
+        analyst_id: str,
+        text: str,
+        request_id: str | None,
+        durability: Acknowledgement | None,
     ) -> Threat:
         """See `Periscope.comment`."""
         told = json.dumps({"comment": check_note(text, "text", least=1)}, ensure_ascii=False)
-        return await self._act("comment", threat_id, analyst_id, request_id, (told,))
+        return await self._act("comment", threat_id, analyst_id, request_id, durability, (told,))
 
     async def recall(
-        self, threat_id: str, analyst_id: str, request_id: str | None
+        self,
+        threat_id: str,
+        analyst_id: str,
+        request_id: str | None,
+        durability: Acknowledgement | None,
     ) -> tuple[Threat, Level]:
         """See `Periscope.recall`."""
         act = pack_act("recall", threat_id, analyst_id, request_id)
-        reply = await self._engine.act(act)
+        reply = await self._engine.act(act, durability)
         reply.check(threat_id)
         return self._threat(act.threat_id, reply, act.request_id), Level(reply.extra)
 
-    async def undo(self, interaction_id: str, analyst_id: str | None) -> Threat:
+    async def undo(
+        self, interaction_id: str, analyst_id: str | None, durability: Acknowledgement | None
+    ) -> Threat:
         """See `Periscope.undo`."""
         check_name(interaction_id, "interaction_id", MAX_REQUEST_BYTES)
         if analyst_id is not None:
             check_name(analyst_id, "analyst_id", MAX_ANALYST_BYTES)
         partitions = self._keyspace.partitions
-        for found in await over(partitions, lambda keys: self._calls.find(keys, interaction_id)):
+        away: PartitionsMissing | None = None
+        try:
+            answers = await over(partitions, lambda keys: self._calls.find(keys, interaction_id))
+        except PartitionsMissing as exc:
+            answers, away = exc.partial, exc
+        for found in answers:
             if found is not None:
                 _, analyst, threat_id = found
-                return await self._act("undo", threat_id, analyst_id or analyst, interaction_id)
+                who = analyst_id or analyst
+                return await self._act("undo", threat_id, who, interaction_id, durability)
+        if away is not None:
+            raise away
         raise ThreatUnknown(f"nothing is remembered of {interaction_id!r}; ids are kept for a day")
 
     async def allow(self, threat_id: str, analyst_id: str, request_id: str | None) -> None:
@@ -115,29 +142,36 @@ class Analysts:
         *,
         take_over: bool,
         request_id: str | None,
+        durability: Acknowledgement | None,
     ) -> Claim:
         """See `Periscope.claim`."""
         verb = "takeover" if take_over else "claim"
         act = pack_act(verb, threat_id, analyst_id, request_id, (_lease_ms(lease),))
-        return _claim(threat_id, await self._engine.act(act))
+        return _claim(threat_id, await self._engine.act(act, durability))
 
-    async def release(self, claim: Claim) -> None:
+    async def release(self, claim: Claim, durability: Acknowledgement | None) -> None:
         """See `Periscope.release`."""
         act = pack_act("release", claim.threat_id, claim.analyst_id, None, (claim.token,))
-        (await self._engine.act(act)).check()
+        (await self._engine.act(act, durability)).check()
 
     async def claim_next(
-        self, analyst_id: str, lease: timedelta, severity: Severity | str | None
+        self,
+        analyst_id: str,
+        lease: timedelta,
+        severity: Severity | str | None,
+        durability: Acknowledgement | None,
     ) -> Claim | None:
         """See `Periscope.claim_next`."""
         check_name(analyst_id, "analyst_id", MAX_ANALYST_BYTES)
         lease_ms = _lease_ms(lease)
         rank = -1 if severity is None else severity_query(severity).severity
+        since = asyncio.get_running_loop().time()
+        most_s = self._functions.connections.settings.operation_timeout_s
         for _ in range(MAX_TRIES):
-            best = await self._best_partition(rank)
+            best = await within(most_s, self._best_partition(rank), since)
             if best is None:
                 return None
-            claim = await self._claim_first(*best, analyst_id, lease_ms)
+            claim = await self._claim_first(*best, analyst_id, lease_ms, durability, since)
             if claim is not None:
                 return claim
         return None
@@ -171,10 +205,16 @@ class Analysts:
         return keys, ids if len(self._keyspace.partitions) == 1 else ids[:1]
 
     async def _claim_first(
-        self, keys: PartitionKeys, ids: list[bytes], analyst_id: str, lease_ms: int
+        self,
+        keys: PartitionKeys,
+        ids: list[bytes],
+        analyst_id: str,
+        lease_ms: int,
+        durability: Acknowledgement | None,
+        since: float,
     ) -> Claim | None:
         acts = [pack_act("next", one.decode(), analyst_id, None, (lease_ms,)) for one in ids]
-        replies = await self._engine.act_on_first(keys, acts)
+        replies = await self._engine.act_on_first(keys, acts, durability, since)
         for act, reply in zip(acts, replies, strict=True):
             if reply.done:
                 return _claim(act.threat_id.decode(), reply)
@@ -186,10 +226,11 @@ class Analysts:
         threat_id: str,
         analyst_id: str,
         request_id: str | None,
+        durability: Acknowledgement | None,
         args: tuple[Any, ...] = (),
     ) -> Threat:
         act = pack_act(verb, threat_id, analyst_id, request_id, args)
-        reply = await self._engine.act(act)
+        reply = await self._engine.act(act, durability)
         reply.check(threat_id)
         return self._threat(act.threat_id, reply, act.request_id)
 

@@ -12,7 +12,7 @@ from enum import IntFlag
 from typing import Any
 
 from periscope.connection import ServerFacts
-from periscope.errors import AuditFull, BugError, OutcomeUnknown, StoreDamaged, UsageError
+from periscope.errors import AuditFull, OutcomeUnknown, StoreDamaged, UsageError
 from periscope.keys import touch_key
 from periscope.settings import Acknowledgement, Settings
 
@@ -87,6 +87,6 @@ def doubted(error: Exception) -> Exception:
 
     A server that refuses anything at all does not say; the function itself has looked.
     """
-    if isinstance(error, StoreDamaged | BugError | AuditFull | OutcomeUnknown):
+    if isinstance(error, StoreDamaged | AuditFull | OutcomeUnknown):
         return error
     return OutcomeUnknown(f"{error}; {DOUBT}")

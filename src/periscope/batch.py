@@ -83,9 +83,9 @@ class Batch:
                 self.stored(answer.chunk)
                 self._tally(answer)
 
-    def interrupted(self, cause: Exception, unknown: int, ahead: int) -> BatchInterrupted:
+    def interrupted(self, cause: Exception, unknown: int, unsent: int) -> BatchInterrupted:
         """The one exception that accounts for every entry that the source gave."""
-        unsent = ahead + sum(len(filling.entries) for filling in self._filling.values())
+        unsent += sum(len(filling.entries) for filling in self._filling.values())
         unsent += sum(chunk.size for chunk in self.ready)
         return BatchInterrupted(
             self.result,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Iterable, Iterator
-from contextlib import suppress
 from itertools import islice
 from typing import Generic, TypeVar
 
@@ -23,11 +22,12 @@ class SourceFailed(Exception):
 class Batches(Generic[T]):
     """Lists of the items in order; an async source that pauses is not waited for beyond 50 ms.
 
+    A short list, maybe an empty one, says that it pauses: there is time to settle what came before.
     Iterating raises `SourceFailed` after everything that the source gave has been given.
     """
 
     def __init__(self, source: Iterable[T] | AsyncIterable[T], size: int) -> None:
-        self._queue: asyncio.Queue[T] = asyncio.Queue(maxsize=2 * size)
+        self._queue = _Ahead[T](maxsize=2 * size)
         if isinstance(source, AsyncIterable):
             self._lists = _async_batches(source, size, self._queue)
         else:
@@ -39,7 +39,18 @@ class Batches(Generic[T]):
     async def aclose(self) -> int:
         """Stop reading; return how many items were read ahead and never given."""
         await self._lists.aclose()
-        return self._queue.qsize()
+        return self._queue.qsize() + self._queue.held
+
+
+class _Ahead(asyncio.Queue[T]):
+    """What was read ahead; `held` is one more, if it waits for its place."""
+
+    held = 0
+
+    async def put(self, item: T) -> None:
+        self.held = 1
+        await super().put(item)
+        self.held = 0
 
 
 async def _yielding(lists: Iterator[list[T]]) -> AsyncGenerator[list[T], None]:
@@ -65,23 +76,29 @@ def _sync_batches(source: Iterable[T], size: int) -> Iterator[list[T]]:
 
 
 async def _async_batches(
-    source: AsyncIterable[T], size: int, queue: asyncio.Queue[T]
+    source: AsyncIterable[T], size: int, queue: _Ahead[T]
 ) -> AsyncGenerator[list[T], None]:
     pump = asyncio.create_task(_pump(source, queue))
     try:
-        while batch := await _gather(queue, pump, size):
+        whole = False
+        while True:
+            batch = await _gather(queue, pump, size, linger=whole)
+            if not batch and pump.done() and queue.empty():
+                break
             yield batch
+            whole = len(batch) == size
         if (exc := pump.exception()) is not None:
             if isinstance(exc, Exception):
                 raise SourceFailed(exc) from exc
             raise exc
     finally:
         pump.cancel()
-        with suppress(asyncio.CancelledError, Exception):
-            await pump
+        await asyncio.wait({pump})  # and not for its result: whoever cancels us must be heard
+        if not pump.cancelled():
+            pump.exception()
 
 
-async def _pump(source: AsyncIterable[T], queue: asyncio.Queue[T]) -> None:
+async def _pump(source: AsyncIterable[T], queue: _Ahead[T]) -> None:
     async for item in source:
         if queue.full():
             await queue.put(item)
@@ -89,11 +106,16 @@ async def _pump(source: AsyncIterable[T], queue: asyncio.Queue[T]) -> None:
             queue.put_nowait(item)
 
 
-async def _gather(queue: asyncio.Queue[T], pump: asyncio.Task[None], size: int) -> list[T]:
-    """The next list: whole when the source is fast, short when it lingers, empty at its end."""
+async def _gather(
+    queue: asyncio.Queue[T], pump: asyncio.Task[None], size: int, *, linger: bool
+) -> list[T]:
+    """The next list: whole when the source is fast, short when it lingers, empty at its end.
+
+    With `linger` it is not waited for even if nothing comes at all.
+    """
     batch: list[T] = []
-    deadline = None
     loop = asyncio.get_running_loop()
+    deadline = loop.time() + LINGER_S if linger else None
     while len(batch) < size:
         while len(batch) < size and not queue.empty():
             batch.append(queue.get_nowait())

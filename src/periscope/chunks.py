@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from asyncio import get_running_loop
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from secrets import token_bytes
@@ -13,6 +14,8 @@ from periscope.functions import Functions, parse_ingest
 from periscope.intake import Packed
 from periscope.keys import PartitionKeys
 from periscope.models import Outcome
+
+REPEATED_FOR_S = 480  # less than the ten minutes for which replies are remembered
 
 
 @dataclass(slots=True, eq=False)
@@ -26,12 +29,23 @@ class Chunk:
     chunk_id: bytes = field(default_factory=lambda: token_bytes(12), kw_only=True)
     heals: int = field(default=0, kw_only=True)
     in_doubt: bool = field(default=False, kw_only=True)
+    _doubted_at: float = field(default=0.0, kw_only=True)
     awaits: Awaits = field(default=Awaits.NOTHING, kw_only=True)
 
     @property
     def size(self) -> int:
         """How many entries it has."""
         raise NotImplementedError
+
+    def doubt(self) -> None:
+        """The answer was lost."""
+        if not self.in_doubt:
+            self.in_doubt, self._doubted_at = True, get_running_loop().time()
+
+    @property
+    def is_forgotten(self) -> bool:
+        """May the server have forgotten that it stored this? A repetition would count once more."""
+        return self.in_doubt and get_running_loop().time() > self._doubted_at + REPEATED_FOR_S
 
     def command(self, functions: Functions, before_id: bytes) -> tuple[Any, ...]:
         """The call that stores it, once the chunk `before_id` was stored (its own id: none)."""

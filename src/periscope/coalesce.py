@@ -14,23 +14,32 @@ from copy import copy
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
+import msgspec
+
 from periscope.acts import ActReply, PackedAct
-from periscope.awaits import SHORT, Awaits
+from periscope.awaits import DOUBT, SHORT, Awaits
 from periscope.batch import CHUNK_ACTS, CHUNK_BYTES, CHUNK_ENTRIES
+from periscope.bound import Bound
 from periscope.chunks import ActChunk, Answer, Chunk, ReportChunk
+from periscope.connection import CLOSED
 from periscope.errors import BugError, OutcomeUnknown, StoreDamaged, StoreError, StoreUnavailable
 from periscope.functions import Functions
 from periscope.intake import Packed
 from periscope.keys import Keyspace, PartitionKeys
 from periscope.lane import Lane
 from periscope.models import Outcome
-from periscope.room import CLOSED, Room
+from periscope.room import Room
 from periscope.settings import Settings
 
 FEW = 2  # chunks under way before another one waits until it is full
 CROWD = 32  # callers at which they are parted in two
 BURST = 64  # chunks after which others may have the connection
 T = TypeVar("T")
+_NOT_SENT = (
+    "waited {:g} s (setting operation_timeout_s) for a connection to the server: all are busy, or "
+    "it is away; nothing was sent: try again"
+)
+_NO_ANSWER = f"no answer within {{:g}} s (setting operation_timeout_s); {DOUBT}"
 
 
 @dataclass(slots=True, eq=False)
@@ -42,6 +51,7 @@ class _Waiting:
     size: int
     awaits: Awaits
     future: asyncio.Future[Any]
+    since: float
     alone: bool = False
 
     @property
@@ -50,29 +60,35 @@ class _Waiting:
 
 
 class _Parking:
-    """Lanes that nobody uses now, kept open for the next call: at most half of the connections."""
+    """Lanes that nobody uses now, kept open for the next call: at most half of the connections.
+
+    Their connections go to whoever has to wait for one.
+    """
 
     def __init__(self, most: int) -> None:
         self._most = most
         self._parked: dict[_Pump, tuple[Lane, float]] = {}
 
-    def take(self, pump: _Pump, idle_s: float) -> Lane | None:
+    async def take(self, pump: _Pump, idle_s: float) -> Lane | None:
         """The lane of this pump, unless it was idle for longer: the line may be dead by now."""
-        lane, since = self._parked.get(pump, (None, 0.0))
-        if lane is None or asyncio.get_running_loop().time() - since > idle_s:
+        lane, since = self._parked.pop(pump, (None, 0.0))
+        if lane is not None and asyncio.get_running_loop().time() - since > idle_s:
+            await lane.close()
             return None
-        del self._parked[pump]
         return lane
 
     async def park(self, pump: _Pump, lane: Lane) -> None:
-        """Keep a lane; the one that was parked first gives way."""
+        """Keep a lane, if nobody waits for its connection; the one parked first gives way."""
         await self._close(pump)
-        if self._most:
+        if self._most and lane.offer(lambda: self._forget(pump)):
             self._parked[pump] = (lane, asyncio.get_running_loop().time())
         else:
             await lane.close()
         while len(self._parked) > self._most:
             await self._close(next(iter(self._parked)))
+
+    def _forget(self, pump: _Pump) -> None:
+        self._parked.pop(pump, None)
 
     async def close(self) -> None:
         """Close all of them."""
@@ -94,10 +110,15 @@ class _Pump:
     waiting: deque[_Waiting] = field(default_factory=deque)
     sent: dict[Chunk, list[_Waiting]] = field(default_factory=dict)
     task: asyncio.Task[None] | None = None
+    bound: Bound = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.bound = Bound(self.coalescer.room.most_s, self._let_go)
 
     def put(self, waiting: _Waiting) -> None:
         """Put a call in the queue; it is sent at the next turn of the loop."""
         self.waiting.append(waiting)
+        self.bound.watch(waiting.since)
         if self.task is None:
             self.task = asyncio.create_task(self._run())
 
@@ -133,7 +154,8 @@ class _Pump:
 
     def _may_send(self, lane: Lane) -> bool:
         full = len(self.waiting) >= _most_of(self.waiting[0])
-        return lane.under_way < (self.coalescer.in_flight if full else FEW)
+        most = self.coalescer.in_flight
+        return lane.under_way < (most if full else min(FEW, most))
 
     def _most(self, lane: Lane) -> int:
         """Of a crowd only half at first: while the server has one half, the other is dealt with."""
@@ -199,7 +221,7 @@ class _Pump:
         for one in taken:
             one.alone = True
         self.waiting.extendleft(reversed([*taken, *behind]))
-        await lane.open()
+        await lane.open(self.keys)
 
     def _settle(self, one: _Waiting, result: Any, *, short: bool) -> None:
         if short and one.awaits:
@@ -216,16 +238,39 @@ class _Pump:
 
     def _fail(self, exc: Exception) -> None:
         """The server is away: what was sent is unknown, what waits was not sent."""
-        for taken in self.sent.values():
+        why = str(exc).removesuffix(f"; {DOUBT}")
+        unknown = exc if isinstance(exc, OutcomeUnknown) else OutcomeUnknown(f"{why}; {DOUBT}")
+        refused = exc
+        if isinstance(exc, StoreUnavailable):
+            refused = StoreUnavailable(f"{why}; nothing was sent")
+        for chunk, taken in self.sent.items():
             for one in taken:
-                self._raise(one, exc)
+                self._raise(one, unknown if chunk.in_doubt else refused)
         self.sent.clear()
-        refused = StoreUnavailable(f"{exc}; nothing was sent") if self.waiting else exc
         while self.waiting:
             self._raise(self.waiting.popleft(), refused)
 
+    def _let_go(self, before: float) -> float | None:
+        """Tell those who came before that time that it takes too long; the oldest of the rest.
+
+        What was sent stays where it is: its answer gives its room back.
+        """
+        late = [one for one in self.waiting if one.since <= before]
+        if late:
+            self.waiting = deque(one for one in self.waiting if one.since > before)
+            for one in late:
+                self._raise(one, let_go(self.bound.most_s, is_sent=False))
+        sent = [one for taken in self.sent.values() for one in taken if not one.future.done()]
+        for one in sent:
+            if one.since <= before:
+                one.future.set_exception(let_go(self.bound.most_s, is_sent=True))
+        return min(
+            (one.since for one in (*self.waiting, *sent) if one.since > before), default=None
+        )
+
     def abort(self) -> None:
         """The database is closed: nobody is left waiting for ever."""
+        self.bound.close()
         if self.task is not None:
             self.task.cancel()
         for taken in self.sent.values():
@@ -246,10 +291,13 @@ class Coalescer:
         settings: Settings,
         stored: Callable[[Chunk], None],
     ) -> None:
-        self.room = Room(settings.queue_limit)
+        self.room = Room(settings.queue_limit, settings.operation_timeout_s)
         self.in_flight = settings.in_flight
         self.stored = stored
-        self._functions, self._settings = functions, settings
+        self._functions = functions
+        # Somebody waits for each of these: they do not wait for an absent server as batches do.
+        bridged_s = functions.connections.bridged_s
+        self._settings = msgspec.structs.replace(settings, retry_s=bridged_s)
         self._pumps = {keys: _Pump(self, keys) for keys in keyspace.partitions}
         self._parking = _Parking(settings.connections // 2)
 
@@ -269,27 +317,33 @@ class Coalescer:
 
     async def _put(self, keys: PartitionKeys, entry: Any, awaits: Awaits) -> Any:
         size = 2 * len(entry[0]) + len(entry[1]) if entry is not None else 0
-        future = asyncio.get_running_loop().create_future()
-        await self.room.take(size)
-        self._pumps[keys].put(_Waiting(entry, isinstance(entry, PackedAct), size, awaits, future))
+        loop = asyncio.get_running_loop()
+        future, since = loop.create_future(), loop.time()
+        await self.room.take(size, since)
+        is_act = isinstance(entry, PackedAct)
+        self._pumps[keys].put(_Waiting(entry, is_act, size, awaits, future, since))
         return await future
 
     async def lane(self, pump: _Pump) -> Lane:
         """A lane to the pump's partition: the parked one, or a new one."""
-        parked = self._parking.take(pump, self._settings.health_check_s)
+        parked = await self._parking.take(pump, self._settings.health_check_s)
         if parked is not None:
             return parked
-        lane = Lane(self._functions, [pump.keys], self._settings)
+        lane = self.lone_lane()
         try:
-            await lane.open()
+            await lane.open(pump.keys)
         except BaseException:
             await lane.close()
             raise
         return lane
 
+    def lone_lane(self) -> Lane:
+        """A lane with the patience of a single call; not open yet."""
+        return Lane(self._functions, self._settings)
+
     async def park(self, pump: _Pump, lane: Lane) -> None:
         """Keep the lane for the next call, or close it while others wait for a connection."""
-        if pump.waiting:
+        if pump.waiting or lane.has_lost:
             await lane.close()
         else:
             await self._parking.park(pump, lane)
@@ -302,6 +356,13 @@ class Coalescer:
             pump.abort()
         await asyncio.gather(*tasks, return_exceptions=True)
         await self._parking.close()
+
+
+def let_go(most_s: float, *, is_sent: bool) -> StoreUnavailable:
+    """The error for a caller whose change took too long."""
+    if is_sent:
+        return OutcomeUnknown(_NO_ANSWER.format(most_s))
+    return StoreUnavailable(_NOT_SENT.format(most_s))
 
 
 def _fits(one: _Waiting, taken: list[_Waiting], size: int) -> bool:

@@ -6,7 +6,7 @@ import asyncio
 import logging
 import os
 from contextlib import AsyncExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from secrets import token_bytes
 from types import TracebackType
@@ -15,9 +15,16 @@ from typing import Any, Self
 import msgspec
 
 from periscope.analysts import Analysts
-from periscope.connection import Connections, ServerFacts
+from periscope.connection import Capacity, Connections, ServerFacts, Writable
 from periscope.engine import Engine
-from periscope.errors import Moving, SettingInvalid, StoreDamaged, StoreFull, UsageError
+from periscope.errors import (
+    Moving,
+    PartitionsMissing,
+    SettingInvalid,
+    StoreDamaged,
+    StoreFull,
+    UsageError,
+)
 from periscope.events import Events
 from periscope.functions import Control, Functions
 from periscope.intake import Intake
@@ -76,6 +83,9 @@ class Database:
 
     async def start(self) -> Self:
         """Reach the server (or start it), check it, load the function library, read the policy.
+
+        A primary of a cluster may be away: the log says which partitions are missing. The one that
+        has the policy, and one of the partitions, must be there.
 
         Raises:
             StoreError: one line that says what is wrong with the server and what to do.
@@ -183,15 +193,18 @@ class Database:
             functions, keyspace, intake, self.settings, self._check_room, membership.note
         )
         self._stack.push_async_callback(engine.close)
-        queries = Queries(functions, keyspace, secret, Room(self.settings.queue_limit))
+        room = Room(self.settings.queue_limit, self.settings.operation_timeout_s)
+        queries = Queries(functions, keyspace, secret, room)
         self._stack.callback(queries.close)
+        events = Events(functions, keyspace)
+        self._stack.push_async_callback(events.close)
         return _Rooms(
             engine,
             queries,
             Knowledge(functions, keyspace, secret),
             Analysts(engine, functions, keyspace),
             Keeping(functions, keyspace, queries, secret),
-            Events(functions, keyspace),
+            events,
             membership,
         )
 
@@ -238,12 +251,21 @@ class Database:
         self._take_policy(control.policy, control.policy_revision)
 
     async def refresh(self) -> None:
-        """Read the policy in force anew and bring every partition up to it. Safe to repeat."""
+        """Read the policy in force anew and bring every partition up to it. Safe to repeat.
+
+        Partitions that are away are named in the log; they are brought up to it by the first call
+        that finds them behind.
+        """
         await self._read_control_again()
         await self._prepare()
 
     async def _prepare(self) -> None:
-        await over(self.keyspace.partitions, self.functions.prepare)
+        try:
+            await over(self.keyspace.partitions, self.functions.prepare)
+        except PartitionsMissing as exc:
+            if not exc.partial:
+                raise
+            log.warning("%s; they learn the policy in force when they come back", exc)
 
     def _take_policy(self, encoded: bytes, revision: int) -> None:
         try:
@@ -251,6 +273,15 @@ class Database:
         except (msgspec.DecodeError, SettingInvalid) as exc:
             raise StoreDamaged(f"the stored policy cannot be read: {exc}") from None
         self.functions.rules = Rules(policy, revision)
+
+    async def _capacity(self) -> Capacity:
+        probes = [keys.reply(b"probe") for keys in self.keyspace.partitions]
+        found = await self.functions.connections.capacity(probes)
+        try:
+            self._check_room()
+        except StoreFull as exc:
+            return replace(found, writable=Writable.FULL, refusal=str(exc))
+        return found
 
     def _check_room(self) -> None:
         if self._server is None or not self.settings.min_free_mb:

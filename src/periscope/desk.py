@@ -22,7 +22,8 @@ class AnalystsDesk(Database):
     Every act has an id (an interaction or request id, 1 to 128 bytes; made up if not given) that is
     remembered for 24 hours: the same act with the same id again changes nothing and returns the
     first reply, so an act whose answer was lost may be repeated with its id. Analyst ids are 1 to
-    128 bytes of text without control characters.
+    128 bytes of text without control characters. `durability` is that of the call (default: the
+    setting): `OutcomeUnknown` where it is not reached in time.
     """
 
     async def record_interaction(
@@ -80,6 +81,7 @@ class AnalystsDesk(Database):
         *,
         duplicate_of: str | None = None,
         request_id: str | None = None,
+        durability: Acknowledgement | None = None,
     ) -> Threat:
         """Give a threat its outcome, which closes it and ends its claim; no interaction.
 
@@ -91,7 +93,7 @@ class AnalystsDesk(Database):
             Claimed: somebody else holds it.
         """
         return await self._analysts.decide(
-            threat_id, analyst_id, outcome, note, duplicate_of, request_id
+            threat_id, analyst_id, outcome, note, duplicate_of, request_id, durability
         )
 
     async def reopen(
@@ -101,17 +103,30 @@ class AnalystsDesk(Database):
         note: str | None = None,
         *,
         request_id: str | None = None,
+        durability: Acknowledgement | None = None,
     ) -> Threat:
         """Open a threat again; its outcome, and what that withdrew, no longer stands."""
-        return await self._analysts.reopen(threat_id, analyst_id, note, request_id)
+        return await self._analysts.reopen(threat_id, analyst_id, note, request_id, durability)
 
     async def comment(
-        self, threat_id: str, analyst_id: str, text: str, *, request_id: str | None = None
+        self,
+        threat_id: str,
+        analyst_id: str,
+        text: str,
+        *,
+        request_id: str | None = None,
+        durability: Acknowledgement | None = None,
     ) -> Threat:
         """Put a comment (up to 16 KiB) on record, in the audit trail; the threat stays as it is."""
-        return await self._analysts.comment(threat_id, analyst_id, text, request_id)
+        return await self._analysts.comment(threat_id, analyst_id, text, request_id, durability)
 
-    async def undo(self, interaction_id: str, analyst_id: str | None = None) -> Threat:
+    async def undo(
+        self,
+        interaction_id: str,
+        analyst_id: str | None = None,
+        *,
+        durability: Acknowledgement | None = None,
+    ) -> Threat:
         """Take back an analyst's own last act on a threat: an interaction, a decision, a reopening.
 
         Counts, status and latch are as before (last activity only if nothing followed); what other
@@ -122,17 +137,22 @@ class AnalystsDesk(Database):
             NotLast: the analyst did something else since, or it is somebody else's act.
             ThreatUnknown: nothing is remembered under this id.
         """
-        return await self._analysts.undo(interaction_id, analyst_id)
+        return await self._analysts.undo(interaction_id, analyst_id, durability)
 
     async def recall(
-        self, threat_id: str, analyst_id: str, *, request_id: str | None = None
+        self,
+        threat_id: str,
+        analyst_id: str,
+        *,
+        request_id: str | None = None,
+        durability: Acknowledgement | None = None,
     ) -> tuple[Threat, Level]:
         """Bring a threat of level 2 or 3 back to work, open; return it and the level it was in.
 
         It keeps its history, and settles home after an hour without activity. A threat of level 1
         stays as it is.
         """
-        return await self._analysts.recall(threat_id, analyst_id, request_id)
+        return await self._analysts.recall(threat_id, analyst_id, request_id, durability)
 
     async def allow(
         self, threat_id: str, analyst_id: str, *, request_id: str | None = None
@@ -152,6 +172,7 @@ class AnalystsDesk(Database):
         *,
         take_over: bool = False,
         request_id: str | None = None,
+        durability: Acknowledgement | None = None,
     ) -> Claim:
         """Give an analyst a threat of level 1 for a while (1 s to 30 days).
 
@@ -164,7 +185,12 @@ class AnalystsDesk(Database):
             ActRefused: it is in level 2 or 3; recall it first.
         """
         return await self._analysts.claim(
-            threat_id, analyst_id, lease, take_over=take_over, request_id=request_id
+            threat_id,
+            analyst_id,
+            lease,
+            take_over=take_over,
+            request_id=request_id,
+            durability=durability,
         )
 
     async def claim_next(
@@ -173,21 +199,22 @@ class AnalystsDesk(Database):
         lease: timedelta = LEASE,
         *,
         severity: Severity | str | None = None,
+        durability: Acknowledgement | None = None,
     ) -> Claim | None:
         """Claim the highest ranked open threat that nobody holds; None if there is none.
 
         Any number of analysts may pull at once: no two get the same, and they get them in rank
         order (exactly on one partition; over several, the best head read during the call).
         """
-        return await self._analysts.claim_next(analyst_id, lease, severity)
+        return await self._analysts.claim_next(analyst_id, lease, severity, durability)
 
-    async def release(self, claim: Claim) -> None:
+    async def release(self, claim: Claim, *, durability: Acknowledgement | None = None) -> None:
         """Give a claim back.
 
         Raises:
             ClaimLost: it has ended, or somebody else has the threat now.
         """
-        await self._analysts.release(claim)
+        await self._analysts.release(claim, durability)
 
     async def get_desk(self, threat_id: str) -> Desk:
         """Who holds a threat now, and what each analyst did to it last."""

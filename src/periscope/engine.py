@@ -12,8 +12,9 @@ from periscope.acts import ActReply, PackedAct
 from periscope.awaits import SHORT, Awaits, asked_for
 from periscope.batch import CHUNK_ENTRIES, ActBatch, Batch, ReportBatch
 from periscope.batches import Batches, SourceFailed
-from periscope.chunks import ActChunk, Chunk, ReportChunk
-from periscope.coalesce import Coalescer
+from periscope.bound import until
+from periscope.chunks import ActChunk, Answer, Chunk, ReportChunk
+from periscope.coalesce import Coalescer, let_go
 from periscope.errors import (
     OutcomeUnknown,
     PeriscopeError,
@@ -98,18 +99,44 @@ class Engine:
         keys = self._keyspace.partition_of(act.threat_id)
         return await self._coalescer.act(keys, act, self._awaits(durability))
 
-    async def act_on_first(self, keys: PartitionKeys, acts: list[PackedAct]) -> list[ActReply]:
-        """Carry out the first of these acts that is possible, and none of the others."""
-        chunk = ActChunk(keys, acts, full=True, first=True, awaits=self._awaits(None))
-        async with Lane(self._functions, [keys], self._settings) as lane:
-            await lane.submit(chunk)
-            await lane.drain()
-            (answer,) = lane.answers()
+    async def act_on_first(
+        self,
+        keys: PartitionKeys,
+        acts: list[PackedAct],
+        durability: Acknowledgement | None = None,
+        since: float | None = None,
+    ) -> list[ActReply]:
+        """Carry out the first of these acts that is possible, and none of the others.
+
+        Raises:
+            StoreError: nothing was done. OutcomeUnknown: no answer in time, of a call that began at
+                `since`.
+        """
+        chunk = ActChunk(keys, acts, full=True, first=True, awaits=self._awaits(durability))
+        answer = await self._alone(chunk, since)
         if answer.refusal is not None:
             raise answer.refusal
         if answer.short:
             raise OutcomeUnknown(SHORT)
         return answer.result  # type: ignore[no-any-return]
+
+    async def _alone(self, chunk: ActChunk, since: float | None) -> Answer:
+        """Send a chunk over a lane of its own; its answer, unless the call takes too long."""
+        most_s, is_sent = self._settings.operation_timeout_s, False
+        try:
+            async with (
+                asyncio.timeout_at(until(most_s, since)) as bound,
+                self._coalescer.lone_lane() as lane,
+            ):
+                is_sent = True
+                await lane.submit(chunk)
+                await lane.drain()
+                (answer,) = lane.answers()
+                return answer
+        except TimeoutError as exc:
+            if not bound.expired():
+                raise
+            raise let_go(most_s, is_sent=is_sent) from exc
 
     def _awaits(self, durability: Acknowledgement | None) -> Awaits:
         return asked_for(self._settings, self._functions.connections.facts, durability)
@@ -127,7 +154,7 @@ class Engine:
     ) -> None:
         source, guard = Batches(entries, CHUNK_ENTRIES), _patient(check, wait_s)
         batch.stored = self._stored
-        lane = Lane(self._functions, self._keyspace.partitions, self._settings, wait_s=wait_s)
+        lane = Lane(self._functions, self._settings, wait_s=wait_s)
         async with lane, aclosing(source):
             try:
                 async for items in source:
@@ -135,12 +162,15 @@ class Engine:
                     await self._send_ready(lane, batch, guard)
                     if len(items) < CHUNK_ENTRIES:
                         await self._finish(lane, batch, guard)  # it pauses: let nothing wait
+                        if not lane.offer(_nothing):
+                            await lane.close()
                 await self._finish(lane, batch, guard)
             except (SourceFailed, PeriscopeError) as exc:
                 failed = isinstance(exc, SourceFailed)
                 await self._settle(lane, batch, guard if failed else None)
+                unsent = lane.unsent + await source.aclose()
                 cause = exc.__cause__ if isinstance(exc, SourceFailed) else exc
-                raise batch.interrupted(exc, lane.unanswered, await source.aclose()) from cause
+                raise batch.interrupted(exc, lane.unknown, unsent) from cause
 
     async def _send_ready(self, lane: Lane, batch: Batch, guard: Guard) -> None:
         while batch.ready:
@@ -159,15 +189,27 @@ class Engine:
     async def _settle(self, lane: Lane, batch: Batch, guard: Guard | None) -> None:
         """After a failure: learn what became of all that is out, so that little stays unknown.
 
-        With a guard, what is still to be sent is sent first.
+        With a guard, what is still to be sent is sent first; where a server was given up, what is
+        for the others is, so that they take all that was read.
         """
         try:
             if guard is not None:
                 await self._finish(lane, batch, guard)
+            if lane.has_lost:
+                await self._send_rest(lane, batch)
             await lane.drain()
         except PeriscopeError:
             pass  # the failure that is being told already; what it cost is counted below
         finally:
+            batch.count(lane.answers())
+
+    async def _send_rest(self, lane: Lane, batch: Batch) -> None:
+        """Send what was read, and wait no longer: what is for a lost server is refused at once."""
+        lane.hurry()
+        batch.close_all()
+        while batch.ready:
+            await lane.make_room()
+            await lane.submit(batch.ready.popleft())
             batch.count(lane.answers())
 
 
@@ -193,6 +235,10 @@ def _patient(check: Callable[[], None], wait_s: float) -> Guard:
                 return
 
     return guard
+
+
+def _nothing() -> None:
+    """A connection that nobody used went to somebody else."""
 
 
 def _no_guard() -> None:

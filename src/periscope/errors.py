@@ -19,7 +19,7 @@
     ├── StoreError                  the server
     │   ├── StoreUnavailable        cannot be reached, or went away
     │   │   ├── OutcomeUnknown      sent and not answered, or not by enough replicas: repeat it
-    │   │   └── PartitionsMissing   a read over all partitions could not reach some of them
+    │   │   └── PartitionsMissing   what concerns several partitions could not reach some
     │   ├── StoreUnsuitable         reached, and cannot be used as it is set up
     │   ├── StoreFull               out of memory or disk; the write was refused whole
     │   ├── AuditFull               the audit trail is at its limit until it is archived
@@ -48,10 +48,20 @@ if TYPE_CHECKING:
 
 
 class PeriscopeError(Exception):
-    """The root: catch this to catch whatever Periscope raises."""
+    """The root: catch this to catch whatever Periscope raises. All of it can be copied."""
 
     exit_code: ClassVar[int] = 1
     http_status: ClassVar[int] = 500
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _again, (type(self), self.args, self.__dict__)
+
+
+def _again(kind: type[PeriscopeError], args: tuple[Any, ...], more: dict[str, Any]) -> Any:
+    """The same error once more; several take what their own `__init__` is not made for again."""
+    error = kind.__new__(kind, *args)
+    error.__dict__.update(more)
+    return error
 
 
 class UsageError(PeriscopeError):
@@ -172,15 +182,20 @@ class OutcomeUnknown(StoreUnavailable):
 
 
 class PartitionsMissing(StoreUnavailable):
-    """A read over all partitions could not reach some; the others are in `partial`, if any.
+    """A read of several partitions, or work on all of them, could not reach some.
 
-    `missing` are the numbers of the partitions that did not answer; `__cause__` is why.
+    What the others answered, or what was done in them, is in `partial` (None: nothing). `missing`
+    are the numbers of the partitions that did not answer; `__cause__` is why.
     """
 
     def __init__(self, reason: str, *, missing: tuple[int, ...], partial: Any = None) -> None:
         super().__init__(reason)
         self.missing = missing
         self.partial = partial
+
+    def having(self, partial: Any) -> PartitionsMissing:
+        """The same error with another account of what could be reached; None if nothing could."""
+        return PartitionsMissing(str(self), missing=self.missing, partial=partial)
 
 
 class StoreUnsuitable(StoreError):

@@ -7,14 +7,16 @@ the next one were given: `1790000000000-0,1790000000001-3+2` for two partitions.
 from __future__ import annotations
 
 import asyncio
+import logging
 import re
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Coroutine, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from periscope.calls import Calls, decode
-from periscope.errors import EventsLost, UsageError
-from periscope.functions import Functions
+from periscope.connection import CLOSED, Ear, Node
+from periscope.errors import EventsLost, StoreUnavailable, UsageError
+from periscope.functions import Functions, PolicyMoved
 from periscope.keys import Keyspace, PartitionKeys
 from periscope.models import STATUSES, Level
 from periscope.reader import over
@@ -23,8 +25,13 @@ from periscope.work import Event
 BATCH = 100
 WAIT_MS = 1000
 POLL_S = 0.25
+FIRST_PAUSE_S = 0.1
+LONGEST_PAUSE_S = 2.0  # while the store is away: a server that is back is followed again soon
+BEGINNING = "0-0"
 MANY_THREATS = ("added", "sighted")
 MAX_POSITION_CHARACTERS = 64 * 1024
+T = TypeVar("T")
+log = logging.getLogger("periscope")
 _PLACE = re.compile(r"(\d{1,20}-\d{1,20})(?:\+(\d{1,6}))?", re.ASCII)
 
 
@@ -49,25 +56,124 @@ class _Entry:
     events: list[Any]
 
 
+@dataclass(slots=True)
+class _Walk:
+    """One who follows: the places, and the servers at which they are known to be good."""
+
+    places: list[_Place]
+    ear: Ear
+    servers: list[Node | None] | None = None
+    away_since: float | None = None
+    tries: int = 0
+
+
 class Events:
-    """Follows one database."""
+    """Follows one database, also across its absences; `close` ends all who follow."""
 
     def __init__(self, functions: Functions, keyspace: Keyspace) -> None:
         self._functions = functions
         self._partitions: tuple[PartitionKeys, ...] = keyspace.partitions
         self._calls = Calls(functions)
+        self._waits = set[asyncio.Task[Any]]()
+        self._closed = False
+
+    async def close(self) -> None:
+        """Send everybody away who follows, at once. Idempotent."""
+        self._closed = True
+        waits = list(self._waits)
+        for task in waits:
+            task.cancel()
+        await asyncio.gather(*waits, return_exceptions=True)
 
     async def follow(self, since: str | None) -> AsyncIterator[Event]:
         """See `Periscope.events`."""
-        places = await self._now() if since is None else self._read_position(since)
-        async with self._functions.connections.apart(self._partitions[0].events) as client:
+        if since is None:
+            places = await self._unless_closed(self._now())
+        else:
+            places = self._read_position(since)
+        walk = _Walk(places, Ear(self._functions.connections, self._partitions[0].events))
+        try:
             while True:
-                entries = await self._read(places)
-                for entry in entries:
+                for entry in await self._unless_closed(self._next(walk)):
                     for event in _events(entry, places):
                         yield event
-                if not entries:
-                    await self._wait(client, places)
+        finally:
+            await walk.ear.close()
+
+    async def _unless_closed(self, call: Coroutine[Any, Any, T]) -> T:
+        """Await something of which the closing of the database is the end."""
+        if self._closed:
+            call.close()
+            raise StoreUnavailable(CLOSED)
+        task = asyncio.create_task(call)
+        self._waits.add(task)
+        try:
+            return await task
+        except asyncio.CancelledError:
+            if _is_cancelled() or not self._closed:
+                raise
+            raise StoreUnavailable(CLOSED) from None
+        finally:
+            self._waits.discard(task)
+
+    async def _next(self, walk: _Walk) -> list[_Entry]:
+        """The next entries, or none after a while; waits as long as the store is away.
+
+        Raises:
+            EventsLost, StoreError: what waiting does not mend.
+        """
+        try:
+            await self._check_servers(walk)
+            entries = await self._read(walk.places)
+            if not entries:
+                await self._wait(walk)
+        except StoreUnavailable as exc:
+            await self._rest(walk, exc)
+            return []
+        except PolicyMoved:  # it was emptied: is it still the database that was followed?
+            walk.servers = None
+            await self._functions.refresh()
+            return []
+        self._is_back(walk)
+        return entries
+
+    async def _check_servers(self, walk: _Walk) -> None:
+        """After an absence, or when another server took over: is there what was given last?
+
+        Raises:
+            EventsLost: no; what happened since, or did not happen after all, cannot be told.
+        """
+        topology = self._functions.connections.topology
+        servers = [topology.node_of(keys.events) for keys in self._partitions]
+        if servers != walk.servers:
+            await over(
+                self._partitions,
+                lambda keys: self._check_kept(keys, walk.places[keys.number].entry),
+            )
+            walk.servers = servers
+
+    async def _check_kept(self, keys: PartitionKeys, entry: str) -> None:
+        if entry == BEGINNING:
+            return
+        lost, found = await self._calls.events(keys, _before(entry), 1)
+        if not (found and found[0][0] == entry) and not (lost and _order(lost) >= _order(entry)):
+            raise EventsLost(_LOST)
+
+    async def _rest(self, walk: _Walk, exc: StoreUnavailable) -> None:
+        now = asyncio.get_running_loop().time()
+        if walk.away_since is None:
+            walk.away_since = now
+            log.warning("events: wait for the server, and then go on where they are: %s", exc)
+        walk.servers = None
+        pause = min(LONGEST_PAUSE_S, FIRST_PAUSE_S * 2.0 ** min(walk.tries, 16))
+        walk.tries += 1
+        await asyncio.sleep(pause)
+
+    def _is_back(self, walk: _Walk) -> None:
+        if walk.away_since is not None:
+            away_s = asyncio.get_running_loop().time() - walk.away_since
+            log.warning("events: go on, after %.1f s", away_s)
+            walk.away_since, walk.tries = None, 0
 
     async def _read(self, places: list[_Place]) -> list[_Entry]:
         """The next entries of all partitions that are safe to give in this order."""
@@ -91,20 +197,14 @@ class Events:
             key=lambda entry: entry.order,
         )
 
-    async def _wait(self, client: Any, places: list[_Place]) -> None:
+    async def _wait(self, walk: _Walk) -> None:
         """Until something is added anywhere, or a second has passed; a cluster is asked often."""
         if self._functions.connections.is_cluster and len(self._partitions) > 1:
             await asyncio.sleep(POLL_S)  # no call waits for keys of several slots
             return
         streams = [keys.events for keys in self._partitions]
-        connections = self._functions.connections
-        await connections.guarded(
-            client.execute_command(
-                *("XREAD", "COUNT", 1, "BLOCK", WAIT_MS, "STREAMS", *streams),
-                *(place.entry for place in places),
-            )
-        )
-        await asyncio.sleep(0)
+        after = [place.entry for place in walk.places]
+        await walk.ear.listen("XREAD", "COUNT", 1, "BLOCK", WAIT_MS, "STREAMS", *streams, *after)
 
     async def _now(self) -> list[_Place]:
         """The ends of all streams."""
@@ -115,7 +215,7 @@ class Events:
             last = await connections.guarded(
                 connections.run("XREVRANGE", keys.events, "+", "-", "COUNT", 1)
             )
-            places.append(_Place(last[0][0].decode() if last else lost or "0-0"))
+            places.append(_Place(last[0][0].decode() if last else lost or BEGINNING))
         return places
 
     def _read_position(self, since: str) -> list[_Place]:
@@ -137,6 +237,17 @@ _LOST = (
     "then follow from now (since=None)"
 )
 _NOT_OURS = "this is not a position of this database's events; pass event.position, unchanged"
+
+
+def _is_cancelled() -> bool:
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0
+
+
+def _before(entry: str) -> str:
+    """The id right before an entry's."""
+    moment, number = _order(entry)
+    return f"{moment}-{number - 1}" if number else f"{moment - 1}-{2**64 - 1}"
 
 
 def _order(entry: str) -> tuple[int, int]:

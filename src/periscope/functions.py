@@ -244,7 +244,9 @@ class Functions:
         if spec.writes:
             return await self._change(name, command, keys[0], aside, spec.lasting and lasting)
         whole = spec.undeclared
-        return await self._healed(name, lambda: run(*command, aside=aside, moved_whole=whole))
+        return await self._healed(
+            name, keys[0], lambda: run(*command, aside=aside, moved_whole=whole)
+        )
 
     async def _change(
         self, name: str, command: tuple[Arg, ...], key: bytes, aside: bool, lasting: bool
@@ -253,21 +255,24 @@ class Functions:
         awaits = asked_for(settings, connections.facts) if lasting else Awaits.NOTHING
         change = Change(command, following(key, awaits, settings), settings.replica_timeout_s)
         try:
-            reply, *told = await self._healed(name, lambda: connections.change(change, aside=aside))
+            reply, *told = await self._healed(
+                name, key, lambda: connections.change(change, aside=aside)
+            )
         except PeriscopeError as exc:
-            raise (doubted(exc) if change.in_doubt else exc) from exc.__cause__
+            looked = isinstance(exc, PolicyMoved)
+            raise (doubted(exc) if change.in_doubt and not looked else exc) from exc.__cause__
         if awaits and not is_safe(awaits, told, settings.replicas):
             raise OutcomeUnknown(SHORT)
         return reply
 
-    async def _healed(self, name: str, run: Callable[[], Awaitable[Any]]) -> Any:
+    async def _healed(self, name: str, key: bytes, run: Callable[[], Awaitable[Any]]) -> Any:
         """Run a call of this function, and once more if the library had been flushed."""
         try:
             return await run()
         except (RedisError, *LOST) as exc:
             if not is_missing_function(exc):
                 raise self.explain(exc) from exc
-        await self.load()
+        await self.load(key)
         try:
             return await run()
         except (RedisError, *LOST) as exc:
@@ -275,13 +280,21 @@ class Functions:
                 raise LibraryMismatch(f"the server has no function {name}: {exc}") from exc
             raise self.explain(exc) from exc
 
-    async def load(self) -> None:
-        """Load the library where it is missing or older."""
-        try:
-            for node in self.connections.topology.primaries():
-                await ensure_library(node.aside)
-        except (RedisError, *LOST) as exc:
-            raise self.connections.explain(exc) from exc
+    async def load(self, key: bytes | None = None) -> None:
+        """Load the library where it is missing or older: on the server of this key, or on all.
+
+        Of all, those that are away are passed over: they get it with the first call that needs it.
+        """
+        topology = self.connections.topology
+        node = topology.node_of(key) if key is not None else None
+        nodes = topology.primaries() if node is None else [node]
+        for one in nodes:
+            try:
+                await ensure_library(one.aside)
+            except (RedisError, *LOST) as exc:
+                if isinstance(exc, LOST) and len(nodes) > 1:
+                    continue
+                raise self.connections.explain(exc) from exc
 
     def explain(self, exc: BaseException) -> Exception:
         """Our error for the server's; a moved policy is told apart, as it can be mended."""
@@ -303,9 +316,13 @@ class PolicyMoved(BugError):
 _POLICY_MOVED = ("STALE_POLICY", "OLD_PARTITION", "UNPREPARED")
 
 
+# The second is what 0.2 says to an act of ours: it is packed otherwise since.
+_NOT_OURS = ("Function not found", "an act that this library does not know")
+
+
 def is_missing_function(exc: BaseException) -> bool:
-    """Was the library flushed, or is this server new to us?"""
-    return isinstance(exc, ResponseError) and "Function not found" in str(exc)
+    """Was the library flushed, is this server new to us, or did an old program load its own?"""
+    return isinstance(exc, ResponseError) and any(told in str(exc) for told in _NOT_OURS)
 
 
 def parse_ingest(reply: Any, expected: int) -> list[tuple[int, Outcome]]:

@@ -6,17 +6,16 @@ acts, and a departure is written to the archive first, then done, then confirmed
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
-from hashlib import blake2b
 from secrets import token_bytes, token_hex
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 
 from periscope.acts import check_name, check_note, pack_act
-from periscope.archive import Archive, AuditEntry, Departure, departing
-from periscope.calls import VOID, Calls, Candidate, decode
+from periscope.archive import Archive, AuditEntry, Departure, departing, fingerprint_of
+from periscope.calls import VOID, Calls, Candidate
 from periscope.errors import (
     ActRefused,
     ArchiveMismatch,
@@ -30,12 +29,15 @@ from periscope.header import read_threat
 from periscope.keys import Keyspace, PartitionKeys, control_key
 from periscope.reader import Reader, encoded, steady
 from periscope.rules import Rules
+from periscope.trail import STEP as TRAIL_STEP
+from periscope.trail import entries, time_of
 from periscope.work import MAX_ANALYST_BYTES, PromotionStats, SweepStats
 
 STEP = 60  # threats of one call: within what may delay others
-AUDIT_STEP = 500
 ANSWER_KEPT_MS = 600_000
 TRIES = 5
+R = TypeVar("R")
+T = TypeVar("T")
 
 
 class Keeping:
@@ -48,15 +50,19 @@ class Keeping:
         self._keyspace = keyspace
         self._reader = reader
         self._calls = Calls(functions)
-        self._fingerprint = blake2b(secret, digest_size=16).hexdigest()
+        self._fingerprint = fingerprint_of(secret)
         self._adopted: set[str] = set()
 
     async def promote(self) -> PromotionStats:
         """See `Periscope.promote_eligible_threats`."""
         stats = PromotionStats()
-        for keys in self._keyspace.partitions:
-            await self._promote_in(keys, stats)
-        return stats
+        return await self._each(lambda keys: self._promote_in(keys, stats), lambda _: stats)
+
+    async def _each(
+        self, call: Callable[[PartitionKeys], Awaitable[T]], add_up: Callable[[list[T]], R]
+    ) -> R:
+        """Call for each partition, and go on past those that are away; see `reader.each`."""
+        return await self._reader.each(self._keyspace.partitions, call, add_up)
 
     async def _promote_in(self, keys: PartitionKeys, stats: PromotionStats) -> None:
         offset, skipped = 0, set[bytes]()
@@ -93,10 +99,12 @@ class Keeping:
         """See `Periscope.sweep`."""
         await self.adopt(archive)
         stats = SweepStats()
-        for keys in self._keyspace.partitions:
+
+        async def sweep(keys: PartitionKeys) -> None:
             await self._sweep_in(keys, archive, stats)
             stats.forgotten_stubs += await self._forget_stubs(keys)
-        return stats
+
+        return await self._each(sweep, lambda _: stats)
 
     async def _sweep_in(self, keys: PartitionKeys, archive: Archive, stats: SweepStats) -> None:
         stretch = offset = 0
@@ -205,14 +213,20 @@ class Keeping:
     async def resolve(self, archive: Archive) -> int:
         """See `Periscope.resolve_departures`."""
         await self.adopt(archive)
-        final = 0
-        for batch in await archive.pending():
+        pending = await archive.pending()
+
+        async def settle(keys: PartitionKeys) -> int:
             # One of a time when there were more partitions was settled then; it gets a mark here.
-            keys = self._keyspace.partitions[batch.partition % len(self._keyspace.partitions)]
-            final += await self._resolve(keys, archive, batch.batch_id, len(batch.threat_ids))
-        for keys in self._keyspace.partitions:
+            count = len(self._keyspace.partitions)
+            mine = [batch for batch in pending if batch.partition % count == keys.number]
+            done = [
+                await self._resolve(keys, archive, batch.batch_id, len(batch.threat_ids))
+                for batch in mine
+            ]
             await self._tidy(keys, archive)
-        return final
+            return sum(done)
+
+        return await self._each(settle, _sum)
 
     async def _resolve(
         self, keys: PartitionKeys, archive: Archive, batch_id: str, count: int
@@ -288,40 +302,29 @@ class Keeping:
             await self.remove(archive, threat_id, analyst_id, "erased")
         reply = await engine.act(pack_act("erase", threat_id, analyst_id))
         reply.check()
-        await self.archive_audit(archive)
+        await self._archive_part(self._keyspace.partition_of(encoded(threat_id)), archive)
         return await archive.erase(threat_id)
 
     async def archive_audit(self, archive: Archive) -> int:
         """See `Periscope.archive_audit`."""
         await self.adopt(archive)
+        return await self._each(lambda keys: self._archive_part(keys, archive), _sum)
+
+    async def _archive_part(self, keys: PartitionKeys, archive: Archive) -> int:
         moved = 0
-        for keys in self._keyspace.partitions:
-            while True:
-                found = await self._audit_entries(keys, AUDIT_STEP)
-                if not found:
-                    break
-                moved += await archive.write_audit([entry for _, part in found for entry in part])
-                await self._calls.trim_audit(keys, found[-1][0])
+        while found := await entries(self._reader, keys, TRAIL_STEP):
+            moved += await archive.write_audit([entry for _, part in found for entry in part])
+            await self._calls.trim_audit(keys, found[-1][0])
         return moved
 
     async def recent_audit(self, most: int) -> list[AuditEntry]:
         """See `Periscope.get_recent_audit`."""
-        entries: list[AuditEntry] = []
-        for keys in self._keyspace.partitions:
-            for _, part in await self._audit_entries(keys, most, newest=True):
-                entries += part
-        return sorted(entries, key=_time_of)
-
-    async def _audit_entries(
-        self, keys: PartitionKeys, count: int, *, newest: bool = False
-    ) -> list[tuple[str, list[AuditEntry]]]:
-        """Entries of the audit stream, oldest first; the first `count` of them, or the last."""
-        verb, start, end = ("XREVRANGE", "+", "-") if newest else ("XRANGE", "-", "+")
-        found = await self._reader.run(verb, keys.audit, start, end, "COUNT", count)
-        return [
-            (name.decode(), audit_of(keys.number, name.decode(), fields))
-            for name, fields in (reversed(found) if newest else found)
-        ]
+        return await self._each(
+            lambda keys: entries(self._reader, keys, most, newest=True),
+            lambda parts: sorted(
+                (one for part in parts for _, acts in part for one in acts), key=time_of
+            ),
+        )
 
     async def adopt(self, archive: Archive) -> None:
         """See `Periscope.adopt_archive`."""
@@ -351,9 +354,8 @@ class Keeping:
         return forgotten
 
 
-def _time_of(entry: AuditEntry) -> tuple[int, int, int, int, int]:
-    moment, _, number = entry.stream_id.partition("-")
-    return entry.at_ms, entry.partition, int(moment), int(number), entry.position
+def _sum(counts: list[int]) -> int:
+    return sum(counts)
 
 
 def departed(words: str, count: int) -> list[bool]:
@@ -368,23 +370,3 @@ async def _is_pending(archive: Archive, batch_id: str) -> bool:
 def _is_over(answer: bytes, now_ms: int) -> bool:
     """Can nobody ask for this answer any more? It waits for late calls of a killed worker."""
     return now_ms - int(answer.split()[1]) > ANSWER_KEPT_MS
-
-
-def audit_of(partition: int, stream_id: str, fields: Any) -> list[AuditEntry]:
-    """The acts of an entry of a partition's audit stream."""
-    payload = fields[b"a"] if isinstance(fields, dict) else fields[1]
-    at_ms, acts = decode(payload)
-    return [
-        AuditEntry(
-            partition=partition,
-            stream_id=stream_id,
-            position=position,
-            at_ms=at_ms,
-            action=verb,
-            threat_id=threat_id,
-            analyst_id=analyst_id,
-            request_id=request_id,
-            detail=told,
-        )
-        for position, (verb, threat_id, analyst_id, request_id, told) in enumerate(acts)
-    ]

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Awaitable, Sequence
 from heapq import merge
+from typing import TypeVar
 
 from periscope.calls import Calls, DueEntry, DueStretch, LevelEntry, LevelStretch, decode
+from periscope.errors import PartitionsMissing
 from periscope.functions import Functions
 from periscope.keys import Keyspace, PartitionKeys, control_key
 from periscope.models import SEVERITIES, Severity
@@ -24,6 +26,7 @@ from periscope.rules import Rules
 from periscope.threat import Page, Threat
 from periscope.work import Claim, Desk, LastAct
 
+T = TypeVar("T")
 _LAST_ID = b"\xff"  # sorts after every id, which is UTF-8
 
 
@@ -47,13 +50,18 @@ class Knowledge(Reader):
             items: list[Threat] = []
             while True:
                 ask = min(STRETCH, count - len(items))
-                parts = await self._levels(rules, level, industry, ask, as_of_ms, after)
+                parts, away = await _reached(
+                    self._levels(rules, level, industry, ask, as_of_ms, after)
+                )
                 as_of_ms = parts[0].now_ms
                 entries, more = _first_of(
                     [part.entries for part in parts], ask, rules.policy.decay_floor
                 )
                 items += await self.complete(rules, as_of_ms, _records(entries))
                 after = _after(entries, after)
+                if away is not None:
+                    page = Page(items, None, as_of_ms, sum(part.total for part in parts))
+                    raise away.having(page) from away.__cause__
                 if not more or len(items) >= count:
                     break
             token = self.token(rules, as_of_ms, query, after) if more else None
@@ -96,10 +104,13 @@ class Knowledge(Reader):
             items: list[Threat] = []
             while True:
                 ask = min(STRETCH, count - len(items))
-                parts = await self._due(rules, rank, ask, as_of_ms, after)
+                parts, away = await _reached(self._due(rules, rank, ask, as_of_ms, after))
                 as_of_ms = parts[0].now_ms
                 entries, more, after = _due_of(parts, ask, after)
                 items += await self.complete(rules, as_of_ms, _records(entries))
+                if away is not None:
+                    page = Page(items, None, as_of_ms, len(items))
+                    raise away.having(page) from away.__cause__
                 if not more or len(items) >= count:
                     break
             if total is None:
@@ -139,7 +150,7 @@ class Knowledge(Reader):
         """Who holds a threat, and who did what last; see `Periscope.get_desk`."""
         key_bytes = encoded(threat_id)
         keys = self._keyspace.partition_of(key_bytes)
-        now_ms, found = await self._calls.desk(keys, key_bytes)
+        now_ms, found = await self.bounded(self._calls.desk(keys, key_bytes))
         claim = None
         if b"" in found:
             until_ms, _, token, holder = decode(found[b""])
@@ -154,7 +165,7 @@ class Knowledge(Reader):
     async def note(self, name: str, expected: str, value: str) -> str:
         """Compare and set a note on the whole database; see `Periscope.note`."""
         control = control_key(self._keyspace.namespace)
-        return await self._calls.note(control, f"note_{name}", expected, value)
+        return await self.bounded(self._calls.note(control, f"note_{name}", expected, value))
 
     async def fading(self) -> int:
         """How many level 3 threats decay now."""
@@ -164,8 +175,18 @@ class Knowledge(Reader):
 
     async def holdings(self) -> dict[str, int]:
         """What else the database holds; see `Periscope.get_holdings`."""
-        parts = await over(self._keyspace.partitions, self._calls.holdings)
+        parts = await self.bounded(over(self._keyspace.partitions, self._calls.holdings))
         return {name: sum(part[name] for part in parts) for name in parts[0]}
+
+
+async def _reached(call: Awaitable[list[T]]) -> tuple[list[T], PartitionsMissing | None]:
+    """The answers of a call to all partitions, and what is to be raised if some are away."""
+    try:
+        return await call, None
+    except PartitionsMissing as exc:
+        if not exc.partial:
+            raise exc.having(None) from exc.__cause__
+        return exc.partial, exc
 
 
 def normal_industry(industry: str | None) -> str:

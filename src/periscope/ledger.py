@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from periscope.connection import Capacity
 from periscope.functions import PartitionStats
 from periscope.models import SEVERITIES, STATUSES
 
@@ -69,12 +70,16 @@ class Ledger:
 
 @dataclass(frozen=True, slots=True)
 class Stats:
-    """What the database holds at `as_of_ms`: level 1 by status and severity, and the ledger."""
+    """What the database holds at `as_of_ms`: level 1 by status and severity, and the ledger.
+
+    `capacity` is there in what `Periscope.get_stats` returns: is there room for more?
+    """
 
     as_of_ms: int
     counts: dict[str, dict[str, int]]
     unseen: dict[str, int]
     ledger: Ledger
+    capacity: Capacity | None = field(default=None, compare=False)
 
     @property
     def queue(self) -> int:

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterable, AsyncIterator, Iterable
 from dataclasses import replace
 from typing import Any
 
-from periscope.archive import Archive, AuditEntry
+from periscope.archive import Archive, AuditEntry, find_archive, fingerprint_of, open_archive
 from periscope.desk import AnalystsDesk
 from periscope.errors import UsageError
 from periscope.functions import RankQuery
@@ -80,7 +80,11 @@ class Periscope(AnalystsDesk):
         return await self._queries.threat(threat_id)
 
     async def get_threats(self, ids: Iterable[str]) -> list[Threat]:
-        """The known ones among `ids`, in the order given."""
+        """The known ones among `ids`, in the order given.
+
+        Raises:
+            PartitionsMissing: some partitions are away; the others' threats are in `partial`.
+        """
         if not isinstance(ids, Iterable) or isinstance(ids, str | bytes):
             raise UsageError(f"ids must be an iterable of ids, not {type(ids).__name__}")
         return await self._queries.threats(ids)
@@ -106,6 +110,9 @@ class Periscope(AnalystsDesk):
 
         What is not in it is unknown, in the sense of `threat_exists`. What cannot be an id is
         known by nobody.
+
+        Raises:
+            PartitionsMissing: some partitions are away; what the others know is in `partial`.
         """
         if not isinstance(ids, Iterable) or isinstance(ids, str | bytes):
             raise UsageError(f"ids must be an iterable of ids, not {type(ids).__name__}")
@@ -118,6 +125,10 @@ class Periscope(AnalystsDesk):
         """Build the filter of `threat_exists` now, and wait until it answers for everything.
 
         Returns at once where the setting `filter` is off.
+
+        Raises:
+            PartitionsMissing: some partitions could not be read for `retry_s`. It answers for all
+                others, and goes on trying.
         """
         await self._membership.ready()
 
@@ -210,6 +221,7 @@ class Periscope(AnalystsDesk):
 
         Raises:
             OutcomeUnknown: some may have been promoted; safe to repeat, which counts the others.
+            PartitionsMissing: some are away; done in the others, as `partial` says.
         """
         return await self._keeping.promote()
 
@@ -222,6 +234,7 @@ class Periscope(AnalystsDesk):
             OutcomeUnknown: no answer, or not by enough replicas; what may have left is pending in
                 the archive, and settled by `resolve_departures`.
             ArchiveMismatch: this is not the archive of this database.
+            PartitionsMissing: some are away; done in the others, as `partial` says.
         """
         return await self._keeping.sweep(archive)
 
@@ -248,12 +261,36 @@ class Periscope(AnalystsDesk):
 
         Raises:
             OutcomeUnknown: nobody can say for sure just now; what was not settled stays pending.
+            PartitionsMissing: some are away; done in the others, as `partial` says.
         """
         return await self._keeping.resolve(archive)
 
     async def archive_audit(self, archive: Archive) -> int:
-        """Move the audit trail into the archive, then trim it; how many acts were moved."""
+        """Move the audit trail into the archive, then trim it; how many acts were moved.
+
+        Raises:
+            PartitionsMissing: some are away; done in the others, as `partial` says.
+        """
         return await self._keeping.archive_audit(archive)
+
+    async def open_archive(self) -> Archive:
+        """Open the archive that belongs to this database, adopted; whoever asks closes it.
+
+        It is where the setting `archive` says, else in a file of the data directory that is this
+        database's alone.
+
+        Raises:
+            ArchiveError: it cannot be opened or made; ArchiveMismatch: the database has another.
+        """
+        self._check_open()
+        place = await find_archive(self.settings, fingerprint_of(self._secret))
+        archive = await open_archive(place)
+        try:
+            await self.adopt_archive(archive)
+        except BaseException:
+            await archive.close()
+            raise
+        return archive
 
     async def adopt_archive(self, archive: Archive) -> None:
         """Make this the database's archive, if it has none yet.
@@ -270,10 +307,15 @@ class Periscope(AnalystsDesk):
     def events(self, since: str | None = None) -> AsyncIterator[Event]:
         """Follow what happens, for ever; `since` is the `position` of the last event one has seen.
 
-        Without it only what happens from now on. Partitions are merged by time.
+        Without it only what happens from now on. Partitions are merged by time. While the store is
+        away it waits, and goes on where it was: nothing is left out or given twice.
 
         Raises:
-            EventsLost: older events are no longer kept; read the state anew.
+            EventsLost: older events are no longer kept, or the server lost what was given last
+                (a restart without append-only file, a failover): read the state anew.
+            Moving, StoreDamaged: the database was repartitioned or replaced; open it again.
+            StoreUnavailable: the database was closed; or the server is away when one asks to
+                follow from now on.
         """
         return self._events.follow(since)
 
@@ -286,8 +328,11 @@ class Periscope(AnalystsDesk):
         return await self._knowledge.holdings()
 
     async def get_stats(self) -> Stats:
-        """Counts by status and severity, the unseen, the levels and the ledger."""
-        return await self._queries.stats()
+        """Counts by status and severity, the unseen, the levels, the ledger, and the room left.
+
+        `capacity.writable` says whether changes are taken now, `capacity.refusal` why not.
+        """
+        return replace(await self._queries.stats(), capacity=await self._capacity())
 
     async def get_ledger(self, *, deep: bool = False, archive: Archive | None = None) -> Ledger:
         """The conservation law; `deep` recounts every record (slow, for a quiet database).
@@ -304,6 +349,8 @@ class Periscope(AnalystsDesk):
 
     async def set_policy(self, policy: Policy) -> Policy:
         """Put a policy in force for all processes; the next read anywhere ranks by it.
+
+        Partitions that are away are named in the log, and learn it when they are back.
 
         The caps stand in the boards, so only a rebuild changes them (`periscope rebuild`);
         `decay_per_day` orders the long-term ranks: it changes so while nothing there decays.

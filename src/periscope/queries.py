@@ -20,10 +20,10 @@ from periscope.reader import (
     MAX_PAGE,
     STRETCH,
     Reader,
-    at_one_moment,
     check_count,
     check_same_policy,
     encoded,
+    in_shares,
     over,
     padded,
 )
@@ -70,15 +70,21 @@ class Queries(Reader):
         """The known ones among `ids`, in the order given, each as often as asked for."""
         keyed = [encoded(threat_id) for threat_id in ids]
 
-        async def read(rules: Rules) -> dict[bytes, Threat]:
+        async def read(rules: Rules) -> list[Threat]:
             found: dict[bytes, Threat] = {}
             as_of_ms: int | None = None
-            for keys, members in self.by_partition(keyed).items():
-                as_of_ms = await self.fetch(keys, rules, members, as_of_ms, found)
-            return found
+            parts = self.by_partition(keyed)
 
-        found = await self.steady(read)
-        return [found[threat_id] for threat_id in keyed if threat_id in found]
+            async def fetch(keys: PartitionKeys) -> None:
+                nonlocal as_of_ms
+                as_of_ms = await self.fetch(keys, rules, parts[keys], as_of_ms, found)
+
+            def in_order(_: object) -> list[Threat]:
+                return [found[threat_id] for threat_id in keyed if threat_id in found]
+
+            return await self.each(list(parts), fetch, in_order)
+
+        return await self.steady(read)
 
     async def threat(self, threat_id: str) -> Threat | None:
         """One threat; those that are asked for at the same time are read together."""
@@ -131,13 +137,20 @@ class Queries(Reader):
         """Counts over all partitions."""
 
         async def read(_: Rules) -> Stats:
-            return add_up(await over(self._keyspace.partitions, self._functions.stats))
+            try:
+                return add_up(await over(self._keyspace.partitions, self._functions.stats))
+            except PartitionsMissing as exc:
+                raise exc.having(add_up(exc.partial) if exc.partial else None) from exc.__cause__
 
         return await self.steady(read)
 
     async def ledger(self, *, deep: bool = False) -> Ledger:
         """The conservation law; deep recounts every record against its board."""
-        stats = await self.stats()
+        try:
+            stats = await self.stats()
+        except PartitionsMissing as exc:
+            partial = exc.partial.ledger if exc.partial else None
+            raise exc.having(partial) from exc.__cause__
         if not deep:
             return stats.ledger
         faults: dict[str, int] = {}
@@ -188,7 +201,7 @@ class Queries(Reader):
             entries = [(entry.threat_id, entry.record) for entry in stretch.entries]
             found = items + await self.complete(rules, stretch.as_of_ms, entries)
             page = Page(found, None, stretch.as_of_ms, stretch.total)
-        return PartitionsMissing(str(exc), missing=exc.missing, partial=page)
+        return exc.having(page)
 
     async def _stretch(
         self,
@@ -198,14 +211,19 @@ class Queries(Reader):
         as_of_ms: int | None,
         after: Position | None,
     ) -> _Stretch:
-        """The next `count` over all partitions: one call to each, at one moment."""
+        """The next `count` over all partitions, at one moment."""
         # One more than asked for tells whether there is a next page.
-        parts = await at_one_moment(
+        parts = await in_shares(
             self._keyspace.partitions,
+            count + 1,
             as_of_ms,
-            lambda keys, at: self._functions.rank(
-                keys, rules, query, count + 1, records=count, as_of_ms=at, after=after
+            lambda keys, wanted, at: self._functions.rank(
+                *(keys, rules, query, wanted),
+                records=min(wanted, count),
+                as_of_ms=at,
+                after=after,
             ),
+            _ranks_of,
         )
         return self._merged(parts, count)
 
@@ -333,6 +351,10 @@ def _query_of(query: RankQuery) -> tuple[Any, ...]:
     """A query as a cursor holds it."""
     bounds = (query.lowest, query.highest, query.interactions)
     return ("queue", query.status, query.severity, *bounds)
+
+
+def _ranks_of(part: Ranked) -> list[tuple[float, int, bytes]]:
+    return [(score, place % _SPAN, threat_id) for threat_id, place, score in part.places]
 
 
 def _rank_key(entry: _Entry) -> tuple[float, int, bytes]:

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
+from heapq import nlargest
+from itertools import chain
 from typing import Any, Protocol, TypeVar
 
 from redis.exceptions import RedisError
 
 from periscope import cursor as cursors
-from periscope.connection import LOST
+from periscope.bound import within
+from periscope.connection import LOST, Node
 from periscope.cursor import Cursor
 from periscope.errors import (
     CursorStale,
+    OutcomeUnknown,
     PartitionsMissing,
     StoreDamaged,
     StoreUnavailable,
@@ -28,6 +32,8 @@ MAX_PAGE = 1000
 STRETCH = 250  # threats of one call: what a server does within a few milliseconds at worst
 ATTEMPTS = 3
 SCANS = 5
+SPARE = 4  # asked of a partition beyond twice its share: chance seldom gives it more
+R = TypeVar("R")
 T = TypeVar("T")
 
 
@@ -51,8 +57,25 @@ class Reader:
         self._secret = secret
 
     async def steady(self, read: Callable[[Rules], Awaitable[T]]) -> T:
-        """Read under one policy from start to end; begin anew when it changes meanwhile."""
-        return await steady(self._functions, read)
+        """Read under one policy from start to end; begin anew when it changes meanwhile.
+
+        Raises:
+            StoreUnavailable: all that took longer than `operation_timeout_s`.
+        """
+        return await self.bounded(steady(self._functions, read))
+
+    async def bounded(self, call: Awaitable[T]) -> T:
+        """A read that is one to its caller: within `operation_timeout_s`, or not at all."""
+        return await within(self._functions.connections.settings.operation_timeout_s, call)
+
+    async def each(
+        self,
+        partitions: Sequence[PartitionKeys],
+        call: Callable[[PartitionKeys], Awaitable[T]],
+        add_up: Callable[[list[T]], R],
+    ) -> R:
+        """Call for each of these partitions; see the function of this name."""
+        return await each(self._functions, partitions, call, add_up)
 
     async def run(self, *command: bytes | str | int, key: bytes | None = None) -> Any:
         """Run a plain command that reads where its key is (None: its first argument)."""
@@ -160,8 +183,8 @@ async def over(
     Raises:
         PartitionsMissing: some could not be reached; the others' answers are in `partial`.
     """
-    if len(partitions) == 1:
-        return [await call(partitions[0])]
+    if len(partitions) <= 1:
+        return [await call(keys) for keys in partitions]
     answers = await asyncio.gather(*map(call, partitions), return_exceptions=True)
     away: dict[int, BaseException] = {}
     found: list[T] = []
@@ -173,7 +196,7 @@ async def over(
         else:
             found.append(answer)
     if away:
-        raise _missing(away, found)
+        raise missing(away, len(partitions), found)
     return found
 
 
@@ -200,7 +223,7 @@ async def at_one_moment(
         moment, others = answers[0].now_ms, partitions[position + 1 :]
         break
     else:
-        raise _missing(away, [])
+        raise missing(away, len(partitions), [])
     try:
         answers += await over(others, lambda keys: call(keys, moment)) if others else []
     except PartitionsMissing as exc:
@@ -209,21 +232,103 @@ async def at_one_moment(
     except StoreUnavailable as exc:
         away[others[0].number] = exc
     if away:
-        raise _missing(away, answers)
+        raise missing(away, len(partitions), answers)
     return answers
 
 
-def _missing(away: dict[int, BaseException], found: list[Any]) -> PartitionsMissing:
+async def in_shares(
+    partitions: Sequence[PartitionKeys],
+    count: int,
+    as_of_ms: int | None,
+    call: Callable[[PartitionKeys, int, int | None], Awaitable[M]],
+    ranks: Callable[[M], Sequence[Any]],
+) -> list[M]:
+    """Parts of a ranking as of one moment, which together hold its first `count`.
+
+    Ids are spread evenly, so each partition is asked for little more than its share of them; one
+    whose whole answer is among the first is asked for all, since it may have more of them.
+    `call` takes how many are wanted, `ranks` says how the entries of a part rank, falling.
+
+    Raises:
+        PartitionsMissing: some could not be reached; what the others have is in `partial`, whole.
+    """
+    asked = min(count, 2 * -(-count // len(partitions)) + SPARE)
+    try:
+        parts = await at_one_moment(partitions, as_of_ms, lambda keys, at: call(keys, asked, at))
+        more = _that_may_have_more([ranks(part) for part in parts], asked, count)
+        moment = parts[0].now_ms
+        wanted = [partitions[number] for number in more]
+        for number, part in zip(
+            more, await over(wanted, lambda keys: call(keys, count, moment)), strict=True
+        ):
+            parts[number] = part
+    except PartitionsMissing:
+        if asked < count:
+            return await at_one_moment(partitions, as_of_ms, lambda keys, at: call(keys, count, at))
+        raise
+    return parts
+
+
+def _that_may_have_more(lists: Sequence[Sequence[Any]], asked: int, count: int) -> list[int]:
+    """The numbers of those that were cut before the last of the first `count` was met."""
+    if asked == count:
+        return []
+    first = nlargest(count, chain.from_iterable(lists))
+    last = first[-1] if len(first) == count else None
+    cut = [number for number, ranks in enumerate(lists) if len(ranks) == asked]
+    return [number for number in cut if last is None or lists[number][-1] >= last]
+
+
+async def each(
+    functions: Functions,
+    partitions: Sequence[PartitionKeys],
+    call: Callable[[PartitionKeys], Awaitable[T]],
+    add_up: Callable[[list[T]], R],
+) -> R:
+    """Call for each partition, one after the other; what the answers come to.
+
+    Those of a server that was found away are passed over.
+
+    Raises:
+        PartitionsMissing: some could not be reached; what the others come to is in `partial` (None
+            if there are no others).
+    """
+    found: list[T] = []
+    away: dict[int, BaseException] = {}
+    lost: dict[Node | None, BaseException] = {}
+    for keys in partitions:
+        node = functions.connections.topology.node_of(keys.meta)
+        if node in lost:
+            away[keys.number] = lost[node]
+            continue
+        try:
+            found.append(await call(keys))
+        except StoreUnavailable as exc:
+            if len(partitions) == 1:
+                raise
+            away[keys.number] = exc
+            if not isinstance(exc, OutcomeUnknown):  # that is of one call, not of its server
+                lost[node] = exc
+    if away:
+        raise missing(away, len(partitions), add_up(found) if found else None)
+    return add_up(found)
+
+
+def missing(away: dict[int, BaseException], of: int, partial: Any) -> PartitionsMissing:
+    """The error that names the partitions that are away, out of so many that were asked."""
     cause = next(iter(away.values()))
-    numbers = ", ".join(map(str, list(away)[:20])) + (", ..." if len(away) > 20 else "")
     error = PartitionsMissing(
-        f"{len(away)} of {len(away) + len(found)} partitions cannot be reached ({numbers}): "
-        f"{cause}",
+        f"{len(away)} of {of} partitions cannot be reached ({some_of(list(away))}): {cause}",
         missing=tuple(away),
-        partial=found,
+        partial=partial,
     )
     error.__cause__ = cause
     return error
+
+
+def some_of(numbers: Sequence[int]) -> str:
+    """The first few of them in words."""
+    return ", ".join(map(str, numbers[:20])) + (", ..." if len(numbers) > 20 else "")
 
 
 async def steady(functions: Functions, call: Callable[[Rules], Awaitable[T]]) -> T:

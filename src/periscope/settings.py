@@ -94,15 +94,20 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     retry_s: Annotated[
         float,
         _help(
-            "Seconds for which a batch repeats unanswered chunks after a lost connection; and for "
-            "which any call waits for another primary, where there can be one.",
+            "Seconds for which a batch repeats unanswered chunks after a lost connection, and any "
+            "call waits for another primary, where there can be one; of a lone server's absence "
+            "single calls wait for 1 s at most.",
             ge=0,
             le=120,
         ),
     ] = 10.0
     operation_timeout_s: Annotated[
         float,
-        _help("Seconds for which a call waits while its threats are on the move.", gt=0),
+        _help(
+            "Seconds that a single call may take in all: waiting for room and a connection, "
+            "repetitions, threats that are on the move. Then it fails, or its outcome is unknown.",
+            gt=0,
+        ),
     ] = 60.0
     health_check_s: Annotated[
         float, _help("A connection idle for longer is tried before it is used.", ge=0, le=3600)
@@ -141,7 +146,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
         float,
         _help(
             "Share of unknown ids for which the filter asks the server after all; less takes "
-            "more memory (0.001: 2 to 4 bytes an id).",
+            "more memory (0.001: 2 to 7 bytes an id).",
             ge=1e-6,
             le=0.1,
         ),
@@ -151,7 +156,8 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
         str | None,
         _help(
             "Archive of what departed: a file, or postgresql://... where several hosts share one "
-            "(default: archive-<namespace>.db in the data directory).",
+            "(default: archive-<namespace>.db in the data directory; beside a URL, one of the "
+            "database's own).",
             secret=True,
         ),
     ] = None
@@ -189,7 +195,10 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
 
     @property
     def archive_place(self) -> str | Path:
-        """Where the archive is: a URL, or a file."""
+        """Where the archive of the embedded database is by default: a URL, or a file.
+
+        `Periscope.open_archive` finds that of any database.
+        """
         return self.archive or self.data_path / f"archive-{self.namespace}.db"
 
     @property

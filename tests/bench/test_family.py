@@ -1,4 +1,4 @@
-"""`bench seed`, `bench pool`: small runs of them, and the advice that comes out."""
+"""`bench seed`, `bench chart`: small runs of them, and how work is ended."""
 
 from __future__ import annotations
 
@@ -11,50 +11,12 @@ from pathlib import Path
 
 import pytest
 
-from periscope.bench import run_chart, run_pool, run_seed
+from periscope.bench import run_chart, run_seed
 from periscope.bench.ending import held, to_the_end
-from periscope.bench.figures import Spread
 from periscope.bench.naive import Naive
-from periscope.bench.pool import Cell, recommend, sweep_pools
 from periscope.bench.stand import DIRECTORY_PREFIX, stand
 from periscope.bench.threats import report, threat_id
-from periscope.errors import UsageError
 from tests.cli.conftest import Program
-
-SPREAD = Spread.of([1.0])
-
-
-def cells(*rates: float, callers: int = 200) -> list[Cell]:
-    return [Cell(2**n, callers, [rate], SPREAD) for n, rate in enumerate(rates)]
-
-
-def test_the_smallest_pool_near_the_best_is_recommended() -> None:
-    size, reason = recommend([*cells(50, 96, 100, 80), *cells(999, 1, 1, 1, callers=1)])
-    assert size == 2
-    assert "96% of the best, which needs 4" in reason
-
-
-def test_where_more_is_better_the_best_is_recommended() -> None:
-    size, reason = recommend(cells(10, 20, 30, 40))
-    assert size == 8
-    assert "that is the default" in reason
-    assert "the best of all" in reason
-
-
-async def test_a_small_sweep_of_pools(temporary: Path) -> None:
-    said: list[str] = []
-    document = await sweep_pools(20, 1, said.append, sizes=(1, 2), callers=(1, 5))
-    assert [(cell.connections, cell.callers) for cell in document.cells] == [
-        *((1, 1), (1, 5), (2, 1), (2, 5))
-    ]
-    assert all(cell.rate > 0 and cell.wait_ms.p99 > 0 for cell in document.cells)
-    assert document.recommended in (1, 2)
-    assert len(said) == 2
-
-
-async def test_a_pool_is_swept_whole_numbers_of_times(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="whole numbers"):
-        await run_pool(None, 0, 1)
 
 
 async def test_a_small_seed_table_and_its_chart(

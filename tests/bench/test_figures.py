@@ -5,7 +5,10 @@ from __future__ import annotations
 import pytest
 
 from periscope.bench.boards import BOARDS
-from periscope.bench.figures import Spread, figure, pairs
+from periscope.bench.figures import Figure, Spread, figure, pairs
+from periscope.bench.row_ingest import INTO_THE_SCALE, RESIDENT, RESIDENT_GROWTH, resident_growth
+from periscope.bench.row_lost import WRONG as LOST
+from periscope.bench.row_membership import WRONG
 from periscope.bench.row_queries import SERVER_TOP, growth
 from periscope.bench.rows import ROWS, choose
 from periscope.bench.targets import TARGETS
@@ -33,10 +36,42 @@ def test_a_ratio_is_the_median_of_paired_runs() -> None:
 def test_growth_is_told_between_neighbouring_scales() -> None:
     tops = [
         figure("queries", SERVER_TOP, scale, "ms", [ms], on="worked")
-        for scale, ms in ((100, 2.0), (10, 1.0), (1000, 2.0))
+        for scale, ms in ((10**5, 2.0), (10**4, 1.0), (10**6, 2.0), (10**7, 4.0))
     ]
     told = [(one.scale, one.ratio, one.ratio_to, one.reached) for one in growth(tops)]
-    assert told == [(100, 2.0, "p50 at 10", False), (1000, 1.0, "p50 at 100", True)]
+    assert told == [
+        (10**5, 2.0, "p50 at 10,000", None),
+        (10**6, 1.0, "p50 at 100,000", True),
+        (10**7, 2.0, "p50 at 1,000,000", False),
+    ]
+
+
+def resident(*rates: tuple[int, float]) -> list[Figure]:
+    return [figure(RESIDENT, INTO_THE_SCALE, scale, "threats/s", [rate]) for scale, rate in rates]
+
+
+def test_ingest_into_the_largest_scale_is_compared_with_batches_as_large() -> None:
+    (one,) = resident_growth(resident((10**6, 80.0), (10**4, 200.0), (10**5, 100.0)))
+    assert (one.what, one.scale, one.samples) == (RESIDENT_GROWTH, 10**6, [80.0])
+    assert (one.ratio, one.ratio_to, one.reached) == (0.8, "median at 100,000", False)
+    (one,) = resident_growth(resident((10**5, 100.0), (10**6, 85.0)))
+    assert one.reached is True
+    assert resident_growth(resident((10**4, 200.0), (10**5, 100.0))) == []
+    assert resident_growth([]) == []
+    (one,) = resident_growth(resident((10**5, 100.0), (500_000, 50.0)))
+    assert one.reached is None, "a million is what was promised"
+
+
+def test_one_fault_is_too_many() -> None:
+    for row, what in (("lost", LOST), ("exists", WRONG)):
+        assert figure(row, what, 10, "ids", [0]).reached is True
+        assert figure(row, what, 10, "ids", [1]).reached is False
+
+
+def test_all_are_back_in_five_seconds_at_a_million() -> None:
+    told = "killed, until all are back"
+    assert figure("restart", told, 10**5, "s", [9.0]).reached is None
+    assert figure("restart", told, 10**6, "s", [4.9, 5.1]).reached is False
 
 
 def test_a_missed_target_is_called_missed() -> None:

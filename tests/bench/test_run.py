@@ -18,6 +18,11 @@ from periscope.errors import UsageError
 SCALE = 2000
 # What docs/how-to/measure.md promises of the document.
 DOCUMENT = {"format", "ran_on", "scales", "runs", "figures"}
+# Functions of analysts' and workers' calls: `stop` times each of them by its name.
+STOPPING = {
+    *("act", "promote", "promotable", "overtaken", "depart", "settle", "trim", "next"),
+    *("seen", "members", "follow", "events", "levels", "overdue"),
+}
 SPREAD = {"median", "lowest", "highest", "p50", "p99", "p999"}
 
 
@@ -32,6 +37,8 @@ async def test_every_row_at_a_small_scale(
     assert {one["row"] for one in document["figures"]} == set(ROWS)
     for one in document["figures"]:
         check_figure(one)
+    timed = {one["what"].partition(": ")[2] for one in document["figures"] if one["row"] == "stop"}
+    assert timed >= STOPPING
     missed = [one for one in document["figures"] if one["reached"] is False]
     assert code == (1 if missed else 0)
     shown = capsys.readouterr()
@@ -44,7 +51,8 @@ def check_figure(one: dict[str, Any]) -> None:
     assert set(one) == set(Figure.__struct_fields__)
     assert set(one["spread"]) == SPREAD
     assert one["samples"]
-    assert all(sample > 0 for sample in one["samples"])
+    counts_faults = (one["target"] or "").endswith("<= 0")
+    assert all(sample == 0 if counts_faults else sample > 0 for sample in one["samples"]), one
     assert one["scale"] == SCALE
     assert (one["ratio"] is None) == (not one["ratios"])
     assert (one["target"] is None) == (one["reached"] is None)

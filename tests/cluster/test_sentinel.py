@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from periscope import Periscope
+from tests.support.following import Follower
 from tests.support.history import Told, acknowledged, check, load, say
 from tests.support.nodes import wait_until
 from tests.support.sentinels import Sentinels, sentinels
@@ -71,6 +72,30 @@ async def test_a_master_killed_under_load_durable(watched: Sentinels) -> None:
             await acknowledged(history, 50)
         verdict = await check(history, "master killed, durable")
         assert all(killed - 1 < call.end < killed + 0.1 for call in verdict.lost)
+
+
+@pytest.mark.parametrize("how", ["command", "kill", "freeze"])
+async def test_who_follows_goes_on_at_the_new_master(watched: Sentinels, how: str) -> None:
+    """A frozen master breaks no connection: who waits there must not wait until it thaws."""
+    async with Periscope.open(
+        watched.url, durability="replicated", replicas=2, replica_timeout_s=2, retry_s=20
+    ) as p:
+        follower = Follower(p)
+        await p.add_threat("before", "x", "LOW")
+        await follower.until("before", 5)
+        old = await watched.primary()
+        if how == "command":
+            await watched.fail_over()
+        else:
+            old.kill() if how == "kill" else old.freeze()
+            await watched.until_other_primary(old)
+        changed = time.monotonic()
+        await p.add_threat("after", "x", "LOW", durability="durable")
+        await follower.until("after", 10)
+        waited_s = time.monotonic() - changed
+        say(f"master changed by {how}: events of the new one after {waited_s:.2f} s")
+        assert follower.added == {"before": 1, "after": 1}
+        follower.task.cancel()
 
 
 async def test_an_old_master_that_comes_back_is_not_written_to(watched: Sentinels) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
@@ -57,16 +58,36 @@ async def test_ten_thousand_at_once_on_a_small_pool(
         assert in_use(p) <= connections
 
 
-async def test_who_comes_together_travels_together(periscope: Periscope) -> None:
-    await asyncio.gather(*(periscope.add_threat(f"t{i}", "x", "LOW") for i in range(200)))
-    before = await calls_of_functions(periscope)
-    await asyncio.gather(
-        *(periscope.record_interaction(f"t{i}", "ann", "view") for i in range(200))
-    )
-    assert await calls_of_functions(periscope) - before <= 6
-    before = await calls_of_functions(periscope)
-    await periscope.record_interaction("t1", "bob", "view")
-    assert await calls_of_functions(periscope) - before == 1
+Single = Callable[[Periscope, int], Awaitable[Any]]
+
+SINGLES: dict[str, Single] = {
+    "add_threat": lambda p, i: p.add_threat(f"new{i}", "x", "LOW"),
+    "record_interaction": lambda p, i: p.record_interaction(f"t{i}", "ann", "view"),
+    "get_threat": lambda p, i: p.get_threat(f"t{i}"),
+    "threat_exists": lambda p, i: p.threat_exists(f"t{i}", exact=True),
+    "claim": lambda p, i: p.claim(f"t{i}", "ann"),
+}
+
+
+@pytest.mark.parametrize("name", SINGLES)
+@pytest.mark.parametrize("partitions", [1, 4])
+async def test_every_kind_of_single_call_travels_together(
+    open_here: OpenHere, periscope: Periscope, name: str, partitions: int
+) -> None:
+    """Two hundred at once are a handful of function calls a partition; one alone is one."""
+    # Without the filter, which calls functions of its own.
+    async with open_here(namespace="together", partitions=partitions, filter="off") as p:
+        await p.add_threats_batch(
+            {"threat_id": f"t{i}", "content": "x", "severity": "LOW"} for i in range(201)
+        )
+        before = await calls_of_functions(p)
+        answers = await asyncio.gather(*(SINGLES[name](p, i) for i in range(200)))
+        assert await calls_of_functions(p) - before <= 6 * partitions
+        assert all(answers)
+        before = await calls_of_functions(p)
+        assert await SINGLES[name](p, 200)
+        assert await calls_of_functions(p) - before == 1
+        await p.functions.connections.client.flushall()
 
 
 @pytest.mark.parametrize("partitions", [1, 3])

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from redis.asyncio import Redis
 
 from periscope import (
     BatchInterrupted,
+    Claim,
     Level,
     OutcomeUnknown,
     Periscope,
@@ -362,6 +364,78 @@ async def test_durable_on_a_server_that_syncs_every_second_waits_for_its_disk(
         threat: Threat = await p.record_interaction("c", "ann", "view", durability="durable")
         assert threat.views == 1
         assert await calls_of(p, "waitaof") == 4
+
+
+async def to_level_two(p: Periscope) -> None:
+    for analyst in ("ann", "bob"):
+        await p.record_interaction("known", analyst, "escalate")
+    assert (await p.promote_eligible_threats()).promoted_ids == ["known"]
+
+
+Act = Callable[[Periscope, Any], Awaitable[Any]]
+ACTS: dict[str, Act] = {
+    "claim": lambda p, level: p.claim("t", "ann", durability=level),
+    "claim_next": lambda p, level: p.claim_next("ann", durability=level),
+    "release": lambda p, level: p.release(Claim("held", "ann", 1, 0), durability=level),
+    "decide": lambda p, level: p.decide("t", "ann", "benign_expected", durability=level),
+    "comment": lambda p, level: p.comment("t", "ann", "seen before", durability=level),
+    "reopen": lambda p, level: p.reopen("t", "ann", durability=level),
+    "undo": lambda p, level: p.undo("viewed", durability=level),
+    "recall": lambda p, level: p.recall("known", "ann", durability=level),
+    "record_interaction": lambda p, level: p.record_interaction(
+        "t", "ann", "view", durability=level
+    ),
+}
+
+
+@pytest.mark.parametrize("name", ACTS)
+async def test_every_act_takes_the_durability_of_its_call(
+    everysec: ServerProcess, name: str
+) -> None:
+    act = ACTS[name]
+    async with Periscope.open(everysec.url, replica_timeout_s=0.2) as p, asyncio.timeout(20):
+        for threat_id in ("t", "u", "held", "known"):
+            await p.add_threat(threat_id, "x", "CRITICAL")
+        await to_level_two(p)
+        assert (await p.claim("held", "ann")).token == 1
+        await p.record_interaction("t", "ann", "view", "viewed")
+        assert await calls_of(p, "waitaof") == await calls_of(p, "wait") == 0
+        with pytest.raises(UsageError, match="durability"):
+            await act(p, "safe")
+        with pytest.raises(OutcomeUnknown, match="too few replicas"):
+            await act(p, "replicated")
+        assert await calls_of(p, "wait") == 1
+        audit = [entry.action for entry in await p.get_recent_audit()]
+        assert audit[-1] == {"record_interaction": "view", "claim_next": "next"}.get(name, name)
+        assert (await p.get_ledger(deep=True)).balanced
+
+
+async def test_an_act_asks_the_disk_where_its_call_says_durable(everysec: ServerProcess) -> None:
+    async with Periscope.open(everysec.url) as p:
+        await p.add_threat("t", "x", "LOW")
+        claim = await p.claim("t", "ann", durability="durable")
+        assert await calls_of(p, "waitaof") == 1
+        await p.release(claim, durability="durable")
+        assert await calls_of(p, "waitaof") == 2
+
+
+@pytest.mark.parametrize("level", ["durable", "fast", "replicated"])
+async def test_a_server_that_hides_its_settings_is_unverified(level: str) -> None:
+    """Managed ones refuse CONFIG: what an acknowledgement is worth is then not known."""
+    process = ServerProcess(port=free_port()).start()
+    try:
+        async with Redis.from_url(process.url) as admin:
+            rules = ["on", ">pass", "~*", "+@all", "-config"]
+            await admin.execute_command("ACL", "SETUSER", "tenant", *rules)
+        url = process.url.replace("//", "//tenant:pass@")
+        async with Periscope.open(url, durability=level, replica_timeout_s=0.1) as p:
+            assert p.server.durability == "unverified"
+            short = pytest.raises(OutcomeUnknown, match="too few replicas")
+            with short if level == "replicated" else nullcontext():
+                assert await p.add_threat("t", "x", "LOW") == "added"
+            assert await p.threat_exists("t")
+    finally:
+        process.stop()
 
 
 async def test_a_level_that_is_none(everysec: ServerProcess, tmp_path: Path) -> None:

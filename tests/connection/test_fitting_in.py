@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+import socket
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from tests.conftest import OpenHere
 from tests.support.servers import ServerProcess, free_port
 
 PAGE = Path(__file__).parents[2] / "docs" / "how-to" / "own-server.md"
+IDLE_S: int = getattr(socket, "TCP_KEEPIDLE", 0x10)  # as macOS calls TCP_KEEPALIVE
 WORDS = re.compile(r"`([A-Z][A-Z_ ]+)`")
 
 
@@ -134,6 +136,24 @@ async def test_a_connection_that_died_while_idle_is_replaced_unnoticed() -> None
                     await cut_all(process.url)
                 await calls[turn % len(calls)]()
             assert (await p.get_ledger(deep=True)).balanced
+    finally:
+        process.stop()
+
+
+async def test_a_peer_that_is_dead_is_found_out_within_a_minute() -> None:
+    """The system's own patience with a silent line is two hours."""
+    process = ServerProcess(port=free_port()).start()
+    try:
+        async with Periscope.open(process.url) as p:
+            connection = await p.functions.connections.client.connection_pool.get_connection()
+            line = connection._writer.get_extra_info("socket")
+            assert line.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
+            idle_s, pause_s, tries = (
+                line.getsockopt(socket.IPPROTO_TCP, option)
+                for option in (IDLE_S, socket.TCP_KEEPINTVL, socket.TCP_KEEPCNT)
+            )
+            assert idle_s + pause_s * tries <= 60
+            await p.functions.connections.client.connection_pool.release(connection)
     finally:
         process.stop()
 

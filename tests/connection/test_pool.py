@@ -76,7 +76,7 @@ async def test_cancelled_at_any_moment_no_connection_is_kept(
             for task in chance.sample(tasks, 4):
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
-            assert pool._places._value == connections
+            assert pool._free == connections
         lent, made = sizes(p)
         assert lent == 0
         assert made <= connections

@@ -75,3 +75,8 @@ def test_the_login_is_the_primarys_and_not_the_sentinels() -> None:
     asked: Target = target.asked_first()
     assert asked.login() == {"username": None, "password": None}
     assert (asked.database, asked.seeds) == (0, target.seeds)
+
+
+def test_messages_name_the_first_of_many_places() -> None:
+    assert read_url("valkey://u:secret@a:1,b:2,c:3").shown == "valkey://***@a:1 and 2 more"
+    assert read_url("sentinel://a,b/mine").shown == "sentinel://a and 1 more"

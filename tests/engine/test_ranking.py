@@ -95,6 +95,27 @@ async def test_top_and_pages_equal_brute_force(
             assert await walk(p, "get_by_severity", severity, count=count) == names(chosen)
 
 
+async def test_one_partition_that_holds_all_of_the_best_gives_all_of_them(
+    open_here: OpenHere,
+) -> None:
+    """Each partition is asked for little more than its share; this one has far more."""
+    async with open_here(partitions=8, namespace="skew") as p:
+        ids = [f"t{number}" for number in range(400)]
+        lucky = [i for i in ids if p.keyspace.partition_of(i.encode()).number == 5]
+        board = [Placed(i, 3 if i in lucky else 0, NOW - n) for n, i in enumerate(ids)]
+        await set_up(p, board, NOW)
+        expected = names(brute_force(board, NOW))
+        assert expected[: len(lucky)] == lucky
+        for count in (1, 5, 20, len(lucky), len(lucky) + 1, 399, 400):
+            assert [t.threat_id for t in await p.get_top_threats(count)] == expected[:count]
+            assert await walk(p, "get_active_paginated", count=count) == expected
+        calls = await p.functions.connections.client.info("commandstats")
+        before = calls["cmdstat_fcall_ro"]["calls"]
+        assert len(await p.get_top_threats(20)) == 20
+        calls = await p.functions.connections.client.info("commandstats")
+        assert calls["cmdstat_fcall_ro"]["calls"] == before + 8 + 1  # only the lucky one again
+
+
 @given(board=boards(), data=st.data(), count=st.integers(1, 25))
 async def test_score_ranges_equal_brute_force(
     open_here: OpenHere, board: list[Placed], data: st.DataObject, count: int

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 from redis.asyncio import Redis
 
-from periscope import BatchInterrupted, Periscope, StoreFull
+from periscope import BatchInterrupted, Level, Periscope, StoreFull, Writable
+from periscope.archive import open_archive
 from tests.support.full import LIMITED, MANY, give_room, is_full, reports
 from tests.support.nodes import wait_until
 from tests.support.servers import ServerProcess
@@ -58,6 +60,85 @@ async def test_past_its_limit_a_batch_refuses_with_exact_counts(
         assert (told.unknown, told.result.committed + told.refused) == (0, met)
         ledger = await p.get_ledger()
         assert (ledger.balanced, ledger.level_1) == (True, told.result.committed)
+
+
+HOUR_MS = 3_600_000
+DAY_MS = 24 * HOUR_MS
+
+
+async def fill(p: Periscope) -> int:
+    """A threat that was recalled, then reports until nothing fits; how many there are."""
+    await p.add_threat("known", "x", "CRITICAL")
+    for analyst in ("ann", "bob"):
+        await p.record_interaction("known", analyst, "escalate")
+    assert (await p.promote_eligible_threats()).promoted == 1
+    _, home = await p.recall("known", "ann")
+    assert home is Level.SHORT_TERM
+    with pytest.raises(BatchInterrupted) as caught:
+        await p.add_threats_batch(reports())
+    assert isinstance(caught.value.__cause__, StoreFull)
+    # What clients have under way counts as well: full is what stays full when they are quiet.
+    client = p.functions.connections.client
+    await client.config_set("maxmemory", (await client.info("memory"))["used_memory"] - 600_000)
+    return int(caught.value.result.added) + 1
+
+
+async def test_a_full_server_is_read_and_emptied_and_then_filled_again(
+    limited: ServerProcess, tmp_path: Path
+) -> None:
+    """With an archive that was never used: adopting it is part of what a full server must let."""
+    archive = await open_archive(tmp_path / "archive.db")
+    async with Periscope.open(limited.url) as p, asyncio.timeout(60):
+        here = await fill(p)
+        with pytest.raises(StoreFull, match="refused whole"):
+            await p.add_threat("new", "x", "LOW")
+        with pytest.raises(StoreFull, match="refused whole"):
+            await p.record_interaction("t1", "ann", "view")
+        assert (await p.get_ledger()).level_1 == here
+        assert len((await p.get_active_paginated()).items) == 100
+        assert (await p.get_threat("t1")) is not None
+        assert await p.archive_audit(archive) == 3
+        await p.remove(archive, "t1", "ann", "makes room")
+        p.functions.now_ms = (await p.get_stats()).as_of_ms + HOUR_MS + 1
+        assert (await p.sweep(archive)).settled == 1  # what is settled must not stop a sweep
+        p.functions.now_ms += DAY_MS
+        assert (await p.sweep(archive)).expired_unseen == here - 2
+        p.functions.now_ms = None
+        again = [report | {"threat_id": f"again-{i}"} for i, report in enumerate(reports(1_000))]
+        assert (await p.add_threats_batch(again)).added == 1_000
+        assert (await p.get_ledger(deep=True, archive=archive)).balanced
+    await archive.close()
+
+
+async def test_stats_say_that_the_server_is_full_and_that_it_no_longer_is(
+    limited: ServerProcess,
+) -> None:
+    async with Periscope.open(limited.url) as p, asyncio.timeout(60):
+        capacity = (await p.get_stats()).capacity
+        assert capacity is not None
+        assert (capacity.writable, capacity.refusal) == (Writable.YES, "")
+        assert 0 < capacity.used_memory_bytes < capacity.max_memory_bytes == 7 * 2**20
+        await fill(p)
+        capacity = (await p.get_stats()).capacity
+        assert capacity is not None
+        assert capacity.writable is Writable.FULL
+        assert "raise its maxmemory, or remove threats" in capacity.refusal
+        await give_room(limited)
+        capacity = (await p.get_stats()).capacity
+        assert capacity is not None
+        assert capacity.writable is Writable.YES
+
+
+async def test_stats_say_that_a_server_refuses_writes_for_lack_of_replicas(
+    durable: ServerProcess,
+) -> None:
+    async with Periscope.open(durable.url) as p, Redis.from_url(durable.url) as admin:
+        await admin.config_set("min-replicas-to-write", 1)
+        capacity = (await p.get_stats()).capacity
+        assert capacity is not None
+        assert capacity.writable is Writable.REFUSED
+        assert "too few replicas" in capacity.refusal
+        assert capacity.max_memory_bytes == 0
 
 
 async def test_an_endless_source_is_not_read_ahead_while_the_server_is_full(

@@ -51,7 +51,7 @@ async def test_a_chunk_never_overtakes_one_that_was_refused(periscope: Periscope
     """The library vanishes, and comes back between two chunks that are under way."""
     p, client = periscope, periscope.functions.connections.client
     intake, (keys,) = Intake(bytes(16)), p.keyspace.partitions
-    async with Lane(p.functions, [keys], p.settings) as lane:
+    async with Lane(p.functions, p.settings) as lane:
         await client.execute_command("FUNCTION", "FLUSH")
         await lane.submit(ReportChunk(keys, [intake.one(GOOD | {"content": "older"})]))
         await client.ping()

@@ -8,11 +8,13 @@ import signal
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Iterator
+from contextlib import aclosing
 from typing import Any
 
 import pytest
 
 from periscope import BatchInterrupted, Periscope, StoreFull, StoreUnavailable
+from periscope.batches import Batches
 from periscope.lane import HEALS
 from tests.conftest import OpenHere
 from tests.support.proxy import CuttingProxy
@@ -291,3 +293,62 @@ async def test_a_clock_that_jumps_back_harms_no_rank(periscope: Periscope) -> No
     assert top[0].last_activity_ms == 1_790_000_000_000
     periscope.functions.now_ms += 366 * 24 * 3_600_000
     assert all(0 <= threat.score <= 1 for threat in await periscope.get_top_threats())
+
+
+async def test_a_source_that_pauses_after_a_whole_list_says_so() -> None:
+    """Else answers would lie there unread, and be unknown if the server died meanwhile."""
+    more = asyncio.Event()
+
+    async def source() -> AsyncIterator[int]:
+        for number in range(10):
+            yield number
+        await more.wait()
+        yield 10
+
+    lists = Batches(source(), 5)
+    async with asyncio.timeout(10), aclosing(lists):
+        assert [await anext(aiter(lists)) for _ in range(3)] == [[*range(5)], [*range(5, 10)], []]
+        more.set()
+        assert [items async for items in lists] == [[10]]
+
+
+async def test_a_server_known_to_be_away_ends_a_batch_with_an_account(
+    durable: ServerProcess,
+) -> None:
+    async with Periscope.open(durable.url, retry_s=0.0) as p:
+        durable.kill()
+        with pytest.raises(StoreUnavailable):
+            await p.get_stats()
+        for size in (3, 700, 3_000):
+            met = 0
+
+            def source(most: int) -> Iterator[dict[str, Any]]:
+                nonlocal met
+                for report in reports(most):
+                    met += 1
+                    yield report
+
+            with pytest.raises(BatchInterrupted) as caught:
+                await p.add_threats_batch(source(size))
+            told = caught.value
+            assert isinstance(told.__cause__, StoreUnavailable)
+            assert (told.refused, told.unknown, told.result.received) == (met, 0, 0)
+            assert 0 < met <= min(size, 500)
+        acts = [{"threat_id": "t", "analyst_id": "ann", "action": "view"}] * 5
+        with pytest.raises(BatchInterrupted) as caught:
+            await p.record_interactions_batch(acts)
+        assert (caught.value.refused, caught.value.unknown) == (5, 0)
+
+
+async def test_wait_s_counts_from_the_batch_not_from_when_the_server_went_away(
+    durable: ServerProcess,
+) -> None:
+    async with Periscope.open(durable.url, retry_s=0.0) as p, asyncio.timeout(30):
+        durable.kill()
+        with pytest.raises(BatchInterrupted):
+            await p.add_threats_batch(reports(1))
+        batch = asyncio.create_task(p.add_threats_batch(reports(1_000), wait_s=20))
+        _, waiting = await asyncio.wait({batch}, timeout=0.5)
+        assert waiting
+        durable.start()
+        assert (await batch).added == 1_000

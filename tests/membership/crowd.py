@@ -1,6 +1,7 @@
 """Several writer processes that tell each other what was acknowledged, and ask the filter for it.
 
-`python -m tests.membership.crowd [PROCESSES [IDS [PARTITIONS]]]` prints what they found.
+`python -m tests.membership.crowd [PROCESSES [IDS [PARTITIONS]]]` prints what they found, and ends
+with 1 if any of them was told a wrong "no", or none was answered locally while others wrote.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from tests.membership.writer import Found
 from tests.support.servers import ServerProcess
 
 ROOT = Path(__file__).parents[2]
+MOST_MAYBE_PER_MILLE = 1.2  # the setting is one
 Process = asyncio.subprocess.Process
 
 
@@ -93,6 +95,7 @@ def told(found: list[Found], seconds: float) -> str:
         "written": sum(one.written for one in found),
         "answers checked": sum(one.checked for one in found),
         "wrong no": sum(one.wrong for one in found),
+        "answered locally while others wrote": sum(one.local_amid for one in found),
         "false positives": f"{maybe}/{asked} = {maybe / max(1, asked):.5f}",
         "built": [one.built for one in found],
         "gaps": sum(one.gaps for one in found),
@@ -101,7 +104,19 @@ def told(found: list[Found], seconds: float) -> str:
     return ", ".join(f"{name} {value}" for name, value in figures.items())
 
 
-async def main(processes: int = 4, ids: int = 1_000_000, partitions: int = 1) -> None:
+def faults_of(found: list[Found]) -> list[str]:
+    """What must not be: each in a few words."""
+    asked = sum(one.unknown_asked for one in found)
+    maybe = sum(one.unknown_maybe for one in found)
+    faults = {
+        'wrong "no"': any(one.wrong for one in found),
+        "nothing was answered locally while others wrote": not all(one.local_amid for one in found),
+        "too many false positives": 1000 * maybe > MOST_MAYBE_PER_MILLE * asked,
+    }
+    return [name for name, is_so in faults.items() if is_so]
+
+
+async def main(processes: int = 4, ids: int = 1_000_000, partitions: int = 1) -> int:
     server = ServerProcess().start()
     try:
         async with Periscope.open(server.url, partitions=partitions):
@@ -110,7 +125,11 @@ async def main(processes: int = 4, ids: int = 1_000_000, partitions: int = 1) ->
             print(told(found, time.monotonic() - begun))  # noqa: T201
     finally:
         server.stop()
+    faults = faults_of(found)
+    for fault in faults:
+        print(fault, file=sys.stderr)  # noqa: T201
+    return 1 if faults else 0
 
 
 if __name__ == "__main__":
-    asyncio.run(main(*map(int, sys.argv[1:])))
+    sys.exit(asyncio.run(main(*map(int, sys.argv[1:]))))

@@ -19,6 +19,8 @@ from periscope import Periscope
 from tests.membership.support import add, as_of, membership_of, settle
 
 BATCH = 200
+UNKNOWN = 1000  # ids that are asked for after each batch,
+IN_THE_END = 100_000  # and at last: of so many a hundred may be false positives
 HEARD_WITHIN_MS = 1000
 OURS = -1
 
@@ -32,6 +34,7 @@ class Found:
     checked: int = 0
     unknown_asked: int = 0
     unknown_maybe: int = 0
+    local_amid: int = 0
     local: int = 0
     asked: int = 0
     built: int = 0
@@ -48,6 +51,7 @@ class Writer:
         self.found = Found()
         self.told: deque[tuple[int, list[str]]] = deque()
         self.all_told: list[tuple[int, list[str]]] = []
+        self.answered: list[tuple[int, int]] = []
         self.ended = asyncio.Event()
 
     async def write(self) -> None:
@@ -69,10 +73,22 @@ class Writer:
         self.found.checked += len(ids)
 
     def ask_unknown(self, number: int) -> None:
-        """Ids that nobody has written: what the filter is not sure of is a false positive."""
-        unknown = [f"nobody-{self.name}-{one}".encode() for one in range(number, number + BATCH)]
-        self.found.unknown_asked += BATCH
-        self.found.unknown_maybe += BATCH - len(self.members._filters[0].denied(unknown))
+        """Ids that nobody has written: a "no" to each, now, from here."""
+        first = number * UNKNOWN // BATCH
+        unknown = [f"nobody-{self.name}-{one}" for one in range(first, first + UNKNOWN)]
+        self.answered.append((now_ms(), sum(map(self.members.is_absent, unknown))))
+
+    def ask_in_the_end(self) -> None:
+        """The filter has all ids, and is as full as it was: what it is not sure of is too much."""
+        unknown = [b"noone-%s-%d" % (self.name.encode(), one) for one in range(IN_THE_END)]
+        self.found.unknown_asked = IN_THE_END
+        self.found.unknown_maybe = IN_THE_END - len(self.members._filters[0].denied(unknown))
+
+    def answered_amid(self) -> int:
+        """How many ids were denied here between the first and the last batch of the others."""
+        others = [at_ms for at_ms, _ in self.all_told]
+        first, last = min(others, default=0), max(others, default=0)
+        return sum(count for at_ms, count in self.answered if first < at_ms < last)
 
     async def listen(self) -> None:
         while True:
@@ -102,6 +118,8 @@ class Writer:
             self.found.wrong += sum(self.members.is_absent(one) for one in ids)
         own = ids_of(self.name, 0, self.count)
         self.found.wrong += sum(self.members.is_absent(one) for one in own)
+        self.found.local_amid = self.answered_amid()
+        self.ask_in_the_end()
         status = self.p.membership
         self.found.local, self.found.asked = status.local, status.asked
         self.found.built, self.found.gaps, self.found.ids = status.built, status.gaps, status.ids

@@ -30,6 +30,7 @@ from periscope.moving.mover import FENCE_KEPT_MS
 from tests.conftest import assert_only_known_keys
 from tests.moving.conftest import Scene, furnish
 from tests.rules.scene import say
+from tests.support.following import Follower
 from tests.support.servers import ServerProcess
 
 
@@ -215,6 +216,17 @@ async def test_followers_are_told_that_they_missed_something(scene: Scene) -> No
             await scene.repartition(change)
         else:
             await rebuild(scene.settings(), scene.archive, lambda o: replace(o, escalations_cap=2))
+
+
+async def test_who_follows_is_told_to_open_it_again(scene: Scene) -> None:
+    await furnished(scene, 1)
+    p = await scene.opened()
+    follower = Follower(p)
+    await p.add_threat("followed", "x", "LOW")
+    await follower.until("followed", 10)
+    await scene.repartition(2)
+    await follower.ended(Moving, "open it again")
+    await p.close()
 
 
 async def test_an_old_program_is_refused(scene: Scene) -> None:

@@ -18,6 +18,7 @@ from redis.asyncio import Redis
 from periscope import MoveError, Moving, Periscope, Policy, UsageError
 from periscope.functions import Functions
 from periscope.moving import abort, rebuild
+from periscope.moving.copying import STEP
 from tests.conftest import assert_only_known_keys
 from tests.moving.conftest import Scene, says, to_long_term
 from tests.rules.scene import acts, add
@@ -36,10 +37,13 @@ class Countdown:
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.left = -1
         self.after = False
+        self.only: str | None = None  # counts calls of this function, none else
         self.calls = 0
         real = Functions.call
 
         async def call(functions: Functions, *given: Any, **options: Any) -> Any:
+            if self.only not in (None, given[0]):
+                return await real(functions, *given, **options)
             self.calls += 1
             self.left -= 1
             if self.left == 0 and not self.after:
@@ -99,6 +103,39 @@ async def test_it_goes_on_from_every_step(small: Scene, countdown: Countdown, af
         assert await small.portrait() == seen, left
         await check_clean(small)
     assert left > 25
+
+
+@pytest.fixture
+async def crowded(scene: Scene) -> Scene:
+    """So many threats in two partitions that each of three takes them in several calls."""
+    async with Periscope(scene.settings(partitions=2)) as p:
+        p.functions.now_ms = scene.now_ms
+        ids = [f"t{number}" for number in range(6 * 2 * STEP + 6 * STEP // 2)]
+        await add(p, *ids)
+        await p.record_interactions_batch(
+            {"threat_id": one, "analyst_id": "ann", "action": "view"} for one in ids[::7]
+        )
+    await scene.remember()
+    return scene
+
+
+async def test_it_goes_on_from_every_call_that_fills_a_crowded_partition(
+    crowded: Scene, countdown: Countdown
+) -> None:
+    seen = await crowded.portrait()
+    countdown.only = "periscope_adopt"
+    left, killed = 0, True
+    while killed:
+        left += 1
+        await crowded.set_back()
+        killed = await countdown.run(left, lambda: crowded.repartition(3), after=bool(left % 2))
+        if killed:
+            await check_refused_or_whole(crowded, seen)
+            await crowded.repartition_or_done(3)
+        assert await crowded.portrait() == seen, left
+        await check_clean(crowded)
+    # From each of two partitions to each of three, and each time more than two calls.
+    assert left > 2 * 3 * 2
 
 
 async def check_refused_or_whole(scene: Scene, seen: dict[str, Any]) -> None:

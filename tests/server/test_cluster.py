@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import json
 import os
+import re
+import shutil
 import signal
 import socket
+import time
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +18,7 @@ from periscope.errors import SettingInvalid, StoreDamaged, StoreUnsuitable
 from periscope.server import ClusterStatus, cluster_status, start_cluster, stop_cluster
 from periscope.server.cluster_plan import find_cluster
 from periscope.server.process import ask
+from tests.cli.conftest import Program
 from tests.support.clusters import free_run
 from tests.support.nodes import wait_until
 
@@ -46,7 +50,7 @@ async def test_made_stopped_and_started_again_with_all_that_it_held(data_dir: Pa
     assert sum(node.slots for node in made.nodes) == 16_384
     assert {node.of for node in made.nodes[3:]} == {port, port + 1, port + 2}
     assert await tell(data_dir, 2, "SET", "{a}", "kept") == "OK"
-    assert await stop_cluster(data_dir) == 6
+    assert await stop_cluster(data_dir) == (6, ())
     assert (await cluster_status(data_dir)).state == "down"
     again = await start_cluster(data_dir)
     assert (again.state, again.url) == ("ok", made.url)
@@ -103,9 +107,82 @@ async def test_a_node_that_lost_its_memory_is_named(data_dir: Path) -> None:
         await start_cluster(data_dir)
 
 
+def conf(made: ClusterStatus, number: int) -> Path:
+    return made.directory / f"node-{made.nodes[number].port}" / "nodes.conf"
+
+
+async def test_only_the_directory_of_a_node_that_lost_its_memory_need_go(data_dir: Path) -> None:
+    made = await start_cluster(data_dir, port=free_run(6)[0])
+    for number, key in enumerate(("{b}", "{c}", "{a}")):
+        assert await tell(data_dir, number, "SET", key, "kept") == "OK"
+    lost = conf(made, 4)
+    await stop_cluster(data_dir)
+    lost.unlink()
+    said = rf"node {made.nodes[4].port} .* remove {re.escape(str(lost.parent))} \(this node's alone"
+    with pytest.raises(StoreDamaged, match=said):
+        await start_cluster(data_dir)
+    await stop_cluster(data_dir)
+    shutil.rmtree(lost.parent)
+    again = await start_cluster(data_dir)
+    assert (again.state, again.unserved_slots) == ("ok", 0)
+    assert again.nodes[4].of == made.nodes[4].of
+    for number, key in enumerate(("{b}", "{c}", "{a}")):
+        assert await tell(data_dir, number, "GET", key) == "kept"
+
+
+async def test_nothing_need_go_where_a_primary_without_a_replica_lost_its_memory(
+    data_dir: Path,
+) -> None:
+    made = await start_cluster(data_dir, replicas=0, port=free_run(3)[0])
+    assert await tell(data_dir, 2, "SET", "{a}", "kept") == "OK"
+    lost = conf(made, 2)
+    await stop_cluster(data_dir)
+    kept = lost.with_suffix(".kept")
+    lost.rename(kept)
+    with pytest.raises(StoreDamaged, match=r"put back .*nodes.conf, and remove nothing"):
+        await start_cluster(data_dir)
+    await stop_cluster(data_dir)
+    kept.replace(lost)
+    assert (await start_cluster(data_dir)).state == "ok"
+    assert await tell(data_dir, 2, "GET", "{a}") == "kept"
+
+
+async def test_slots_that_nobody_serves_are_counted(data_dir: Path) -> None:
+    made = await start_cluster(data_dir, port=free_run(6)[0])
+    for number in (1, 4):  # a primary and its replica
+        pid = made.nodes[number].pid
+        assert pid is not None
+        os.kill(pid, signal.SIGKILL)
+    found = await cluster_status(data_dir)
+    gone = made.nodes[1].slots
+    assert found.unserved_slots == gone
+    assert found.state == (
+        f"{gone:,} of 16,384 slots are served by nobody, "
+        f"without {made.nodes[1].port}, {made.nodes[4].port}"
+    )
+    shown = Program({"PERISCOPE_DATA_DIR": str(data_dir)})("cluster", "status", "--json")
+    assert (shown.code, shown.document["unserved_slots"]) == (1, gone)
+
+
+@pytest.mark.parametrize("number", [1, 4], ids=["a primary", "a replica"])
+async def test_a_frozen_node_does_not_hold_up_the_end(data_dir: Path, number: int) -> None:
+    made = await start_cluster(data_dir, port=free_run(6)[0])
+    pid = made.nodes[number].pid
+    assert pid is not None
+    os.kill(pid, signal.SIGSTOP)
+    began = time.monotonic()
+    done = Program({"PERISCOPE_DATA_DIR": str(data_dir)})("cluster", "down")
+    assert time.monotonic() - began < 15
+    assert done.out == (
+        f"Stopped 6 nodes. {made.nodes[number].port} did not end and was killed; "
+        "what it acknowledged is kept.\n"
+    )
+    assert (await cluster_status(data_dir)).state == "down"
+
+
 @pytest.mark.parametrize("options", [{"primaries": 2}, {"replicas": 9}, {"port": 80}])
 async def test_what_is_no_cluster_is_refused(data_dir: Path, options: dict[str, int]) -> None:
     with pytest.raises(SettingInvalid):
         await start_cluster(data_dir, **options)
     assert json.loads(json.dumps((await cluster_status(data_dir)).nodes)) == []
-    assert await stop_cluster(data_dir) == 0
+    assert await stop_cluster(data_dir) == (0, ())

@@ -6,9 +6,8 @@ import asyncio
 import os
 import platform
 import shutil
-import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -17,6 +16,7 @@ from redis.exceptions import RedisError
 from periscope.errors import StoreFull, StoreUnsuitable
 from periscope.server import EmbeddedServer, server_status, stop_server
 from periscope.server import home as server_home
+from tests.support.disk import Resize, small_disk
 
 from .helpers import User, alive, client, gone, pid_of, wait_until
 
@@ -185,25 +185,12 @@ async def test_too_little_room_is_refused_before_the_start(
     assert not (await server_status(data_dir)).running
 
 
-Resize = Callable[[str], bool]
-
-
-@pytest.fixture
-def small_disk(data_dir: Path) -> Iterator[Resize]:
-    """Mount a file system of 80 MiB at the data directory; return what changes it."""
-
-    def mount(options: str) -> bool:
-        words = ["mount", "-t", "tmpfs", "-o", options, "tmpfs", str(data_dir)]
-        return subprocess.run(words, check=False, capture_output=True).returncode == 0
-
-    data_dir.mkdir()
-    if sys.platform != "linux" or os.geteuid() != 0:
-        pytest.skip("needs root on Linux, to mount a tmpfs")
-    if not mount("size=80m"):
-        pytest.skip("cannot mount a tmpfs here")
-    yield lambda options: mount(f"remount,{options}")
-    asyncio.run(stop_server(data_dir, force=True))
-    subprocess.run(["umount", "-l", str(data_dir)], check=True)
+@pytest.fixture(name="small_disk")
+def _small_disk(data_dir: Path) -> Iterator[Resize]:
+    """A file system of 80 MiB at the data directory, and what changes it."""
+    with small_disk(data_dir) as resize:
+        yield resize
+        asyncio.run(stop_server(data_dir, force=True))
 
 
 async def _write_until_refused(server: EmbeddedServer) -> int:

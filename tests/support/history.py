@@ -13,7 +13,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from enum import StrEnum
-from itertools import count, pairwise
+from itertools import count
 from typing import Any
 
 from periscope import Periscope
@@ -106,15 +106,18 @@ class History:
         figures = (told[Told.COMMITTED], told[Told.UNKNOWN], told[Told.REJECTED])
         return Verdict(*figures, lost, doubled, made_up)
 
-    def longest_pause(self, partitions: Iterable[int], since: float = 0.0) -> float:
-        """The longest time in seconds between two acknowledgements in these partitions."""
-        wanted = set(partitions)
-        ends = [
-            call.end
-            for call in self.calls
-            if call.told is Told.COMMITTED and call.partition in wanted and call.end >= since
-        ]
-        return max((b - a for a, b in pairwise(ends)), default=float("inf"))
+    def longest_calls(self, partitions: Iterable[int], since: float = 0.0) -> dict[int, float]:
+        """How many seconds the longest call of each of these partitions took, of those that were
+        committed at `since` or later; a partition without one is left out.
+
+        What one partition's callers wait for: other partitions' answers do not shorten it.
+        """
+        wanted, longest = set(partitions), dict[int, float]()
+        for call in self.calls:
+            if call.told is Told.COMMITTED and call.partition in wanted and call.end >= since:
+                took = call.end - call.start
+                longest[call.partition] = max(took, longest.get(call.partition, 0.0))
+        return longest
 
     def first_answer(self, partitions: Iterable[int], since: float) -> float:
         """Seconds from `since` to the first acknowledgement of a call that began after it."""

@@ -6,7 +6,9 @@ import json
 
 import pytest
 
-from periscope import Periscope
+from periscope import Claimed, ClaimLost, Periscope
+from periscope.archive import Archive
+from periscope.workers import ExpiryWorker
 from periscope.workers.clock import (
     LIMIT_MS,
     UNREADABLE,
@@ -187,6 +189,92 @@ def test_a_pause_says_what_to_do() -> None:
 def test_the_steady_clock_goes_on() -> None:
     before = steady_ms()
     assert before <= steady_ms() < before + 60_000
+
+
+COUNT = 60
+
+
+async def furnish(p: Periscope) -> None:
+    """Threats that an hour of quiet would expire, all seen; each with work of its own on it."""
+    await p.add_threats_batch(
+        {"threat_id": f"t{n}", "content": "x", "severity": "LOW" if n % 2 else "MEDIUM"}
+        for n in range(COUNT)
+    )
+    await p.record_interactions_batch(
+        {"threat_id": f"t{n}", "analyst_id": "ann", "action": "view" if n % 3 else "escalate"}
+        for n in range(COUNT)
+    )
+
+
+async def assert_sensible_ranks(p: Periscope) -> None:
+    top = await p.get_top_threats(COUNT)
+    places = [(one.score, one.last_activity_ms, one.threat_id.encode()) for one in top]
+    assert len(places) == COUNT
+    assert places == sorted(places, reverse=True)
+    assert all(0 < score <= 1 for score, *_ in places)
+
+
+@pytest.mark.parametrize("by_ms", [YEAR_MS, -HOUR_MS], ids=["a year ahead", "an hour back"])
+async def test_a_jump_expires_nothing_and_ranks_stay_sensible(
+    clocks: Clocks, periscope: Periscope, archive: Archive, by_ms: int
+) -> None:
+    await furnish(periscope)
+    worker = ExpiryWorker(periscope, archive)
+    await worker._prepare()
+    for jump_ms, sweeps in ((0, True), (by_ms, False), (0, False), (-by_ms, True)):
+        clocks.jump(jump_ms)
+        clocks.go_on()
+        stats = await worker._work()
+        assert (stats is not None) is sweeps
+        assert stats is None or stats.expired == 0
+        await assert_sensible_ranks(periscope)
+    assert (await periscope.get_ledger()).departed == 0
+
+
+async def test_a_lease_holds_while_the_clock_is_an_hour_back(
+    clocks: Clocks, periscope: Periscope
+) -> None:
+    await furnish(periscope)
+    claim = await periscope.claim("t1", "ann")
+    clocks.jump(-HOUR_MS)
+    with pytest.raises(Claimed):
+        await periscope.claim("t1", "bob")
+    await periscope.record_interaction("t1", "ann", "investigate")
+    desk = await periscope.get_desk("t1")
+    assert desk.claim is not None
+    assert (desk.claim.token, desk.claim.until_ms) == (claim.token, claim.until_ms)
+    pulled = await periscope.claim_next("bob")
+    assert pulled is not None
+    assert pulled.threat_id != "t1"
+    clocks.jump(HOUR_MS)
+    with pytest.raises(Claimed):
+        await periscope.claim("t1", "bob")
+    await periscope.release(claim)
+
+
+async def test_a_lease_that_a_jump_ended_has_one_new_holder(
+    clocks: Clocks, periscope: Periscope
+) -> None:
+    """A year ahead it has ended, as every clock says; then there is one holder, there and back."""
+    await furnish(periscope)
+    first = await periscope.claim("t1", "ann")
+    clocks.jump(YEAR_MS)
+    second = await periscope.claim("t1", "bob")
+    assert second.token > first.token
+    for _ in range(2):
+        with pytest.raises(ClaimLost):
+            await periscope.release(first)
+        with pytest.raises(Claimed):
+            await periscope.decide("t1", "ann", "benign_expected")
+        with pytest.raises(Claimed):
+            await periscope.claim("t1", "cy")
+        clocks.jump(-YEAR_MS)
+    third = await periscope.claim("t1", "cy", take_over=True)
+    assert third.token > second.token
+    assert third.until_ms < START_MS + HOUR_MS
+    with pytest.raises(ClaimLost):
+        await periscope.release(second)
+    await periscope.release(third)
 
 
 async def pause_by(

@@ -6,6 +6,7 @@ the two is listed by `pending`, and settled by asking the store what became of i
 """
 
 from periscope.archive.archive import Archive, open_archive
+from periscope.archive.belonging import find_archive, fingerprint_of
 from periscope.archive.departure import (
     REASONS,
     AuditEntry,
@@ -21,5 +22,7 @@ __all__ = [
     "Departure",
     "PendingBatch",
     "departing",
+    "find_archive",
+    "fingerprint_of",
     "open_archive",
 ]

@@ -217,6 +217,10 @@ class Archive:
         """
         return await self._worker.run("write", partial(upkeep.belong_to, database=database))
 
+    async def owner(self) -> str:
+        """The database (its fingerprint) that this archive belongs to; empty: none yet."""
+        return await self._worker.run("read", upkeep.owner)
+
     async def erase(self, threat_id: str) -> int:
         """Blank what all rows of the threat say; returns how many were not blank before.
 

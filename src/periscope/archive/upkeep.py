@@ -62,4 +62,9 @@ def erase(session: Session, threat_id: str) -> int:
 def belong_to(session: Session, database: str) -> str:
     """The database that the archive belongs to: this one, if it had none yet."""
     session.run(OWN, (database,))
-    return str(session.rows(OWNER)[0][0])
+    return owner(session)
+
+
+def owner(session: Session) -> str:
+    """The database that the archive belongs to; empty while it has none."""
+    return "".join(str(value) for (value,) in session.rows(OWNER))

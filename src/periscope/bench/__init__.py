@@ -29,6 +29,7 @@ from periscope.bench.report import (
     write_json,
     write_text,
 )
+from periscope.bench.row_ingest import resident_growth
 from periscope.bench.row_queries import growth
 from periscope.bench.rows import ROWS, choose
 from periscope.bench.seed import seed_figures
@@ -66,7 +67,7 @@ async def run(
         plan = Plan(scale, runs, _say, profile)
         for row in chosen.values():
             figures += await row(plan)
-    figures += growth(figures)
+    figures += growth(figures) + resident_growth(figures)
     document = Document(FORMAT, ran_on, sorted(set(scales)), runs, figures)
     show(_console(), document)
     _keep(document, json_file, brief)

@@ -14,7 +14,8 @@ from periscope.intake import Intake, Packed
 from periscope.models import SEVERITIES
 from periscope.policy import BUCKETS
 
-DAY_MS = 24 * 60 * 60 * 1000
+HOUR_MS = 60 * 60 * 1000
+DAY_MS = 24 * HOUR_MS
 TOUCHED_IN_TEN = 1
 
 

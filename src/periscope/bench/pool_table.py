@@ -27,3 +27,5 @@ def show_pool(console: Console, document: PoolDocument) -> None:
     console.print(where(document.ran_on), highlight=False)
     console.print(table)
     console.print(f"* {document.reason}.", highlight=False)
+    if document.caveat:
+        console.print(f"But {document.caveat}.", highlight=False)

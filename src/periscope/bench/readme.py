@@ -64,6 +64,11 @@ def longest(one: Figure) -> str:
     return f"{one.spread.p50:.2g} and {one.spread.highest:.2g} ms"
 
 
+def whole(one: Figure) -> str:
+    """A number of things: the largest that was found."""
+    return f"{one.spread.highest:,.0f}"
+
+
 _QUERY = "top 100 with records, exact: the server's time, p50 and p99"
 
 LINES = (
@@ -74,6 +79,10 @@ LINES = (
     Line(
         "100,000 more into a store that is that full, and of an empty store's rate",
         *("ingest-resident", "into the scale", None, rate),
+    ),
+    Line(
+        "the same, of the rate into 100,000",
+        *("ingest-resident", "into the scale, growth", None, ratio),
     ),
     Line("`durable` against `fast`", "durability", "durable", None, ratio),
     Line("`replicated` against `durable`", "replicated", "replicated", None, ratio),
@@ -105,6 +114,18 @@ LINES = (
     Line(
         "a chunk of 500 new reports stops the server for: median, longest",
         *("stop", "ingest, new", None, longest),
+    ),
+    Line(
+        "the server killed: all are back after",
+        *("restart", "killed, until all are back", None, value),
+    ),
+    Line(
+        "threats lost, doubled or miscounted after everything at once",
+        *("lost", "lost, doubled or miscounted", None, whole),
+    ),
+    Line(
+        'known ids that the filter denied while another process wrote (wrong "no")',
+        *("exists", 'wrong "no", beside another writer', None, whole),
     ),
 )
 

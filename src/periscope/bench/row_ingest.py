@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 from functools import partial
 
 from periscope.bench.effort import Effort
-from periscope.bench.figures import Figure
+from periscope.bench.figures import Figure, figure
 from periscope.bench.plain import fill_plainly
 from periscope.bench.plan import Plan
 from periscope.bench.profiling import profiled
@@ -19,7 +19,10 @@ from periscope.settings import Durability
 UNIT = "threats/s"
 PLAIN = "plain SET NX and ZADD"
 KNOWN_PERCENTS = (1, 50, 100)
+RESIDENT = "ingest-resident"
 RESIDENT_BATCH = 100_000
+INTO_THE_SCALE = "into the scale"
+RESIDENT_GROWTH = "into the scale, growth"
 
 Job = Callable[[Stand], Awaitable[Effort]]
 
@@ -59,19 +62,40 @@ async def ingest_row(plan: Plan) -> list[Figure]:
 
 async def resident_row(plan: Plan) -> list[Figure]:
     """The same batch into an empty store and into one that holds the scale, in turns."""
-    count = min(plan.scale, RESIDENT_BATCH)
+    count = _batch_of(plan.scale)
     empty, resident = Rates(), Rates()
     async with stand() as full:
         await fill_plainly(full, 0, plan.scale)
         first = plan.scale
-        for _ in runs(plan, "ingest-resident"):
+        for _ in runs(plan, RESIDENT):
             empty.note(count, await on_fresh(partial(ingest, first=0, count=count)))
             resident.note(count, await ingest(full, first, count))
             first += count
     return [
-        _rate_figure(plan, "ingest-resident", "into an empty store", empty),
-        _rate_figure(plan, "ingest-resident", "into the scale", resident, "empty store", empty),
+        _rate_figure(plan, RESIDENT, "into an empty store", empty),
+        _rate_figure(plan, RESIDENT, INTO_THE_SCALE, resident, "empty store", empty),
     ]
+
+
+def resident_growth(figures: list[Figure]) -> list[Figure]:
+    """The rate into the largest scale, against that into the smallest with batches as large."""
+    found = [one for one in figures if (one.row, one.what) == (RESIDENT, INTO_THE_SCALE)]
+    found.sort(key=lambda one: one.scale)
+    alike = [one for one in found if _batch_of(one.scale) == _batch_of(found[-1].scale)]
+    if len(alike) < 2:
+        return []
+    small, large = alike[0].spread.median, alike[-1].spread.median
+    return [
+        figure(
+            *(RESIDENT, RESIDENT_GROWTH, alike[-1].scale, UNIT, [large]),
+            ratios=[large / small],
+            ratio_to=f"median at {alike[0].scale:,}",
+        )
+    ]
+
+
+def _batch_of(scale: int) -> int:
+    return min(scale, RESIDENT_BATCH)
 
 
 async def durability_row(plan: Plan) -> list[Figure]:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
+from collections import deque
+from collections.abc import AsyncIterator, Iterable
+from itertools import islice
 
-from periscope.bench.acting import STRIDE
 from periscope.bench.boards import fill
 from periscope.bench.effort import Effort
 from periscope.bench.figures import Figure, figure
+from periscope.bench.other_writer import Acknowledged, other_writer
 from periscope.bench.plan import Plan
 from periscope.bench.rates import Rates, rate_figure, runs
 from periscope.bench.stand import Stand, stand
@@ -20,18 +24,22 @@ TESTS = 1_000  # of one sample: the clock itself takes a tenth of a microsecond
 SAMPLES = 100
 AWAITS = 20_000
 SEEN = 100_000
+WRITTEN = 50_000  # by another process, while this one asks
+LOOK = 4_096  # ids at a time: then the filter may follow
+HEARD_WITHIN_MS = 1_000
 LOCAL = "unknown ids that never reached the server"
+WRONG = 'wrong "no", beside another writer'
 
 
 async def exists_row(plan: Plan) -> list[Figure]:
-    """The test itself, the await around it, and both kinds of wrong answers."""
+    """The test itself, the await around it, and answers beside another process that writes."""
     async with stand() as on:
         await fill(on, "untouched", plan.scale)
         await on.periscope.membership_ready()
         return [
             await _test_itself(plan, on),
             *await _unknown(plan, on),
-            await _known(plan, on),
+            *await _known(plan, on),
         ]
 
 
@@ -100,9 +108,55 @@ async def _unknown(plan: Plan, on: Stand) -> list[Figure]:
     ]
 
 
-async def _known(plan: Plan, on: Stand) -> Figure:
-    """Known ids, a wrong "no" for any of which would be the end of the promise."""
-    numbers = range(min(plan.scale, AWAITS // 10))
-    ids = [threat_id(number * STRIDE % plan.scale) for number in numbers]
-    found = [await on.periscope.threat_exists(one) for one in ids]
-    return figure("exists", "known ids found", plan.scale, "%", [100 * sum(found) / len(found)])
+async def _known(plan: Plan, on: Stand) -> list[Figure]:
+    """A wrong "no" for any known id would be the end of the promise: all of them are asked for.
+
+    Meanwhile another process writes: what it was told is stored must be known here a second later.
+    """
+    plan.say(f"exists: {plan.scale:,}, every known id, beside another writer")
+    checks = Checks(on)
+    count = min(WRITTEN, plan.scale)
+    async with other_writer(on.socket_path, FAR, count) as told:
+        hearing = asyncio.create_task(checks.hear(told))
+        while not hearing.done() or checks.told or not checks.rounds:
+            await checks.look_at(range(plan.scale))
+            checks.rounds += 1
+            await checks.look_at_what_was_told()
+        await hearing
+    found = len(await on.periscope.seen(map(threat_id, range(plan.scale))))
+    found += len(await on.periscope.seen(map(threat_id, range(FAR, FAR + count))))
+    known = plan.scale + count
+    return [
+        figure("exists", "known ids found", plan.scale, "%", [100 * found / known]),
+        figure("exists", "known ids tested", plan.scale, "ids", [checks.tested]),
+        figure("exists", WRONG, plan.scale, "ids", [checks.wrong]),
+    ]
+
+
+class Checks:
+    """Known ids, put to the filter that answers for `threat_exists`; `wrong` counts its "no"s."""
+
+    def __init__(self, on: Stand) -> None:
+        self.tested = self.wrong = self.rounds = 0
+        self.told: deque[Acknowledged] = deque()
+        self._is_absent = on.periscope._membership.is_absent
+
+    async def hear(self, told: AsyncIterator[Acknowledged]) -> None:
+        """Keep what the other process was told."""
+        async for one in told:
+            self.told.append(one)
+
+    async def look_at(self, numbers: Iterable[int]) -> None:
+        """Put these to the filter, a few at a time."""
+        ids = map(threat_id, numbers)
+        while part := list(islice(ids, LOOK)):
+            self.wrong += sum(map(self._is_absent, part))
+            self.tested += len(part)
+            await asyncio.sleep(0)
+
+    async def look_at_what_was_told(self) -> None:
+        """What the other process was told more than a second ago."""
+        due_ms = time.time_ns() // 1_000_000 - HEARD_WITHIN_MS
+        while self.told and self.told[0].at_ms < due_ms:
+            one = self.told.popleft()
+            await self.look_at(range(one.first, one.last))

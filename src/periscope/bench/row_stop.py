@@ -49,7 +49,7 @@ async def _tried(plan: Plan, trial: Trial) -> list[Figure]:
             await job(on)
             for name, calls in sorted((await on.recorded_by_name()).items()):
                 if name.startswith(PREFIX):
-                    told = f"{what}: {name.removeprefix(PREFIX)}"
+                    told = f"{what}: {name.removeprefix(PREFIX).removesuffix('_2')}"
                     figures.append(figure("stop", told, plan.scale, "ms", calls))
     return figures
 

@@ -8,6 +8,7 @@ from periscope.bench.plan import Row
 from periscope.bench.row_awaits import awaits_row
 from periscope.bench.row_ingest import durability_row, ingest_row, limit_row, resident_row
 from periscope.bench.row_interactions import interactions_row
+from periscope.bench.row_lost import lost_row
 from periscope.bench.row_membership import exists_row, seen_row
 from periscope.bench.row_memory import memory_row
 from periscope.bench.row_pages import pages_row
@@ -15,6 +16,7 @@ from periscope.bench.row_partitions import partitions_row
 from periscope.bench.row_promote import promote_row
 from periscope.bench.row_queries import queries_row
 from periscope.bench.row_replicated import replicated_row
+from periscope.bench.row_restart import restart_row
 from periscope.bench.row_stop import stop_row
 from periscope.bench.row_sweep import sweep_row
 from periscope.errors import UsageError
@@ -36,6 +38,8 @@ ROWS: dict[str, Row] = {
     "promote": promote_row,
     "sweep": sweep_row,
     "stop": stop_row,
+    "restart": restart_row,
+    "lost": lost_row,
 }
 
 

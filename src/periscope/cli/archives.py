@@ -13,16 +13,13 @@ if TYPE_CHECKING:
 
 @asynccontextmanager
 async def archive_of(periscope: Periscope) -> AsyncIterator[Archive]:
-    """Open the archive of this database, and make sure that it is this one's.
+    """Open the archive of this database, which no other one shares.
 
     Raises:
         ArchiveError: it cannot be opened, or is that of another database.
     """
-    from periscope.archive import open_archive
-
-    archive = await open_archive(periscope.settings.archive_place)
+    archive = await periscope.open_archive()
     try:
-        await periscope.adopt_archive(archive)
         yield archive
     finally:
         await archive.close()

@@ -61,7 +61,7 @@ async def pool(
         int, Parameter(help="Calls of each try.", validator=validators.Number(gte=1))
     ] = 4000,
     json_file: JsonFile = None,
-    runs: Runs = 3,
+    runs: Runs = 5,
     debug: Debug = False,
 ) -> int:
     """Find the pool size of this machine."""

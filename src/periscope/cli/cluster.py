@@ -16,7 +16,7 @@ from periscope.cli.text import safe
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from periscope.server import ClusterStatus, NodeStatus
+    from periscope.server import ClusterStatus, NodeStatus, Stopped
 
 DataDir = Annotated[
     str | None,
@@ -59,11 +59,12 @@ async def up(
 
 
 async def status(*, data_dir: DataDir = None, out: OutputOptions = FOR_PEOPLE) -> int:
-    """Show the nodes."""
+    """Show the nodes; the exit code is 1 where some slots are served by nobody."""
     from periscope.server import cluster_status
 
-    _show(await cluster_status(_path(data_dir)), out)
-    return 0
+    found = await cluster_status(_path(data_dir))
+    _show(found, out)
+    return 1 if found.unserved_slots else 0
 
 
 async def down(*, data_dir: DataDir = None, out: OutputOptions = FOR_PEOPLE) -> int:
@@ -72,10 +73,20 @@ async def down(*, data_dir: DataDir = None, out: OutputOptions = FOR_PEOPLE) -> 
 
     stopped = await stop_cluster(_path(data_dir))
     if out.as_json:
-        output.show_json({"stopped": stopped})
+        output.show_json({"stopped": stopped.nodes, "killed": stopped.killed})
     else:
-        output.write(f"Stopped {stopped} nodes.\n" if stopped else "It was not running.\n")
+        output.write(_ended(stopped))
     return 0
+
+
+def _ended(stopped: Stopped) -> str:
+    if not stopped.nodes:
+        return "It was not running.\n"
+    killed = ", ".join(map(str, stopped.killed))
+    forced = (
+        f" {killed} did not end and was killed; what it acknowledged is kept." if killed else ""
+    )
+    return f"Stopped {stopped.nodes} nodes.{forced}\n"
 
 
 def _show(found: ClusterStatus, out: OutputOptions) -> None:

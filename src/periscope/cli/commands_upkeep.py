@@ -142,7 +142,7 @@ UPKEEP_COMMANDS = (
         "periscope.cli.bench:pool",
         CARE,
         "Try sizes of the pool of connections, and recommend one for this machine.",
-        "Sizes 1 to 32, each with 1 to 1,000 callers who add, read and act.",
+        "Sizes 1 to 32, each with 1 to 1,000 callers who add, read and act in 64 partitions.",
         ("periscope bench pool --calls 1000 --runs 1",),
     ),
     Command(

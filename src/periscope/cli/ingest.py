@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+import asyncio
+import logging
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter, validators
 
@@ -10,13 +14,19 @@ from periscope.cli import output
 from periscope.cli.ingest_options import AS_THEY_ARE, FileOptions
 from periscope.cli.ingest_tally import Tally
 from periscope.cli.options import ANY_STORE, FOR_PEOPLE, OutputOptions, StoreOptions
+from periscope.errors import StoreUnavailable
+
+if TYPE_CHECKING:
+    from periscope.periscope import Periscope
 
 SOME_REJECTED = 3
 MAX_REJECTIONS = 100_000
 MAX_WAIT_S = 86_400.0
+TRY_EVERY_S = 0.5
+log = logging.getLogger("periscope")
 WAITING = Parameter(
-    help="Seconds to wait for a server that is full or away before giving up; then what was not "
-    "stored is counted, and running the same again is safe.",
+    help="Seconds to wait for a server that is full or away, at the start too, before giving up; "
+    "then what was not stored is counted, and running the same again is safe.",
     validator=validators.Number(gte=0, lte=MAX_WAIT_S),
 )
 
@@ -48,13 +58,36 @@ async def ingest(
     run = Run(
         files.known_format(), files.read_options(), progress, as_json=out.as_json, wait_s=wait
     )
-    async with store.open() as periscope:
+    async with _opened(store, wait) as periscope:
         tally = await run.over(periscope, paths)
     if out.as_json:
         output.show_json(tally.document(rejections))
     else:
         output.write("".join(f"{line}\n" for line in tally.lines(rejections)))
     return _exit_code(tally)
+
+
+@asynccontextmanager
+async def _opened(store: StoreOptions, wait_s: float) -> AsyncIterator[Periscope]:
+    """The open database; a server that is away now is waited for as one that goes away later."""
+    now = asyncio.get_running_loop().time
+    deadline, told = now() + wait_s, False
+    while True:
+        periscope = store.open()
+        try:
+            await periscope.start()
+            break
+        except StoreUnavailable as exc:
+            if now() >= deadline:
+                raise
+            if not told:
+                log.warning("waiting for up to %.0f s: %s", wait_s, exc)
+            told = True
+            await asyncio.sleep(min(TRY_EVERY_S, max(0.0, deadline - now())))
+    try:
+        yield periscope
+    finally:
+        await periscope.close()
 
 
 def _exit_code(tally: Tally) -> int:

@@ -22,7 +22,7 @@ from periscope.cli.ingest_source import (
     shown_name,
 )
 from periscope.cli.ingest_tally import FileTally, Tally
-from periscope.errors import BatchInterrupted, FeedError
+from periscope.errors import BatchInterrupted, FeedError, PeriscopeError
 from periscope.feeds import Feed, ReadOptions
 
 if TYPE_CHECKING:
@@ -82,16 +82,16 @@ class Run:
                 feed = await source.opened() if isinstance(source, StreamReports) else source.feed
                 if feed is not None:
                     await self._store(periscope, source, feed, tally)
-        except (FeedError, BatchInterrupted) as exc:
+        except PeriscopeError as exc:  # the counts are told, whatever it was
             self._fail(tally, exc)
         finally:
             self._source = None
         return not tally.interrupted
 
-    def _fail(self, tally: FileTally, exc: FeedError | BatchInterrupted) -> None:
+    def _fail(self, tally: FileTally, exc: PeriscopeError) -> None:
         log.debug("%s failed", tally.name, exc_info=exc)
         tally.failure = str(exc)
-        tally.interrupted = isinstance(exc, BatchInterrupted)
+        tally.interrupted = not isinstance(exc, FeedError)
         output.complain(str(exc), type(exc).__name__, json_wanted=self._as_json)
 
     async def _store(
@@ -102,7 +102,7 @@ class Run:
         try:
             tally.result = await periscope.add_threats_batch(reports, wait_s=self._wait_s)
         except BatchInterrupted as exc:
-            tally.result = exc.result
+            tally.result, tally.refused, tally.unknown = exc.result, exc.refused, exc.unknown
             raise
         except asyncio.CancelledError:
             output.note(f"stopped without waiting for the server: {UNKNOWN}")
@@ -111,7 +111,9 @@ class Run:
             watching.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await watching
-            tally.read, tally.skipped = feed.read, feed.skipped
+            tally.read, tally.skipped = feed.read, feed.skipped.copy()
+            if tally.refused or tally.unknown:  # a stream's reader may be ahead of what was taken
+                tally.refused += max(0, tally.read - tally.accounted)
 
     @contextlib.contextmanager
     def _stoppable(self) -> Iterator[None]:

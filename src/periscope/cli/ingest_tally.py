@@ -14,19 +14,33 @@ from periscope.models import BatchResult, Rejection
 ID_CELLS = 60
 LABEL_CELLS = 12
 OUTCOMES = ("added", "sightings", "duplicates", "suppressed")
+NOT_STORED = {
+    "refused": "not stored; run it again",
+    "unknown": "sent and not answered; running it again is safe",
+}
 
 
 @dataclass
 class FileTally:
-    """One file: what was read, and what the engine made of it."""
+    """One file: what was read, and what the engine made of it.
+
+    `refused` were certainly not stored; `unknown` were sent and not answered.
+    """
 
     name: str
     format: str | None = None
     read: int = 0
     skipped: Counter[str] = field(default_factory=Counter)
     result: BatchResult = field(default_factory=BatchResult)
+    refused: int = 0
+    unknown: int = 0
     failure: str | None = None
     interrupted: bool = False
+
+    @property
+    def accounted(self) -> int:
+        """Records of which it is said what became of them; all that were read."""
+        return self.result.received + self.skipped.total() + self.refused + self.unknown
 
     def document(self) -> dict[str, Any]:
         """Return the counts as JSON."""
@@ -105,6 +119,9 @@ class Tally:
         yield _line("skipped", figures["skipped"], _reasons(figures["skipped_by_reason"]))
         yield _line("rejected", self.rejected)
         yield from self._rejection_lines(shown)
+        for name, more in NOT_STORED.items():
+            if figures[name]:
+                yield _line(name, figures[name], more)
         yield f"{'rate':{LABEL_CELLS}}{self.per_second:,.0f} records/s, {span(self.seconds)}"
 
     def _rejection_lines(self, shown: int) -> Iterator[str]:
@@ -132,6 +149,7 @@ def counts(files: list[FileTally]) -> dict[str, Any]:
         "skipped": skipped.total(),
         "skipped_by_reason": dict(skipped.most_common()),
         "rejected": sum(one.result.rejected_count for one in files),
+        **{name: sum(getattr(one, name) for one in files) for name in NOT_STORED},
     }
 
 

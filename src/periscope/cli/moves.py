@@ -116,13 +116,15 @@ async def _at_work(
 ) -> AsyncIterator[Archive]:
     """The archive, opened, while people are told how far it is."""
     from periscope.archive import open_archive
+    from periscope.moving import archive_place
 
-    archive = await open_archive(settings.archive_place)
-    try:
-        async with shown(progress, quiet=quiet, as_json=out.as_json):
-            yield archive
-    finally:
-        await archive.close()
+    async with archive_place(settings) as place:
+        archive = await open_archive(place)
+        try:
+            async with shown(progress, quiet=quiet, as_json=out.as_json):
+                yield archive
+        finally:
+            await archive.close()
 
 
 async def _give_up(store: StoreOptions, out: OutputOptions, *, to: str | None) -> int:

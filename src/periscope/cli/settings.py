@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from periscope.cli import output
@@ -33,7 +34,9 @@ def _rows(effective: Settings, store: StoreOptions) -> Iterator[dict[str, Any]]:
     if shown["data_dir"] is None:
         shown["data_dir"] = str(effective.data_path)
     if shown["archive"] is None:
-        shown["archive"] = str(effective.archive_place)
+        usual = effective.archive_place
+        own = Path(usual).with_name(f"{Path(usual).stem}-<database>.db")
+        shown["archive"] = str(usual if effective.url is None else own)
     for name, kind, default, text, secret in describe():
         yield {
             "name": name,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 from periscope.cli import documents, output
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
 
     from rich.text import Text
 
-    from periscope.connection import ServerFacts
+    from periscope.connection import Capacity, ServerFacts
     from periscope.ledger import Stats
 
 CELLS = 10
@@ -26,18 +27,19 @@ async def stats(*, store: StoreOptions = ANY_STORE, out: OutputOptions = FOR_PEO
         found, server = await periscope.get_stats(), periscope.server
         held = await periscope.get_holdings()
     if out.as_json:
-        output.show_json({**documents.stats(found), "held": held, "server": _server(server)})
+        told = _server(server, found.capacity)
+        output.show_json({**documents.stats(found), "held": held, "server": told})
     else:
         output.show(*_parts(found, held, server))
     return 0
 
 
-def _server(facts: ServerFacts) -> documents.Document:
+def _server(facts: ServerFacts, capacity: Capacity | None) -> documents.Document:
     return {
         "kind": facts.kind,
         "version": facts.version,
         "durability": facts.durability,
-        "used_memory_bytes": facts.used_memory_bytes,
+        **({} if capacity is None else asdict(capacity)),
     }
 
 
@@ -64,10 +66,20 @@ def _parts(found: Stats, held: Mapping[str, int], server: ServerFacts) -> Iterat
     state = "balanced" if ledger.balanced else "DOES NOT BALANCE: see periscope ledger"
     yield Text(f"Ledger    {state}")
     yield Text(
-        f"Server    {safe(server.kind)} {safe(server.version)}, {server.durability}, "
-        f"{size(server.used_memory_bytes)} used",
+        f"Server    {safe(server.kind)} {safe(server.version)}, {server.durability}"
+        f"{_memory(found.capacity)}",
     )
+    if found.capacity is not None and found.capacity.refusal:
+        yield Text(f"Writable  {found.capacity.writable}: {safe(found.capacity.refusal)}")
     yield Text(f"As of     {moment(found.as_of_ms)}")
+
+
+def _memory(capacity: Capacity | None) -> str:
+    """Return how much of its memory the server uses, with the limit if it has one."""
+    if capacity is None:
+        return ""
+    most = f" of {size(capacity.max_memory_bytes)}" if capacity.max_memory_bytes else ""
+    return f", {size(capacity.used_memory_bytes)}{most} used"
 
 
 def _held(held: Mapping[str, int]) -> str:

@@ -14,7 +14,7 @@ from periscope.cli.figures import count
 from periscope.cli.options import ANY_STORE, FOR_PEOPLE, OutputOptions, StoreOptions
 from periscope.cli.text import safe
 from periscope.cli.when import duration, short
-from periscope.errors import UsageError
+from periscope.errors import PartitionsMissing, UsageError
 
 if TYPE_CHECKING:
     from periscope.archive import Archive
@@ -112,12 +112,22 @@ def _pace(text: str, option: str) -> timedelta:
 
 
 async def _do_once(jobs: list[Worker[Any]], out: OutputOptions) -> int:
-    """Do every job once; 1 if the sweep is paused."""
-    results = {job.name: await job.run_once() for job in jobs}
+    """Do every job once; 1 if the sweep is paused, or partitions are away."""
+    results: dict[str, Any] = {}
+    away: PartitionsMissing | None = None
+    for job in jobs:
+        try:
+            results[job.name] = await job.run_once()
+        except PartitionsMissing as exc:
+            if exc.partial is None:
+                raise
+            results[job.name], away = exc.partial, exc
     if out.as_json:
         output.show_json({name: _plain(result) for name, result in results.items()})
     else:
         output.write("".join(f"{name}: {_told(result)}\n" for name, result in results.items()))
+    if away is not None:
+        raise away
     return 1 if None in results.values() else 0
 
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable, Sequence
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import redis.asyncio as redis_asyncio
 from redis.asyncio.connection import AbstractConnection
@@ -16,22 +16,26 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from periscope.connection.change import Change
 from periscope.connection.explain import LOST, explain
 from periscope.connection.fitness import (
+    Capacity,
     ServerFacts,
+    Writable,
     check_fitness,
     kind_and_version,
     warn_of_replicas,
 )
 from periscope.connection.node import Node
 from periscope.connection.patience import REPEATABLE, Patience
-from periscope.connection.pool import honour
+from periscope.connection.pool import CLOSED, honour
 from periscope.connection.topology import Cluster, SentinelSet, Topology
 from periscope.connection.url import Address, Target, read_url
-from periscope.errors import PeriscopeError, SettingInvalid, StoreUnavailable
+from periscope.errors import PeriscopeError, SettingInvalid, StoreFull, StoreUnavailable
 from periscope.settings import Settings
 
+BRIDGED_S = 1.0  # of a lone server's absence, by calls that somebody waits for
 LOADING_POLL_S = 0.1
 LOADING_S = 120
 _Try = Callable[[Node], Awaitable[Any]]
+T = TypeVar("T")
 LEVELS = ("durable", "fast", "memory", "unverified")  # from the best to the least known
 
 
@@ -51,6 +55,7 @@ class Connections:
             Node(address, self._target.asked_first(), settings) for address in self._target.seeds
         ]
         self._seeds = seeds
+        self._closed = False
         self.topology = Topology(seeds[0])
         if self._target.kind == "sentinel":
             self.topology = SentinelSet(seeds, self._make, self._target.master)
@@ -66,36 +71,25 @@ class Connections:
         Raises:
             StoreUnavailable: nobody serves it just now.
         """
-        return self._node_of(key).client
+        return self.serving(key).client
 
     @property
     def is_cluster(self) -> bool:
         """Are the keys spread over slots of a cluster?"""
         return isinstance(self.topology, Cluster)
 
-    @asynccontextmanager
-    async def apart(self, key: bytes) -> AsyncIterator[redis_asyncio.Redis]:
-        """Lend a client with one connection of its own, for calls that wait on the key's server."""
-        client = self._node_of(key).lone_client()
-        try:
-            yield client
-        finally:
-            await client.aclose()
-            await client.connection_pool.disconnect()
-
-    async def mend(self) -> bool:
-        """Start an embedded server that died; False where the server is somebody else's.
+    async def mend(self) -> None:
+        """Start an embedded server that died; nothing where the server is somebody else's.
 
         Raises:
             StoreError: it does not start; says why.
         """
-        if self.revive is None:
-            return False
-        self._first().move_to(await self.revive())
-        return True
+        if self.revive is not None:
+            self._first().move_to(await self.revive())
 
     async def close(self) -> None:
-        """Close every connection; idempotent."""
+        """Close every connection, and make none any more; idempotent."""
+        self._closed = True
         await self.topology.close()
         for node in self._seeds:
             await node.close()
@@ -148,15 +142,24 @@ class Connections:
             try:
                 return await self._try(node, key, once, there)
             except REPEATABLE as exc:
-                if isinstance(exc, LOST) and await self.mend():
-                    continue
+                if isinstance(exc, LOST):
+                    await self.mend()
                 await patience.bear(exc, key, node)
 
-    def patience(self, away_s: float | None = None) -> Patience:
-        """The patience of one call; by itself a lone server that is away is tried twice."""
-        if away_s is None:
-            away_s = self.settings.retry_s if self.topology.can_change else 0.0
-        return Patience(self.topology, away_s, self.settings.operation_timeout_s)
+    @property
+    def bridged_s(self) -> float:
+        """How long a server may be away before single calls fail; batches wait for `retry_s`.
+
+        A lone one comes back by being started again, in which case nobody knows when; another
+        primary takes over within `retry_s`, or not at all.
+        """
+        retry_s = self.settings.retry_s
+        return retry_s if self.topology.can_change else min(retry_s, BRIDGED_S)
+
+    def patience(self, away_s: float | None = None, wait_s: float = 0.0) -> Patience:
+        """The patience of one call; that of a single one, if not given."""
+        away_s = self.bridged_s if away_s is None else away_s
+        return Patience(self.topology, away_s, self.settings.operation_timeout_s, wait_s)
 
     async def _try(self, node: Node | None, key: bytes, once: _Try, there: _Try | None) -> Any:
         if node is None:
@@ -195,20 +198,36 @@ class Connections:
             try:
                 if node is None:
                     raise RedisConnectionError("no server serves these threats just now")
-                return node, await _checked(node)
+                return node, await self.take_at(node)
             except REPEATABLE as exc:
-                if isinstance(exc, LOST) and await self.mend():
-                    continue
+                if isinstance(exc, LOST):
+                    await self.mend()
                 try:
                     await patience.bear(exc, key, node)
                 except REPEATABLE as last:
                     raise self.explain(last) from last
 
+    async def take_at(self, node: Node) -> AbstractConnection:
+        """Take a connection out of a server's pool; one that was idle for long is tried first.
+
+        Errors are redis-py's: nothing is repeated.
+        """
+        connection: AbstractConnection = await honour(node.pool.get_connection())
+        try:
+            await honour(connection.check_health())
+        except BaseException:
+            await connection.disconnect(nowait=True)
+            await node.pool.release(connection)
+            raise
+        return connection
+
     async def examine(self) -> ServerFacts:
         """Reach the servers and check that they can be trusted with threats.
 
+        Primaries of a cluster that are away are passed over.
+
         Raises:
-            StoreUnavailable: they cannot be reached, or do not finish loading their data.
+            StoreUnavailable: none can be reached, or one does not finish loading its data.
             StoreUnsuitable: too old, needs a password, evicts keys, is a replica.
         """
         info = await self._first_contact()
@@ -216,22 +235,67 @@ class Connections:
             await self._join_cluster()
         elif len(self._seeds) > 1 and self._target.kind == "server":
             raise SettingInvalid(
-                f"the URL names several servers, but {self._seeds[0].address} is not of a cluster"
+                "the URL names several servers, but one that answers is not of a cluster"
             )
-        infos = [await self._loaded_info(node) for node in self.topology.primaries()]
-        for each in infos:
-            check_fitness(each, self.shown_url)
+        found = await self._reachable()
+        for info in found.values():
+            check_fitness(info, self.shown_url)
             if self.settings.durability == "replicated":
-                warn_of_replicas(each, self.settings.replicas, self.shown_url)
-        levels = [await self._durability(node) for node in self.topology.primaries()]
-        kind, version = kind_and_version(infos[0])
-        used = sum(int(each["used_memory"]) for each in infos)
+                warn_of_replicas(info, self.settings.replicas, self.shown_url)
+        levels = [await self._durability(node) for node in found]
+        kind, version = kind_and_version(next(iter(found.values())))
+        used = sum(int(info["used_memory"]) for info in found.values())
         level = max(levels, key=LEVELS.index)
-        self.facts = ServerFacts(kind, version, level, used, self.topology.name, len(infos))
+        count = len(self.topology.primaries())
+        self.facts = ServerFacts(kind, version, level, used, self.topology.name, count)
         return self.facts
 
+    async def capacity(self, keys: Iterable[bytes]) -> Capacity:
+        """How full the servers of these keys are; none of the keys may exist.
+
+        Each is asked with a write that changes nothing: whatever it would refuse, it refuses.
+
+        Raises:
+            StoreUnavailable: one cannot be reached.
+        """
+        nodes = {self.serving(key): key for key in keys}
+        infos = [await self.guarded(node.client.info("memory")) for node in nodes]
+        limits = [int(info.get("maxmemory", 0)) for info in infos]
+        refusals = [await self._refusal(node, key) for node, key in nodes.items()]
+        refusal = next((found for found in refusals if found is not None), None)
+        if refusal is None:
+            word = Writable.YES
+        else:
+            word = Writable.FULL if isinstance(refusal, StoreFull) else Writable.REFUSED
+        used = sum(int(info["used_memory"]) for info in infos)
+        most = sum(limits) if all(limits) else 0
+        return Capacity(used, most, word, str(refusal or ""))
+
+    async def _refusal(self, node: Node, key: bytes) -> PeriscopeError | None:
+        try:
+            await honour(node.client.execute_command("SET", key, b"", "XX", "PX", 1))
+        except AskError:  # on the move: the other server takes it
+            return None
+        except (RedisError, *LOST) as exc:
+            return self.explain(exc)
+        return None
+
+    async def _reachable(self) -> dict[Node, dict[str, Any]]:
+        """INFO of every primary; one of a cluster may be away, as long as there is another."""
+        found: dict[Node, dict[str, Any]] = {}
+        failure: StoreUnavailable | None = None
+        for node in self.topology.primaries():
+            try:
+                found[node] = await self._loaded_info(node)
+            except StoreUnavailable as exc:
+                failure = exc
+                node.away_since = node.away_since or asyncio.get_running_loop().time()
+        if failure is not None and not found:
+            raise failure
+        return found
+
     async def _first_contact(self) -> dict[str, Any]:
-        """INFO of the first server that answers: a seed, or the primary that sentinels name."""
+        """INFO of the server that answers first: a seed, or the primary that sentinels name."""
         if self._target.kind == "sentinel":
             await self.topology.start()
             if not self.topology.primaries():
@@ -239,14 +303,7 @@ class Connections:
                     f"no sentinel at {self.shown_url} names a primary {self._target.master!r}"
                 )
             return await self._loaded_info(self._first())
-        failure: PeriscopeError | None = None
-        for node in self._seeds:
-            try:
-                return await self._loaded_info(node)
-            except StoreUnavailable as exc:
-                failure = failure or exc
-        assert failure is not None  # noqa: S101 - there is a seed
-        raise failure
+        return await _soonest([self._loaded_info(node) for node in self._seeds])
 
     async def _join_cluster(self) -> None:
         if self._target.database:
@@ -289,6 +346,8 @@ class Connections:
         return explain(exc, self.shown_url)
 
     def _make(self, address: Address) -> Node:
+        if self._closed:
+            raise StoreUnavailable(CLOSED)
         return Node(address, self._target, self.settings)
 
     def _first(self) -> Node:
@@ -297,23 +356,34 @@ class Connections:
             raise StoreUnavailable(f"no server at {self.shown_url} is in charge just now")
         return primaries[0]
 
-    def _node_of(self, key: bytes) -> Node:
+    def serving(self, key: bytes) -> Node:
+        """The server of this key.
+
+        Raises:
+            StoreUnavailable: nobody serves it just now.
+        """
         node = self.topology.node_of(key)
         if node is None:
             raise StoreUnavailable(f"no server at {self.shown_url} serves these threats just now")
         return node
 
 
-async def _checked(node: Node) -> AbstractConnection:
-    """A connection out of the pool; one that was idle for long is tried first."""
-    connection: AbstractConnection = await honour(node.pool.get_connection())
+async def _soonest(asked: Sequence[Coroutine[Any, Any, T]]) -> T:
+    """The first answer: whoever hangs keeps nobody waiting, unless no one else is there.
+
+    Raises:
+        PeriscopeError: none answers; what the first of them says.
+    """
+    tasks = [asyncio.create_task(one) for one in asked]
     try:
-        await honour(connection.check_health())
-    except BaseException:
-        await connection.disconnect(nowait=True)
-        await node.pool.release(connection)
-        raise
-    return connection
+        for answer in asyncio.as_completed(tasks):
+            with suppress(StoreUnavailable):
+                return await answer
+        return await tasks[0]
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
 
 
 def _first_key(command: Sequence[Any]) -> bytes:

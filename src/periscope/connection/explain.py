@@ -52,6 +52,11 @@ def is_short_of_replicas(exc: BaseException) -> bool:
     return isinstance(exc, ResponseError) and str(exc).startswith("NOREPLICAS")
 
 
+def is_busy(exc: BaseException) -> bool:
+    """Did the server refuse because somebody's script holds it up? It passes by itself."""
+    return isinstance(exc, ResponseError) and str(exc).startswith("BUSY ")
+
+
 def explain(exc: BaseException, url: str) -> PeriscopeError:
     """One of our errors for one of redis-py's; ours pass unchanged."""
     if isinstance(exc, PeriscopeError):
@@ -68,7 +73,7 @@ def _unavailable(exc: BaseException, url: str) -> PeriscopeError:
     reason = str(exc).rstrip(".") or type(exc).__name__
     if "CERTIFICATE_VERIFY_FAILED" in reason:
         return _distrusted(reason, url)
-    return StoreUnavailable(f"cannot reach the server at {url}: {reason}")
+    return StoreUnavailable(f"cannot reach the server at {url} ({reason}): try again once it is up")
 
 
 def _distrusted(reason: str, url: str) -> PeriscopeError:
@@ -139,6 +144,9 @@ _REPLY_EXPLANATIONS: dict[str, Callable[[str, str], StoreError]] = {
     "NOREPLICAS": lambda text, url: StoreUnavailable(
         f"too few replicas follow the server at {url}, so it refuses writes: "
         "see its setting min-replicas-to-write"
+    ),
+    "BUSY": lambda text, url: StoreUnavailable(
+        f"the server at {url} is held up by somebody's script; nothing was done: try again"
     ),
     "MOVING": lambda text, url: Moving(f"the database at {url} {text}"),
     "OUT_OF_ORDER": lambda text, url: StoreError(f"not stored at {url}: {text}"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import Any
 
 from periscope.connection.explain import replica
@@ -24,6 +25,28 @@ class ServerFacts:
     used_memory_bytes: int
     topology: str = "standalone"
     primaries: int = 1
+
+
+class Writable(StrEnum):
+    """Do the servers take writes?"""
+
+    YES = "yes"
+    FULL = "full"  # out of memory or disk: reads go on, removals and sweeps make room
+    REFUSED = "refused"  # for another reason: replicas that are missing, a right, a replica's role
+
+
+@dataclass(frozen=True, slots=True)
+class Capacity:
+    """How much memory the servers use, and whether they take writes just now.
+
+    Memory is that of all primaries; `max_memory_bytes` is 0 where any of them has no limit.
+    `refusal` says in one line why a write would be refused, and what to do.
+    """
+
+    used_memory_bytes: int
+    max_memory_bytes: int
+    writable: Writable
+    refusal: str = ""
 
 
 def check_fitness(info: dict[str, Any], url: str) -> None:

@@ -23,6 +23,7 @@ from periscope.errors import SettingInvalid
 from periscope.settings import Settings
 
 PROBE_S = 2.0  # for questions about the topology: a node that is slower than this is not asked
+LISTEN_S = 3.0  # for calls that wait a second at the server
 
 
 class Node:
@@ -36,12 +37,11 @@ class Node:
         self.away_since: float | None = None
         self._target, self._settings = target, settings
         self.pool = self._pool(settings.connections)
-        self.client = redis_asyncio.Redis(connection_pool=self.pool)
         # Whoever mends something may hold a connection of the pool, as may all others who mend: a
         # second one from the same pool could never come.
-        self.aside = redis_asyncio.Redis(connection_pool=self._pool(1))
-        self._probe = redis_asyncio.Redis(connection_pool=self._pool(1, most_s=PROBE_S))
-        self._clients = (self.client, self.aside, self._probe)
+        self._pools = (self.pool, self._pool(1), self._pool(1, most_s=PROBE_S))
+        self._clients = tuple(redis_asyncio.Redis(connection_pool=pool) for pool in self._pools)
+        self.client, self.aside, self._probe = self._clients
 
     def __repr__(self) -> str:
         return f"Node({self.address})"
@@ -65,8 +65,11 @@ class Node:
             await self.pool.release(connection)
 
     def lone_client(self) -> redis_asyncio.Redis:
-        """A client with one connection of its own, for calls that wait on the server."""
-        return redis_asyncio.Redis(connection_pool=self._pool(1))
+        """A client with one connection of its own, for calls that wait on the server: `LISTEN_S`.
+
+        However long other calls may take: a server that dies in silence is to be noticed.
+        """
+        return redis_asyncio.Redis(connection_pool=self._pool(1, answer_s=LISTEN_S))
 
     def move_to(self, path: Path) -> None:
         """The server (an embedded one) listens at another socket from now on."""
@@ -79,23 +82,28 @@ class Node:
 
     async def drop(self) -> None:
         """Cut every connection, also those that wait for an answer: it will not come."""
-        for client in self._clients:
-            for connection in _connections(client.connection_pool):
+        for pool in self._pools:
+            pool.turn_away()
+            for connection in _connections(pool):
                 await connection.disconnect(nowait=True)
 
     async def close(self) -> None:
-        """Close every connection; idempotent."""
+        """Close every connection; whoever waits for one is sent away. Idempotent."""
+        for pool in self._pools:
+            pool.shut()
         for client in self._clients:
             await client.aclose()
             await client.connection_pool.disconnect()
 
-    def _pool(self, connections: int, *, most_s: float = 1e9) -> WaitingPool:
+    def _pool(
+        self, connections: int, *, most_s: float = 1e9, answer_s: float | None = None
+    ) -> WaitingPool:
         settings = self._settings
         try:
             return WaitingPool(
                 connections,
                 socket_connect_timeout=min(most_s, settings.connect_timeout_s),
-                socket_timeout=min(most_s, settings.call_timeout_s),
+                socket_timeout=answer_s or min(most_s, settings.call_timeout_s),
                 health_check_interval=settings.health_check_s,
                 retry=Retry(NoBackoff(), 0),
                 protocol=2,

@@ -7,7 +7,13 @@ from random import uniform
 
 from redis.exceptions import AskError, MovedError, RedisError
 
-from periscope.connection.explain import ELSEWHERE, LOST, is_moving, is_short_of_replicas
+from periscope.connection.explain import (
+    ELSEWHERE,
+    LOST,
+    is_busy,
+    is_moving,
+    is_short_of_replicas,
+)
 from periscope.connection.node import Node
 from periscope.connection.topology import Topology
 
@@ -20,12 +26,15 @@ class Patience:
     """One call's patience: after each failure `bear` makes ready for another try, or raises it.
 
     `away_s`: how long a server may be away, counted from when anybody first found it so; while it
-    is away longer, each call tries once and fails. `moving_s`: how long keys may be on the move.
+    is away longer, each call tries once and fails. `wait_s`: how long this call waits for it in any
+    case. `moving_s`: how long keys may be on the move, or somebody's script hold up the server.
     """
 
-    def __init__(self, topology: Topology, away_s: float, moving_s: float) -> None:
+    def __init__(
+        self, topology: Topology, away_s: float, moving_s: float, wait_s: float = 0.0
+    ) -> None:
         self._topology = topology
-        self._away_s, self._moving_s = away_s, moving_s
+        self._away_s, self._moving_s, self._wait_s = away_s, moving_s, wait_s
         self._now = asyncio.get_running_loop().time
         self._began = self._now()
         self._tries = 0
@@ -39,7 +48,7 @@ class Patience:
         """
         if isinstance(exc, MovedError):
             await self._follow(exc, key)
-        elif is_moving(exc) or type(exc) is AskError:
+        elif is_moving(exc) or is_busy(exc) or type(exc) is AskError:
             await self._pause(exc, self._began + self._moving_s)
         elif isinstance(exc, (*LOST, *ELSEWHERE)) or is_short_of_replicas(exc):
             await self._look_around(exc, node)
@@ -58,9 +67,10 @@ class Patience:
             node.away_since = now
         since = self._began if node is None or node.away_since is None else node.away_since
         alone = not self._topology.can_change
-        if alone and (not isinstance(exc, LOST) or self._away_s <= 0 < self._tries):
+        impatient = max(self._away_s, self._wait_s) <= 0
+        if alone and (not isinstance(exc, LOST) or (impatient and self._tries > 0)):
             raise exc
-        await self._pause(exc, since + self._away_s)
+        await self._pause(exc, max(since + self._away_s, self._began + self._wait_s))
         await self._topology.refresh()
 
     async def _pause(self, exc: BaseException, deadline: float) -> None:

@@ -15,11 +15,14 @@ from redis.exceptions import AskError, RedisError
 
 from periscope.connection.explain import LOST
 from periscope.connection.node import Node
+from periscope.connection.pool import CLOSED
 from periscope.connection.url import Address
+from periscope.errors import StoreUnavailable
 from periscope.keys import SLOTS, slot_of_key
 
 WATCH_S = 1.0
 ASKED_AT_ONCE = 3
+LATE_S = 0.25  # so long others may take longer: a node that hangs must not hold up a failover
 
 log = logging.getLogger("periscope")
 MakeNode = Callable[[Address], Node]
@@ -75,7 +78,11 @@ class Watched(Topology):
         """Find out anew who is in charge; whoever asks meanwhile shares the answer."""
         if self._looking is None or self._looking.done():
             self._looking = asyncio.create_task(self._look())
-        await asyncio.shield(self._looking)
+        looking = self._looking
+        await asyncio.wait({looking})
+        if looking.cancelled():
+            raise StoreUnavailable(CLOSED)
+        looking.result()
 
     async def close(self) -> None:
         """Stop watching, and close every connection."""
@@ -197,7 +204,18 @@ class Cluster(Watched):
             await self._learn(told)
 
     async def _views(self, nodes: Iterable[Node]) -> list[tuple[bool, int, list[_Stretch]]]:
-        views = await asyncio.gather(*(_view(node) for node in nodes))
+        """What those say who answer; one who sees a working cluster ends the wait for the rest."""
+        asked = [asyncio.create_task(_view(node)) for node in nodes]
+        try:
+            for answer in asyncio.as_completed(asked):
+                if (view := await answer) is not None and view[0]:
+                    await asyncio.wait(asked, timeout=LATE_S)
+                    break
+            views = [one.result() for one in asked if one.done()]
+        finally:
+            for one in asked:
+                one.cancel()
+            await asyncio.gather(*asked, return_exceptions=True)
         return [view for view in views if view is not None]
 
     async def _learn(self, told: list[_Stretch]) -> None:

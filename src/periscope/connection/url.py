@@ -37,7 +37,10 @@ class Address(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """What a URL says. `seeds`: a server, nodes of a cluster to ask first, or the sentinels."""
+    """What a URL says. `seeds`: a server, nodes of a cluster to ask first, or the sentinels.
+
+    `shown` is for messages: without a password, and short.
+    """
 
     shown: str
     kind: Literal["socket", "server", "sentinel"]
@@ -88,7 +91,7 @@ def _network_target(url: str, scheme: str, netloc: str, path: str) -> Target:
     seeds = _seeds(places, SENTINEL_PORT if sentinel else DEFAULT_PORT)
     master, database = _path(path) if sentinel else ("", _database(path))
     return Target(
-        hide_password(url),
+        _brief(hide_password(url)),
         "sentinel" if sentinel else "server",
         seeds,
         SCHEMES[scheme],
@@ -97,6 +100,12 @@ def _network_target(url: str, scheme: str, netloc: str, path: str) -> Target:
         database,
         master,
     )
+
+
+def _brief(shown: str) -> str:
+    """What messages call it: its first place, and how many more there are."""
+    first, *others = shown.split(",")
+    return f"{first} and {len(others)} more" if others else shown
 
 
 def _seeds(places: str, port: int) -> tuple[Address, ...]:

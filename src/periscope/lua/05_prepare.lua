@@ -106,4 +106,4 @@ redis.register_function{function_name = 'periscope_control_2', callback = contro
   flags = {'allow-oom'}}
 redis.register_function('periscope_set_policy', set_policy)
 redis.register_function{function_name = 'periscope_prepare', callback = prepare, flags = {'allow-oom'}}
-redis.register_function('periscope_note', note)
+redis.register_function{function_name = 'periscope_note', callback = note, flags = {'allow-oom'}}

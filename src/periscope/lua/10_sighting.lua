@@ -42,24 +42,23 @@ function Sighting.is_repetition(record, packed)
     and string.sub(record, SERVER_BYTES + 1) == string.sub(packed, 1, REPORT_BYTES)
 end
 
--- The hash of the source: the last six bytes of a header's report part.
-local function source_of(text, last)
-  return string.sub(text, last - 5, last)
-end
-
 -- format, level, home, status, flags, revision, interactions, escalations, dismissals, sightings,
--- first_seen, last_activity
-local PARTS = '<BBBBxBxI4I4I4I4xxxxI4xxxxI6I6'
+-- first_seen, last_activity; then of the last report severity, observed_at, source
+local PARTS = '<BBBBxBxI4I4I4I4xxxxI4xxxxI6I6' .. 'c20BI6xxxxxxxxc6'
+-- severity, observed_at, source of a report
+local SAID = '<BI6xxxxxxxxc6'
+-- The header with what a sighting changes: revision, sightings, last_activity.
+local RENEWED = '<c7I4c16I4c10I6'
 
 -- The place among the exceptions that a usual sighting gives an open threat which has `home` 0; nil
 -- where it has none, or keeps the one it has.
 local function renewed_exception(interactions, dismissals, severity, was, first, before, last)
   if interactions == 0 then
     if last ~= first and (before == first or severity ~= was) then
-      return integer(severity * SPAN + first)
+      return severity * SPAN + first
     end
   elseif dismissals > 0 and severity >= 2 then
-    return integer(Index.SET_ASIDE * SPAN + last)
+    return Index.SET_ASIDE * SPAN + last
   end
 end
 
@@ -72,20 +71,17 @@ function Sighting.renew(rules, record, packed, now)
     return nil
   end
   local format, level, home, status, flags, revision, interactions, escalations, dismissals,
-    sightings, first, before = struct.unpack(PARTS, record)
-  local severity, observed_at = struct.unpack('<BI6', packed)
-  local was, observed_before = struct.unpack('<BI6', record, SERVER_BYTES + 1)
+    sightings, first, before, rest, was, observed_before, source_before = struct.unpack(PARTS, record)
+  local severity, observed_at, source = struct.unpack(SAID, packed)
   if format ~= FORMAT or level ~= LEVEL_WORKING or home ~= 0 or status ~= OPEN or flags ~= 0
     or (dismissals > 0 and (severity >= 2) ~= (was >= 2))
-    or source_of(record, HEADER_BYTES) ~= source_of(packed, REPORT_BYTES)
-    or observed_at < observed_before then
+    or source ~= source_before or observed_at < observed_before then
     return nil
   end
   local last = math.max(before, now)
   local bucket = bucket_of(rules, severity, escalations, interactions)
-  return string.sub(record, 1, 7) .. struct.pack('<I4', revision + 1) .. string.sub(record, 12, 27)
-    .. struct.pack('<I4', sightings + 1) .. string.sub(record, 32, 41) .. struct.pack('<I6', last)
-    .. string.sub(record, 48, SERVER_BYTES) .. packed, integer(bucket * SPAN + last),
+  return struct.pack(RENEWED, string.sub(record, 1, 7), revision + 1, string.sub(record, 12, 27),
+      sightings + 1, string.sub(record, 32, 41), last) .. rest .. packed, bucket * SPAN + last,
     renewed_exception(interactions, dismissals, severity, was, first, before, last)
 end
 

@@ -34,8 +34,12 @@ local function all_ids(chunk)
   return ids
 end
 
--- Are all reports of threats that nobody has heard of, each of another one?
+-- Are all reports of threats that nobody has heard of, each of another one? Where the first is known the
+-- others mostly are: then nothing more is asked.
 function Chunk.all_new(chunk)
+  if redis.call('EXISTS', chunk.names[chunk.name_at + 1]) == 1 then
+    return false
+  end
   local seen = {}
   for position = 1, chunk.size do
     local key = chunk.names[chunk.name_at + position]
@@ -90,7 +94,7 @@ local function look(chunk, position)
   end
   local renewed, place, exception = Sighting.renew(chunk.rules, record, packed, chunk.now)
   if renewed then
-    chunk.places[key], chunk.exceptions[key] = place, exception
+    chunk.places[position], chunk.exceptions[position] = place, exception
     return renewed, SIGHTING
   end
   return Sighting.known(chunk.keys, chunk.rules, record, id_of(chunk, position), key)
@@ -114,7 +118,7 @@ end
 
 -- Decide on every report in the order given. A state is, by key: the position of the report with which
 -- a threat arrives; the whole new record after a usual sighting (its places in `places` and
--- `exceptions`); a table of what is known where it takes more; none for mere repetitions.
+-- `exceptions`, by position); a table of what is known where it takes more; none for mere repetitions.
 function Chunk.decide(chunk)
   local states, codes = {}, {}
   chunk.places, chunk.exceptions = {}, {}
@@ -183,10 +187,11 @@ function Chunk.changed_writes(chunk, states)
       Index.add(writes.indexes, 'board', scores[string.byte(chunk.args[chunk.arg_at + state])],
         id_of(chunk, position))
     elseif type(state) == 'string' then
+      local id = id_of(chunk, position)
       record = state
-      Index.add(writes.indexes, 'board', chunk.places[key], id_of(chunk, position))
-      if chunk.exceptions[key] then
-        Index.add(writes.indexes, 'exceptions', chunk.exceptions[key], id_of(chunk, position))
+      Index.add(writes.indexes, 'board', chunk.places[position], id)
+      if chunk.exceptions[position] then
+        Index.add(writes.indexes, 'exceptions', chunk.exceptions[position], id)
       end
     elseif state and state.changed then
       record = change(chunk, writes, key, state)

@@ -31,6 +31,18 @@ function Desk.check(named, keys, own)
   return seen
 end
 
+local NOBODY = {false, false}
+
+-- What the analysts key of an act holds of {analyst, claim}. A new threat has revision 1, and each change raises
+-- it: where sightings account for all of it, nobody has acted, and only a claim could be there.
+function Desk.on_record(desk, act, revision, sightings)
+  if revision == sightings + 1
+    and (desk.seen.claims == 0 or not redis.call('ZSCORE', desk.keys.claims, act.id)) then
+    return NOBODY
+  end
+  return redis.call('HMGET', act.analysts_key, act.analyst, '')
+end
+
 -- The threat of this act ({key, analysts_key, id}, and the analyst if there is one) as the desk sees it, with
 -- the acts of this call; nil if unknown. What the analyst did to it, and who holds it, is read along.
 -- `record` and `found`, the fields of both, are given where they were read already.
@@ -43,13 +55,13 @@ function Desk.threat(desk, act, record, found)
   if record == '' then
     return nil
   end
-  local fields = {}
+  local header, fields = unpack_header(record), {}
   if act.analyst then
-    found = found or redis.call('HMGET', act.analysts_key, act.analyst, '')
+    found = found or Desk.on_record(desk, act, header.revision, header.sightings)
     fields = {[act.analyst] = found[1], [''] = found[2]}
   end
-  state = {header = unpack_header(record), id = act.id, key = act.key,
-    analysts_key = act.analysts_key, fields = fields, written = {}, packed_id = cmsgpack.pack(act.id)}
+  state = {header = header, id = act.id, key = act.key,
+    analysts_key = act.analysts_key, fields = fields, written = {}, packed_id = Desk.pack_text(act.id)}
   Index.load(desk.keys, state, act.key)
   state.before = Index.places_before(desk.rules, state)
   desk.states[act.key] = state

@@ -11,6 +11,18 @@ local function array_head(count)
   return count < 16 and string.char(144 + count) or '\221' .. struct.pack('>I4', count)
 end
 
+local text_heads = {}
+
+-- A text in msgpack. The head of one depends on its length only: kept, it need not be made each time.
+function Desk.pack_text(text)
+  local head = text_heads[#text]
+  if not head then
+    head = string.sub(cmsgpack.pack(text), 1, -#text - 1)
+    text_heads[#text] = head
+  end
+  return head .. text
+end
+
 local function packed_or_none(value)
   return value and cmsgpack.pack(value) or NONE
 end

@@ -64,7 +64,7 @@ function Swift.carry_out(desk, act, record)
   if not is_usual(format, level, home, status, flags) then
     return nil
   end
-  local found = redis.call('HMGET', act.analysts_key, act.analyst, '')
+  local found = Desk.on_record(desk, act, revision, sightings)
   local times, severity = count_of(found[1]), string.byte(record, SEVERITY)
   usual.status, usual.severity, usual.first_seen, usual.last_activity = status, severity, first_seen, last
   usual.interactions, usual.escalations, usual.dismissals = interactions, escalations, dismissals
@@ -84,7 +84,7 @@ function Swift.carry_out(desk, act, record)
   Index.add(desk.writes, 'board', board_place(desk.rules, usual), act.id)
   Index.renew_place(desk.writes, 'exceptions', act.id, exception, Index.exception_place(usual))
   write_later(desk, act, header, times, decides and integer(revision + 1))
-  local packed_id = cmsgpack.pack(act.id)
+  local packed_id = Desk.pack_text(act.id)
   Desk.note(desk, act, packed_id, header, nil, Desk.pack_before(status, status_severity, outcome, last,
     nil, found[1], flags))
   Desk.note_event(desk, act.packed_verb, packed_id, act.packed_analyst, level, after)

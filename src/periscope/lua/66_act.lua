@@ -18,7 +18,7 @@ local function read_act(packed, key, analysts_key, prefix_length)
   return {verb = verb, analyst = analyst, request = request, args = more, key = key,
     analysts_key = analysts_key, id = string.sub(key, prefix_length + 1),
     field = Verbs.field_of(verb, request), packed_verb = packed_verb,
-    packed_analyst = cmsgpack.pack(analyst), packed_request = cmsgpack.pack(request)}
+    packed_analyst = Desk.pack_text(analyst), packed_request = Desk.pack_text(request)}
 end
 
 -- The acts, and how many there are on each record.

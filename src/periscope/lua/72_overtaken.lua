@@ -179,5 +179,6 @@ end
 
 redis.register_function{function_name = 'periscope_overtaken', callback = overtaken,
   flags = {'no-writes'}}
-redis.register_function('periscope_settle', settle)
-redis.register_function('periscope_settle_2', settle_2)
+-- A full server lets sweeps go on: they are what makes room, and would stop here.
+redis.register_function{function_name = 'periscope_settle', callback = settle, flags = {'allow-oom'}}
+redis.register_function{function_name = 'periscope_settle_2', callback = settle_2, flags = {'allow-oom'}}

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Sequence
 from struct import iter_unpack
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-from periscope.errors import BugError
+from periscope.errors import BugError, StoreUnavailable
 from periscope.functions import Functions
 from periscope.keys import PartitionKeys
 
+ANSWER_S = (
+    5.0  # of a follower's call; a server that takes longer is away, and others have their turn
+)
 MEMBERS = 2000  # ids of one call: 0.7 ms of the server, 2 ms with the longest ids
 _ENTRY = "<B6s"
 _ENTRY_BYTES = 7
@@ -50,7 +54,7 @@ class MemberCalls:
             unaccounted,
             more,
             found,
-        ) = await self.functions.call("periscope_follow", names, (after, count))
+        ) = await self._soon("periscope_follow", names, (after, count))
         return Followed(
             now_ms,
             last.decode(),
@@ -69,7 +73,7 @@ class MemberCalls:
         for level in (keys.board, keys.short, keys.long):
             score, last = b"", b""
             while True:
-                ids, score = await self.functions.call(
+                ids, score = await self._soon(
                     "periscope_members", [keys.meta, level], (score, last, MEMBERS)
                 )
                 if ids:
@@ -88,3 +92,12 @@ class MemberCalls:
             (level, int.from_bytes(moment, "little"))
             for level, moment in iter_unpack(_ENTRY, packed)
         ]
+
+    async def _soon(
+        self, name: str, keys: Sequence[bytes], args: Sequence[str | bytes | int]
+    ) -> Any:
+        try:
+            async with asyncio.timeout(ANSWER_S):
+                return await self.functions.call(name, keys, args)
+        except TimeoutError:
+            raise StoreUnavailable(f"no answer within {ANSWER_S:.0f} s") from None

@@ -5,18 +5,21 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Sequence
+from contextlib import suppress
+from math import inf
 
 from rbloom import Bloom
 
 from periscope.keys import Keyspace
 from periscope.membership.calls import MemberCalls
-from periscope.membership.follower import Follower
+from periscope.membership.follower import Follower, clock
 
 LEAST_ROOM = 65_536  # ids: 130 KB; below it nothing is worth building anew
 SPARE = 2  # times the ids there are: what is built has room to grow
 FULL_AT = 0.9  # of its room a layer takes no more
 MOST_LAYERS = 3  # each costs a question 70 ns; beyond them a new filter is built
 GONE_AT = 1 / 3  # of the ids: then a new filter is built as well
+LOOK_S = 0.1  # how often it is looked who is away, by those who wait for all to be filled
 FILLED_AT_ONCE = 2  # partitions: filling is work for the server, and nobody waits for it
 log = logging.getLogger("periscope")
 
@@ -86,24 +89,25 @@ class Filter:
         self.room += room
         self._last_room, self._left = room, int(room * FULL_AT)
 
-    async def complete(self) -> None:
+    async def complete(self, patience_s: float = inf) -> list[Follower]:
         """Wait until it answers for every partition, or is stopped.
 
-        A follower never ends by itself; a bug that ends one is raised here.
+        Returns those that it does not answer for, if none of them could be read for so long. A
+        follower never ends by itself; a bug that ends one is raised here.
         """
-        waiting = asyncio.create_task(self._all_trusted())
-        try:
-            await asyncio.wait({waiting, *self._tasks}, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            waiting.cancel()
-        for task in self._tasks:
-            if task.done() and not task.cancelled():
-                task.result()
-
-    async def _all_trusted(self) -> None:
-        while not all(follower.trusted.is_set() for follower in self.followers):
-            for follower in self.followers:
-                await follower.trusted.wait()
+        since = clock()
+        while self._tasks and (
+            waited := [one for one in self.followers if not one.trusted.is_set()]
+        ):
+            if all(one.is_away(patience_s, since) for one in waited):
+                return waited
+            for task in self._tasks:
+                if task.done() and not task.cancelled():
+                    task.result()
+            with suppress(TimeoutError):
+                async with asyncio.timeout(LOOK_S):
+                    await waited[0].trusted.wait()
+        return []
 
     @property
     def held(self) -> int:
@@ -127,7 +131,7 @@ class Filter:
 
     @property
     def size_bytes(self) -> int:
-        """Its memory: 2 to 4 bytes an id at an error of 0.001."""
+        """Its memory: at an error of 0.001, 4 bytes an id when built, 2 when full, 7 when grown."""
         return sum(layer.size_in_bits for layer in self.layers) // 8
 
 

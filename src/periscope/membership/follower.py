@@ -21,7 +21,7 @@ import msgspec
 from periscope.errors import PeriscopeError
 from periscope.functions import PolicyMoved
 from periscope.keys import PartitionKeys
-from periscope.membership.calls import Followed, MemberCalls
+from periscope.membership.calls import ANSWER_S, Followed, MemberCalls
 
 POLL_S = 0.3
 MAX_AGE_S = 1.0  # a local "no" is of this long ago at most
@@ -84,6 +84,9 @@ class Follower:
         self.trusted = asyncio.Event()
         self.members = 0
         self.gaps = 0
+        self.number = keys.number
+        self.trouble: PeriscopeError | None = None  # for which it cannot be read just now
+        self._away_since = self._tried_at = NEVER
         self._calls, self._keys, self._add, self._filling = calls, keys, add, filling
         self._place: _Place | None = None
         self._hurry = asyncio.Event()
@@ -93,25 +96,37 @@ class Follower:
     async def run(self) -> None:
         """Fill, then follow, for ever; whatever goes wrong heals by itself."""
         while True:
-            pause = POLL_S
+            pause, begun = POLL_S, clock()
             try:
                 if self._place is None:
-                    async with self._filling:
-                        await self._fill()
+                    await self._fill_in_turn()
                 await self._follow()
+                self.trouble = None
             except Gap as exc:
                 self._distrust()
                 self.gaps += 1
                 pause = self._pause(exc, LONGEST_GAP_S)
             except PolicyMoved as exc:
-                pause = await self._refresh(exc)
+                pause = await self._refresh(exc, begun)
             except PeriscopeError as exc:
+                self._note(exc, begun)
                 pause = self._pause(exc, LONGEST_PAUSE_S)
             await self._rest(pause)
 
     def hurry(self) -> None:
         """Read on now, if it rests."""
         self._hurry.set()
+
+    def is_away(self, patience_s: float, since: float) -> bool:
+        """Was it tried since then, in vain as for all of so long?"""
+        tried = self.trouble is not None and self._tried_at >= since
+        return tried and clock() - self._away_since > patience_s
+
+    async def _fill_in_turn(self) -> None:
+        # Asked before, as those who do not answer would keep the others from their turn.
+        await self._calls.follow(self._keys, "", 0)
+        async with self._filling:
+            await self._fill()
 
     async def _fill(self) -> None:
         """Read all ids, and meanwhile what happens, so that nobody slips from level to level."""
@@ -189,14 +204,23 @@ class Follower:
         self._place, self.fresh_until, self.as_of_ms = None, NEVER, None
         self.trusted.clear()
 
-    async def _refresh(self, exc: PolicyMoved) -> float:
+    async def _refresh(self, exc: PolicyMoved, begun: float) -> float:
         """The partition was emptied; prepare it again, and read it anew."""
         self._distrust()
         try:
-            await self._calls.functions.refresh()
+            async with asyncio.timeout(ANSWER_S):
+                await self._calls.functions.refresh()
+        except TimeoutError:  # others hang; this one's own server has been asked by now
+            self._note(exc, begun)
         except PeriscopeError as refused:
+            self._note(refused, begun)
             return self._pause(refused, LONGEST_PAUSE_S)
         return self._pause(exc, LONGEST_PAUSE_S)
+
+    def _note(self, exc: PeriscopeError, begun: float) -> None:
+        if self.trouble is None:
+            self._away_since = begun
+        self.trouble, self._tried_at = exc, begun
 
     def _pause(self, exc: Exception, longest: float) -> float:
         """How long to rest after trouble: longer each time, until it has been calm for a while."""

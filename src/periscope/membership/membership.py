@@ -8,20 +8,21 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterator, Collection, Iterable, Sequence
 from itertools import islice
+from typing import NoReturn
 
 from rbloom import Bloom
 
-from periscope.errors import PeriscopeError
+from periscope.errors import PartitionsMissing, PeriscopeError, StoreUnavailable
 from periscope.functions import Functions
 from periscope.keys import Keyspace, PartitionKeys
-from periscope.membership.calls import MemberCalls
+from periscope.membership.calls import ANSWER_S, MemberCalls
 from periscope.membership.filter import Filter
-from periscope.membership.follower import LONGEST_PAUSE_S, Follower, clock
+from periscope.membership.follower import Follower, clock
 from periscope.membership.status import FilterState, MembershipStatus, Seen
 from periscope.models import Level
-from periscope.reader import encoded, steady
+from periscope.reader import encoded, missing, some_of, steady
 from periscope.rules import Rules
 from periscope.settings import Settings
 
@@ -41,6 +42,7 @@ class Membership:
         self._calls = MemberCalls(functions)
         self._wanted = settings.filter == "auto"
         self._error = settings.filter_error
+        self._patience_s = settings.retry_s
         self._filters: list[Filter] = []  # the one that answers, then the one that is being built
         self._layers: list[Bloom] = []  # of the one that answers
         self._followers: tuple[Follower, ...] = ()
@@ -55,12 +57,13 @@ class Membership:
             self._task.add_done_callback(self._ended)
 
     async def ready(self) -> None:
-        """Build the filter and wait until it answers for every partition; at once if it is off."""
+        """See `Periscope.membership_ready`."""
         self.begin()
         if self._task is not None:
             await self._begun.wait()
-        if self._filters:
-            await self._filters[0].complete()
+        self.hurry()
+        if self._filters and (away := await self._filters[0].complete(self._patience_s)):
+            raise _missing(away, len(self._keyspace.partitions))
 
     def hurry(self) -> None:
         """Read on now, wherever it rests."""
@@ -140,11 +143,18 @@ class Membership:
     async def _look(self, chunks: list[tuple[PartitionKeys, list[bytes]]]) -> dict[str, Seen]:
         """What the server says of these ids, a few calls at once."""
         found: dict[str, Seen] = {}
+        away: dict[int, BaseException] = {}
         work = iter(chunks)
 
         async def look() -> None:
             for keys, ids in work:
-                told = await self._ask(keys, ids)
+                if keys.number in away:
+                    continue
+                try:
+                    told = await self._ask(keys, ids)
+                except StoreUnavailable as exc:
+                    away[keys.number] = exc
+                    continue
                 for key, (level, last_activity_ms) in zip(ids, told, strict=True):
                     if level:
                         threat_id = key.decode()
@@ -156,7 +166,16 @@ class Membership:
                     group.create_task(look())
         except ExceptionGroup as several:
             raise several.exceptions[0] from None
+        if away:
+            self._raise_missing(away, {keys.number for keys, _ in chunks}, found)
         return found
+
+    def _raise_missing(
+        self, away: dict[int, BaseException], asked: Collection[int], found: dict[str, Seen]
+    ) -> NoReturn:
+        if len(self._keyspace.partitions) == 1:
+            raise away[0]
+        raise missing(away, len(asked), found)
 
     async def _ask(self, keys: PartitionKeys, ids: list[bytes]) -> list[tuple[int, int]]:
         async def read(_: Rules) -> list[tuple[int, int]]:
@@ -191,7 +210,8 @@ class Membership:
             if not one.trusted.is_set() and one.gaps:
                 return FilterState.GAP
         filled = self._followers and all(one.trusted.is_set() for one in self._followers)
-        return FilterState.BEHIND if filled else FilterState.FILLING
+        away = any(one.trouble for one in self._followers)
+        return FilterState.BEHIND if filled or away else FilterState.FILLING
 
     async def _run(self) -> None:
         """Build the filter, and a new one whenever it is worn."""
@@ -227,14 +247,38 @@ class Membership:
             log.error("the filter ended by a bug; it grows no more", exc_info=failure)
 
     async def _count(self) -> int:
-        """How many threats there are now; waits until the server says."""
-        while True:
-            try:
-                ends = [await self._calls.follow(keys, "", 0) for keys in self._keyspace.partitions]
-                return sum(end.members for end in ends)
-            except PeriscopeError as exc:
-                log.debug("filter: cannot be built yet: %s", exc)
-                await asyncio.sleep(LONGEST_PAUSE_S)
+        """About how many threats there are: where nobody answers, as many as elsewhere.
+
+        If nobody answers at all, as many as were held before; a filter that turns out too small
+        grows, and is built anew.
+        """
+        counts = await asyncio.gather(*map(self._count_in, self._keyspace.partitions))
+        told = [count for count in counts if count is not None]
+        if not told:
+            return self._filters[0].held if self._filters else 0
+        return sum(told) * len(counts) // len(told)
+
+    async def _count_in(self, keys: PartitionKeys) -> int | None:
+        async def read(_: Rules) -> int:
+            return (await self._calls.follow(keys, "", 0)).members
+
+        try:
+            async with asyncio.timeout(ANSWER_S):
+                return await steady(self._functions, read)
+        except (PeriscopeError, TimeoutError) as exc:
+            log.debug("filter: cannot count partition %d: %s", keys.number, exc)
+            return None
+
+
+def _missing(away: Sequence[Follower], partitions: int) -> PartitionsMissing:
+    numbers = tuple(one.number for one in away)
+    error = PartitionsMissing(
+        f"the filter does not answer for {len(away)} of {partitions} partitions "
+        f"({some_of(numbers)}), the server is asked about those: {away[0].trouble}",
+        missing=numbers,
+    )
+    error.__cause__ = away[0].trouble
+    return error
 
 
 async def _slices(ids: Iterable[str]) -> AsyncIterator[list[bytes]]:

@@ -13,5 +13,6 @@ moves      `repartition`, `rebuild`, `abort`
 """
 
 from periscope.moving.moves import Moved, abort, rebuild, repartition
+from periscope.moving.side import archive_place
 
-__all__ = ["Moved", "abort", "rebuild", "repartition"]
+__all__ = ["Moved", "abort", "archive_place", "rebuild", "repartition"]

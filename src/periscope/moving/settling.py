@@ -6,10 +6,11 @@ from typing import Any
 
 from periscope.archive import Archive
 from periscope.calls import VOID
-from periscope.keeping import AUDIT_STEP, audit_of, departed
+from periscope.keeping import departed
 from periscope.keys import Keyspace, PartitionKeys
 from periscope.moving.calls import MoverCalls
 from periscope.moving.side import Side
+from periscope.trail import STEP, audit_of
 
 
 async def settle(side: Side, keyspace: Keyspace, calls: MoverCalls, archive: Archive) -> None:
@@ -32,7 +33,7 @@ async def settle(side: Side, keyspace: Keyspace, calls: MoverCalls, archive: Arc
 async def _archive_audit(side: Side, keys: PartitionKeys, archive: Archive) -> None:
     after = "-"
     while True:
-        command = ("XRANGE", keys.audit, after, "+", "COUNT", AUDIT_STEP)
+        command = ("XRANGE", keys.audit, after, "+", "COUNT", STEP)
         (found,) = await side.read([command])
         entries: list[tuple[str, Any]] = [(name.decode(), fields) for name, fields in found]
         if not entries:

@@ -6,10 +6,12 @@ import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import msgspec
 
+from periscope.archive import find_archive, fingerprint_of
 from periscope.connection import Connections
 from periscope.errors import MoveError
 from periscope.functions import Functions
@@ -94,6 +96,20 @@ async def reach(settings: Settings, url: str | None = None) -> AsyncIterator[Sid
         functions = Functions(connections, Rules(Policy(), 0))
         await functions.load()
         yield Side(connections, functions, settings.namespace)
+
+
+@asynccontextmanager
+async def archive_place(settings: Settings) -> AsyncIterator[str | Path]:
+    """Where the archive is of the database that is to be moved, which may be closed just now.
+
+    Its server is held meanwhile, so that an embedded one is not stopped to be started again.
+    """
+    async with reach(settings) as side:
+        secret = (await side.control()).get("secret")
+        if secret is None:
+            yield settings.archive_place
+        else:
+            yield await find_archive(settings, fingerprint_of(secret))
 
 
 def as_pairs(reply: Any) -> list[tuple[bytes, bytes]]:

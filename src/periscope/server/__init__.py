@@ -14,6 +14,7 @@ cluster_plan, cluster_form    its directory; how single nodes become one cluster
 from periscope.server.cluster import (
     ClusterStatus,
     NodeStatus,
+    Stopped,
     cluster_status,
     start_cluster,
     stop_cluster,
@@ -31,6 +32,7 @@ __all__ = [
     "EmbeddedServer",
     "NodeStatus",
     "ServerStatus",
+    "Stopped",
     "cluster_status",
     "repair",
     "server_status",

@@ -14,6 +14,7 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import NamedTuple
 
 import msgspec
 
@@ -24,10 +25,12 @@ from periscope.errors import (
     StoreUnsuitable,
 )
 from periscope.server.cluster_form import (
+    SLOTS,
     Member,
     NodeRow,
     fields,
     form,
+    readmit,
     rows_of,
     tell,
     until_whole,
@@ -43,20 +46,26 @@ from periscope.server.cluster_plan import (
     prepare_cluster,
 )
 from periscope.server.home import prepare_home, saying
-from periscope.server.life import bring_up, stop, take_start_lock, until
+from periscope.server.life import bring_up, pauses, stop, take_start_lock, until
 from periscope.server.locks import LockFile
 
 UP_TIMEOUT_S = 60.0
-DOWN_TIMEOUT_S = 60.0
+DOWN_TIMEOUT_S = 10.0
+TAKEOVER_S = 20.0  # the node timeout, an election, and what a busy machine adds
+HANGS_S = 3.0  # so long a node that did not answer when asked may take to end
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NodeStatus:
-    """One node: `role` is primary, replica or down; `of` the port of a replica's primary."""
+    """One node: `role` is primary, replica or down; `of` the port of a replica's primary.
+
+    `serves`: it takes calls for its slots; one that is cut off from most others does not.
+    """
 
     port: int
     role: str
     slots: int = 0
+    serves: bool = False
     of: int | None = None
     pid: int | None = None
     used_memory_bytes: int | None = None
@@ -64,12 +73,23 @@ class NodeStatus:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClusterStatus:
-    """A cluster and its nodes. `state`: absent, down, half-made, ok, or what is wrong with it."""
+    """A cluster and its nodes. `state`: absent, down, half-made, ok, or what is wrong with it.
+
+    `unserved_slots`: of 16,384, those that no node serves that answers.
+    """
 
     directory: Path
     state: str
     url: str | None = None
     nodes: tuple[NodeStatus, ...] = ()
+    unserved_slots: int = SLOTS
+
+
+class Stopped(NamedTuple):
+    """How many nodes ran and were stopped; the ports of those that had to be killed."""
+
+    nodes: int
+    killed: tuple[int, ...]
 
 
 async def start_cluster(
@@ -102,7 +122,7 @@ async def start_cluster(
         await asyncio.gather(*(_start_node(node, deadline) for node in down))
         members = _members(nodes)
         if plan.made:
-            await _check_acquainted(members)
+            await _take_back(nodes, plan, deadline)
             await until_whole(members, deadline)
         else:
             await form(members, plan.primaries, deadline)
@@ -110,27 +130,33 @@ async def start_cluster(
     return await cluster_status(data_dir)
 
 
-async def stop_cluster(data_dir: Path, *, timeout_s: float = DOWN_TIMEOUT_S) -> int:
-    """Stop every node cleanly, replicas first; return how many ran. What was stored is kept.
+async def stop_cluster(data_dir: Path, *, timeout_s: float = DOWN_TIMEOUT_S) -> Stopped:
+    """Stop every node, replicas first, and say which ran; what was stored is kept.
+
+    A node that hangs, or does not end in time, is killed: what it acknowledged is on the disk.
 
     Raises:
-        StoreUnavailable: a node did not stop in time.
+        StoreUnavailable: somebody else is at it for too long, or a node cannot be ended.
     """
     home = find_cluster(data_dir)
     plan = home.plan()
     if plan is None:
-        return 0
-    deadline = time.monotonic() + timeout_s
-    async with _alone(home, deadline):
+        return Stopped(0, ())
+    async with _alone(home, time.monotonic() + UP_TIMEOUT_S):
+        deadline = time.monotonic() + timeout_s
         nodes = home.nodes(plan)
         seen = await asyncio.gather(*(_status(node) for node in nodes))
-        # A primary that ends waits for replicas that lag: with none left it ends at once.
-        for role in ("replica", "primary"):
+        ended: list[tuple[int, str]] = []
+        # Those that hang come first: a primary that ends waits for replicas that lag. With none
+        # left it ends at once.
+        for role in ("down", "replica", "primary"):
             ending = [n for n, s in zip(nodes, seen, strict=True) if s.role == role]
-            await asyncio.gather(*(_stop_node(node, deadline) for node in ending))
-        # Those that did not answer when asked, but live.
-        stopped = await asyncio.gather(*(_stop_node(node, deadline) for node in nodes))
-    return sum(stopped) + sum(one.role != "down" for one in seen)
+            until_s = min(deadline, time.monotonic() + HANGS_S) if role == "down" else deadline
+            ended += await asyncio.gather(*(_stop_node(node, until_s) for node in ending))
+    return Stopped(
+        sum(how != "away" for _, how in ended),
+        tuple(sorted(port for port, how in ended if how == "killed")),
+    )
 
 
 async def cluster_status(data_dir: Path) -> ClusterStatus:
@@ -144,11 +170,13 @@ async def cluster_status(data_dir: Path) -> ClusterStatus:
     if plan is None:
         return ClusterStatus(directory=home.directory, state="absent")
     nodes = tuple(await asyncio.gather(*(_status(node) for node in home.nodes(plan))))
+    unserved = _unserved(nodes)
     return ClusterStatus(
         directory=home.directory,
-        state=await _state(home.nodes(plan), nodes, plan),
+        state=await _state(home.nodes(plan), nodes, plan, unserved),
         url=f"valkey://{','.join(f'{HOST}:{port}' for port in plan.ports)}",
         nodes=nodes,
+        unserved_slots=unserved,
     )
 
 
@@ -176,19 +204,18 @@ async def _start_node(node: NodeHome, deadline: float) -> None:
         locks.close()
 
 
-async def _stop_node(node: NodeHome, deadline: float) -> bool:
-    """Stop a node; False: it did not run."""
+async def _stop_node(node: NodeHome, deadline: float) -> tuple[int, str]:
+    """Stop a node; its port, and whether it was away, stopped or killed."""
     if not node.was_used():
-        return False
+        return node.port, "away"
     locks = await take_start_lock(node, deadline)
     try:
         if locks.server.is_free():
-            return False
-        # By force if need be: what a node acknowledged is on the disk.
-        await stop(node, locks, deadline, force=True)
+            return node.port, "away"
+        killed = await stop(node, locks, deadline, force=True)
     finally:
         locks.close()
-    return True
+    return node.port, "killed" if killed else "stopped"
 
 
 async def _runs(node: NodeHome) -> bool:
@@ -205,14 +232,43 @@ def _members(nodes: Sequence[NodeHome]) -> list[Member]:
     return [Member(node.port, node.socket_path) for node in nodes]
 
 
-async def _check_acquainted(members: Sequence[Member]) -> None:
-    """A node without its `nodes.conf` begins a life of its own, and would never be found again."""
-    for member in members:
-        if len(await rows_of(member)) < len(members):
+async def _take_back(nodes: Sequence[NodeHome], plan: Plan, deadline: float) -> None:
+    """See to nodes without their `nodes.conf`: each began a life of its own, and is not found.
+
+    One that is empty becomes a replica. One that has data is left as it is.
+
+    Raises:
+        StoreDamaged: it has data; says what may be removed, if anything.
+    """
+    known = [len(await rows_of(member)) for member in _members(nodes)]
+    lost = [node for node, count in zip(nodes, known, strict=True) if count < len(nodes)]
+    others = [node for node in nodes if node not in lost]
+    for node in lost:
+        said = f"node {node.port} does not know the others, its nodes.conf was lost: "
+        unserved = await _unserved_without(others, plan, deadline)
+        if unserved:
             raise StoreDamaged(
-                f"node {member.port} does not know the others, its nodes.conf was lost: "
-                "run `periscope cluster down`, remove the directory `cluster`, and begin anew"
+                f"{said}put back {node.data_dir / 'nodes.conf'}, and remove nothing: "
+                f"{unserved:,} slots are served by nobody else"
             )
+        (member,) = _members([node])
+        if await tell(member, "DBSIZE"):
+            raise StoreDamaged(
+                f"{said}the others serve everything, so run `periscope cluster down`, remove "
+                f"{node.data_dir} (this node's alone), and `periscope cluster up` again"
+            )
+        await readmit(member, _members(others), deadline)
+
+
+async def _unserved_without(others: Sequence[NodeHome], plan: Plan, deadline: float) -> int:
+    """Slots that none of the others serves; a replica of theirs is given time to take over."""
+    patience = min(deadline, time.monotonic() + TAKEOVER_S) if plan.replicas else 0.0
+    for pause in pauses():
+        unserved = _unserved(await asyncio.gather(*map(_status, others)))
+        if not unserved or time.monotonic() > patience:
+            return unserved
+        await asyncio.sleep(pause)
+    raise AssertionError
 
 
 # ---- looking ------------------------------------------------------------------------------------
@@ -223,6 +279,7 @@ async def _status(node: NodeHome) -> NodeStatus:
     try:
         rows = await rows_of(member)
         info = fields(await tell(member, "INFO"))
+        state = fields(await tell(member, "CLUSTER", "INFO"))["cluster_state"]
     except StoreError:
         return NodeStatus(port=node.port, role="down")
     myself = next(row for row in rows if "myself" in row.flags)
@@ -230,6 +287,7 @@ async def _status(node: NodeHome) -> NodeStatus:
         port=node.port,
         role="primary",
         slots=myself.slots,
+        serves=state == "ok",
         pid=int(info["process_id"]),
         used_memory_bytes=int(info["used_memory"]),
     )
@@ -242,12 +300,22 @@ def _primary(myself: NodeRow, rows: Sequence[NodeRow]) -> int | None:
     return next((row.port for row in rows if row.node_id == myself.primary_id), None)
 
 
-async def _state(homes: Sequence[NodeHome], nodes: Sequence[NodeStatus], plan: Plan) -> str:
+def _unserved(nodes: Sequence[NodeStatus]) -> int:
+    served = sum(node.slots for node in nodes if node.role == "primary" and node.serves)
+    return max(0, SLOTS - served)
+
+
+async def _state(
+    homes: Sequence[NodeHome], nodes: Sequence[NodeStatus], plan: Plan, unserved: int
+) -> str:
     down = [node.port for node in nodes if node.role == "down"]
     if len(down) == len(nodes):
         return "down"
     if not plan.made:
         return "half-made"
+    without = f", without {', '.join(map(str, down))}" if down else ""
+    if unserved:
+        return f"{unserved:,} of {SLOTS:,} slots are served by nobody{without}"
     try:
         alive = [home for home in homes if home.port not in down]
         await until_whole(_members(alive), time.monotonic())
@@ -255,7 +323,7 @@ async def _state(homes: Sequence[NodeHome], nodes: Sequence[NodeStatus], plan: P
         return str(exc).partition("in time: ")[2] or str(exc)
     except StoreError as exc:
         return str(exc)
-    return f"ok, without {', '.join(map(str, down))}" if down else "ok"
+    return f"ok{without}"
 
 
 @asynccontextmanager

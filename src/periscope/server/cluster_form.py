@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -109,6 +110,21 @@ async def form(members: Sequence[Member], primaries: int, deadline: float) -> No
     for number, member in enumerate(members[primaries:]):
         await _follow(member, ids[number % primaries], deadline)
     await until_whole(members, deadline)
+
+
+async def readmit(member: Member, others: Sequence[Member], deadline: float) -> None:
+    """Make an empty node that knows nobody a replica of the primary that has the fewest.
+
+    Raises:
+        StoreError: a node refuses; StoreUnavailable: they did not find each other in time.
+    """
+    everybody = [member, *others]
+    await _introduce(everybody)
+    await _until_acquainted(everybody, deadline)
+    rows = [row for row in await rows_of(others[0]) if not row.is_failed]
+    followed = Counter(row.primary_id for row in rows)
+    serving = [row for row in rows if row.is_primary and row.slots]
+    await _follow(member, min(serving, key=lambda row: followed[row.node_id]).node_id, deadline)
 
 
 async def _give_slots(member: Member, number: int, primaries: int) -> None:

@@ -158,8 +158,10 @@ async def _end_unreachable(home: Home, locks: Locks, deadline: float) -> None:
         raise still_running(home)
 
 
-async def stop(home: Home, locks: Locks, deadline: float, *, force: bool = False) -> None:
+async def stop(home: Home, locks: Locks, deadline: float, *, force: bool = False) -> bool:
     """Stop the running server and wait until it, and every child of it, is gone.
+
+    True: it had to be killed, which is done with `force` only.
 
     Raises:
         StoreUnavailable: it did not stop in time.
@@ -171,12 +173,13 @@ async def stop(home: Home, locks: Locks, deadline: float, *, force: bool = False
         await process.request_shutdown(home.socket_path)
     except OSError:
         await send_signal(home, signal.SIGTERM)
-    gone = await until(locks.server.is_free, deadline)
+    gone, killed = await until(locks.server.is_free, deadline), False
     if not gone and force and await send_signal(home, signal.SIGKILL):
-        gone = await until(locks.server.is_free, time.monotonic() + KILL_TIMEOUT_S)
+        gone = killed = await until(locks.server.is_free, time.monotonic() + KILL_TIMEOUT_S)
     if not gone:
         raise still_running(home)
     home.socket_path.unlink(missing_ok=True)
+    return killed
 
 
 async def _check_all_written(home: Home, deadline: float) -> None:

@@ -49,8 +49,8 @@ class ArchiveWriter(Worker[ArchiveStats]):
         await self.periscope.adopt_archive(self.archive)
 
     async def _work(self) -> ArchiveStats:
-        moved = await self.periscope.archive_audit(self.archive)
-        resolved = await self.periscope.resolve_departures(self.archive)
+        moved = await self._as_far_as_possible(self.periscope.archive_audit(self.archive))
+        resolved = await self._as_far_as_possible(self.periscope.resolve_departures(self.archive))
         return ArchiveStats(moved, resolved, await self._purge())
 
     async def _purge(self) -> int:

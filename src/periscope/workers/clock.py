@@ -13,6 +13,7 @@ from typing import Annotated, NamedTuple
 
 import msgspec
 
+from periscope.errors import PartitionsMissing
 from periscope.models import to_datetime
 from periscope.periscope import Periscope
 from periscope.workers.status import wall_ms
@@ -93,7 +94,7 @@ class ClockGuard:
         return pause
 
     async def _read(self) -> _Reading:
-        self.now_ms = (await self._periscope.get_stats()).as_of_ms
+        self.now_ms = await _server_ms(self._periscope)
         return _Reading(self.now_ms, steady_ms())
 
     async def _compare(self, now: _Reading) -> ClockPause | None:
@@ -156,7 +157,7 @@ async def accept_clock(periscope: Periscope) -> ClockPause | None:
 
     Returns the pause that this ended, None if there was none. Safe to repeat.
     """
-    now_ms = (await periscope.get_stats()).as_of_ms
+    now_ms = await _server_ms(periscope)
     before = await periscope.note(ACCEPTED_NOTE, "", "")
     while before != str(now_ms):
         before = await periscope.note(ACCEPTED_NOTE, before, str(now_ms))
@@ -166,6 +167,16 @@ async def accept_clock(periscope: Periscope) -> ClockPause | None:
         ended = _decode(said)
         said = await periscope.note(PAUSE_NOTE, said, "")
     return ended
+
+
+async def _server_ms(periscope: Periscope) -> int:
+    """The server's time; of a cluster, that of the first partition that is there."""
+    try:
+        return (await periscope.get_stats()).as_of_ms
+    except PartitionsMissing as exc:
+        if exc.partial is None:
+            raise
+        return int(exc.partial.as_of_ms)
 
 
 def steady_ms() -> int:

@@ -36,14 +36,14 @@ class ExpiryWorker(Worker[SweepStats | None]):
 
     async def _prepare(self) -> None:
         await self.periscope.adopt_archive(self.archive)
-        await self.periscope.resolve_departures(self.archive)
+        await self._as_far_as_possible(self.periscope.resolve_departures(self.archive))
 
     async def _work(self) -> SweepStats | None:
         self.pause = await self.guard.check()
         if self.pause is not None:
             log.error("sweeps are paused: %s", self.pause.explain())
             return None
-        return await self.periscope.sweep(self.archive)
+        return await self._as_far_as_possible(self.periscope.sweep(self.archive))
 
     def _resting_state(self) -> State:
         return State.WAITING if self.pause is None else State.PAUSED

@@ -27,7 +27,7 @@ class PromotionWorker(Worker[PromotionStats]):
         super().__init__(periscope, interval)
 
     async def _work(self) -> PromotionStats:
-        stats = await self.periscope.promote_eligible_threats()
+        stats = await self._as_far_as_possible(self.periscope.promote_eligible_threats())
         if stats.failed:
             log.error(
                 "promotion: %d threats cannot be promoted as they cannot be read; "

@@ -5,12 +5,19 @@ from __future__ import annotations
 import asyncio
 import logging
 from abc import ABC, abstractmethod
+from collections.abc import Awaitable
 from dataclasses import replace
 from datetime import timedelta
 from types import TracebackType
 from typing import ClassVar, Generic, Self, TypeVar
 
-from periscope.errors import ArchiveMismatch, BugError, PeriscopeError, UsageError
+from periscope.errors import (
+    ArchiveMismatch,
+    BugError,
+    PartitionsMissing,
+    PeriscopeError,
+    UsageError,
+)
 from periscope.periscope import Periscope
 from periscope.workers.backoff import backoff_s
 from periscope.workers.status import State, WorkerStatus, one_line
@@ -18,6 +25,7 @@ from periscope.workers.status import State, WorkerStatus, one_line
 log = logging.getLogger(__name__)
 
 R = TypeVar("R")
+T = TypeVar("T")
 
 # Together less than the 2 s within which a worker promises to stop.
 GRACE = timedelta(seconds=1.5)
@@ -33,8 +41,9 @@ class Worker(ABC, Generic[R]):
 
     Every job is safe to repeat and to break off anywhere, and the store sees to it that any number
     of workers at once, in any number of processes, do nothing twice. A failed run is logged and
-    counted, and tried again after a while (`backoff.py`). It uses the event loop of the `Periscope`
-    it is given, starts no thread, and never closes what it was given.
+    counted, and tried again after a while (`backoff.py`). Partitions that are away are passed over,
+    and said once in the log. It uses the event loop of the `Periscope` it is given, starts no
+    thread, and never closes what it was given.
     """
 
     name: ClassVar[str]
@@ -49,6 +58,8 @@ class Worker(ABC, Generic[R]):
         self._started = False
         self._prepared = False
         self._pause_s = 0.0
+        self._missed: list[PartitionsMissing] = []  # by parts of this run
+        self._told_missing: set[int] = set()
         self._stopping = asyncio.Event()
         self._one_at_a_time = asyncio.Lock()
 
@@ -101,17 +112,25 @@ class Worker(ABC, Generic[R]):
         """Do the job once, now, started or not, and return what was done.
 
         Waits for a run that is under way. Raises whatever the job raises.
+
+        Raises:
+            PartitionsMissing: some are away; done in the others, as `partial` says.
         """
         async with self._one_at_a_time:
-            self._status = self._status.begun()
+            self._status, self._missed = self._status.begun(), []
             try:
                 await self._prepare_once()
                 result = await self._work()
             except Exception as exc:
                 self._prepared = False  # what failed may have left something behind
+                self._missed.clear()
                 self._status = self._status.failed(exc)
                 raise
             self._status = self._status.succeeded(result, self._resting_state())
+            if self._missed:
+                away = self._missed[0]
+                self._status = replace(self._status, last_error=one_line(away))
+                raise away.having(result) from away.__cause__
             return result
 
     def status(self) -> WorkerStatus:
@@ -138,10 +157,20 @@ class Worker(ABC, Generic[R]):
     def _resting_state(self) -> State:
         return State.WAITING
 
+    async def _as_far_as_possible(self, job: Awaitable[T]) -> T:
+        """Await a part of the job; what it could not reach is told when the run ends."""
+        try:
+            return await job
+        except PartitionsMissing as exc:
+            if exc.partial is None:
+                raise
+            self._missed.append(exc)
+            return exc.partial  # type: ignore[no-any-return]
+
     async def _prepare_once(self) -> None:
         if not self._prepared:
             await self._prepare()
-            self._prepared = True
+            self._prepared = not self._missed
 
     async def _prepare_or_wait(self) -> None:
         try:
@@ -169,9 +198,14 @@ class Worker(ABC, Generic[R]):
             self._status = self._status.failed(exc)
             self._back_off(exc)
         except Exception as exc:
-            self._back_off(exc)
+            if not self._missed:
+                self._back_off(exc)
+                return
+            self._pause_s = self.interval.total_seconds()
+            self._tell_missing(exc)
         else:
             self._pause_s = self.interval.total_seconds()
+            self._tell_missing(None)
 
     def _back_off(self, exc: BaseException) -> None:
         count = self._status.consecutive_failures
@@ -185,6 +219,17 @@ class Worker(ABC, Generic[R]):
             *(self.name, count, self._pause_s, one_line(exc)),
             exc_info=None if expected else exc,
         )
+
+    def _tell_missing(self, exc: Exception | None) -> None:
+        """Say which partitions the run passed over, once for as long as they are the same."""
+        missing = set(exc.missing) if isinstance(exc, PartitionsMissing) else set[int]()
+        if missing == self._told_missing:
+            return
+        self._told_missing = missing
+        if exc is not None:
+            log.warning("worker %s goes on with the others: %s", self.name, one_line(exc))
+        else:
+            log.warning("worker %s: no partition is away any more", self.name)
 
     async def _rest(self) -> None:
         try:
