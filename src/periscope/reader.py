@@ -31,8 +31,8 @@ from periscope.threat import Threat
 MAX_PAGE = 1000
 STRETCH = 250  # threats of one call: what a server does within a few milliseconds at worst
 ATTEMPTS = 3
-SPARE = 4  # asked of a partition beyond twice its share: chance seldom gives it more
 SCANS = 5
+SPARE = 4  # asked of a partition beyond twice its share: chance seldom gives it more
 R = TypeVar("R")
 T = TypeVar("T")
 
