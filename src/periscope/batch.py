@@ -17,7 +17,7 @@ from periscope.models import BatchResult, Outcome, Rejection
 from periscope.work import InteractionsResult
 
 CHUNK_ENTRIES = 500
-CHUNK_ACTS = 60  # an act takes the server several times as long as a report
+CHUNK_ACTS = 100  # an act takes the server several times as long as a report
 CHUNK_BYTES = 1024 * 1024
 MAX_REJECTIONS_KEPT = 100_000
 
