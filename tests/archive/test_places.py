@@ -6,7 +6,6 @@ import os
 import signal
 import sqlite3
 import stat
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -18,6 +17,7 @@ from periscope.archive import postgres as dialect
 from periscope.errors import ArchiveError, ArchiveMismatch, PeriscopeError, SettingInvalid
 from tests.archive.postgres_server import NOBODY, PASSWORD, PostgresServer
 from tests.archive.samples import depart, departure
+from tests.support.disk import small_disk
 
 
 async def refusal(place: str | Path) -> str:
@@ -120,24 +120,15 @@ async def test_a_locked_file_is_waited_for_and_then_named(tmp_path: Path) -> Non
 
 
 @pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path]:
-    disk = tmp_path / "disk"
-    disk.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", "size=1m", "none", str(disk)]
-    try:
-        mounted = subprocess.run(mount, capture_output=True, check=False).returncode == 0
-    except FileNotFoundError:
-        mounted = False
-    if not mounted:
-        pytest.skip("cannot mount a small disk here")
-    yield disk
-    subprocess.run(["umount", str(disk)], check=True)
+def full_soon(tmp_path: Path) -> Iterator[Path]:
+    with small_disk(tmp_path / "disk", "1m"):
+        yield tmp_path / "disk"
 
 
-async def test_a_full_disk_refuses_whole_steps_and_heals(small_disk: Path) -> None:
-    archive = await open_archive(small_disk / "archive.db")
+async def test_a_full_disk_refuses_whole_steps_and_heals(full_soon: Path) -> None:
+    archive = await open_archive(full_soon / "archive.db")
     await depart(archive, departure("t"), batch_id="first")
-    ballast = small_disk / "ballast"
+    ballast = full_soon / "ballast"
     with pytest.raises(OSError, match="No space"):
         ballast.write_bytes(bytes(2 * 1024 * 1024))
     batch = [departure(f"u{n}", record=bytes(4000)) for n in range(20)]

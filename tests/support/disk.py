@@ -15,8 +15,8 @@ Resize = Callable[[str], bool]
 
 
 @contextmanager
-def small_disk(place: Path) -> Iterator[Resize]:
-    """Mount a file system of 80 MiB there; yield what changes it: `resize("size=400m")`."""
+def small_disk(place: Path, size: str = "80m") -> Iterator[Resize]:
+    """Mount a file system of this size there; yield what changes it: `resize("size=400m")`."""
 
     def mount(options: str) -> bool:
         words = ["mount", "-t", "tmpfs", "-o", options, "tmpfs", str(place)]
@@ -25,7 +25,7 @@ def small_disk(place: Path) -> Iterator[Resize]:
     place.mkdir()
     if sys.platform != "linux" or os.geteuid() != 0:
         pytest.skip("needs root on Linux, to mount a tmpfs")
-    if not mount("size=80m"):
+    if not mount(f"size={size}"):
         pytest.skip("cannot mount a tmpfs here")
     try:
         yield lambda options: mount(f"remount,{options}")

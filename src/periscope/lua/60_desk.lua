@@ -133,6 +133,17 @@ function Desk.answered(reply)
   return packed and cmsgpack.unpack(packed)
 end
 
+-- As `on_pairs`, of a call whose pairs come behind the key of its answer; without a desk, the answer that it
+-- got when it came before.
+function Desk.on_pairs_once(keys, args, decide)
+  local own = #SINGLES + 1
+  local earlier = Desk.answered(keys[own])
+  if earlier then
+    return nil, earlier
+  end
+  return Desk.on_pairs(keys, args, decide, own + 1)
+end
+
 -- Leave an answer, so that the same call again gets it. The right to do so was seen by `Desk.check`.
 function Desk.leave_answer(reply, answer)
   redis.call('SET', reply, cmsgpack.pack(answer), 'PX', ANSWER_KEPT_MS)

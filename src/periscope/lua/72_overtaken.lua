@@ -166,15 +166,13 @@ end
 -- ARGV: policy, now_ms
 -- Returns: as periscope_settle. The answer is kept under `reply`, and given again
 local function settle_2(keys, args)
-  local own = #SINGLES + 1
-  local earlier = Desk.answered(keys[own])
-  if earlier then
-    return earlier
+  local desk, words = Desk.on_pairs_once(keys, args, settle_one)
+  if not desk then
+    return words
   end
-  local desk, words = Desk.on_pairs(keys, args, settle_one, own + 1)
   -- first write
   Desk.write(desk)
-  return Desk.leave_answer(keys[own], {desk.now, words})
+  return Desk.leave_answer(keys[#SINGLES + 1], {desk.now, words})
 end
 
 redis.register_function{function_name = 'periscope_overtaken', callback = overtaken,
