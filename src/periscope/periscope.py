@@ -40,7 +40,8 @@ class Periscope(AnalystsDesk):
         in order. A bad report is rejected with its index and a reason; the others go in. Giving
         the same reports again changes nothing but the duplicate counter. `durability` is that of
         this call (default: the setting); while the server is full or away, the batch waits up to
-        `wait_s` seconds and goes on.
+        `wait_s` seconds and goes on; but for eight minutes at most where the answer to something
+        that was sent is missing, because the server remembers replies for ten.
 
         Raises:
             BatchInterrupted: the server refused or went away, or the iterable itself raised; says
