@@ -12,7 +12,7 @@ from enum import IntFlag
 from typing import Any
 
 from periscope.connection import ServerFacts
-from periscope.errors import AuditFull, OutcomeUnknown, StoreDamaged, UsageError
+from periscope.errors import AuditFull, OutcomeUnknown, StoreDamaged, StoreUnavailable, UsageError
 from periscope.keys import touch_key
 from periscope.settings import Acknowledgement, Settings
 
@@ -22,6 +22,7 @@ SHORT = (
     "repeating it is safe"
 )
 DOUBT = "sent, and not answered: repeating it is safe"
+UNSENT = "nothing was sent"
 
 
 class Awaits(IntFlag):
@@ -90,3 +91,11 @@ def doubted(error: Exception) -> Exception:
     if isinstance(error, StoreDamaged | AuditFull | OutcomeUnknown):
         return error
     return OutcomeUnknown(f"{error}; {DOUBT}")
+
+
+def unsent(error: Exception) -> Exception:
+    """The error for a change that was not sent, because of what became of another one."""
+    if not isinstance(error, StoreUnavailable):
+        return error
+    why = str(error).removesuffix(f"; {UNSENT}").removesuffix(f"; {DOUBT}")
+    return StoreUnavailable(f"{why}; {UNSENT}")

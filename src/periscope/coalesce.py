@@ -17,7 +17,7 @@ from typing import Any, TypeVar
 import msgspec
 
 from periscope.acts import ActReply, PackedAct
-from periscope.awaits import DOUBT, SHORT, Awaits
+from periscope.awaits import DOUBT, SHORT, Awaits, unsent
 from periscope.batch import CHUNK_ACTS, CHUNK_BYTES, CHUNK_ENTRIES
 from periscope.bound import Bound
 from periscope.chunks import ActChunk, Answer, Chunk, ReportChunk
@@ -238,11 +238,9 @@ class _Pump:
 
     def _fail(self, exc: Exception) -> None:
         """The server is away: what was sent is unknown, what waits was not sent."""
-        why = str(exc).removesuffix(f"; {DOUBT}")
-        unknown = exc if isinstance(exc, OutcomeUnknown) else OutcomeUnknown(f"{why}; {DOUBT}")
-        refused = exc
-        if isinstance(exc, StoreUnavailable):
-            refused = StoreUnavailable(f"{why}; nothing was sent")
+        unknown, refused = exc, unsent(exc)
+        if not isinstance(exc, OutcomeUnknown):
+            unknown = OutcomeUnknown(f"{exc}; {DOUBT}")
         for chunk, taken in self.sent.items():
             for one in taken:
                 self._raise(one, unknown if chunk.in_doubt else refused)

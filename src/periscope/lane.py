@@ -19,7 +19,7 @@ from hiredis import pack_command
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import RedisError, ResponseError
 
-from periscope.awaits import Awaits, doubted, following, is_safe
+from periscope.awaits import Awaits, doubted, following, is_safe, unsent
 from periscope.chunks import Answer, Chunk
 from periscope.connection import LOST, Node, honour, reply_on
 from periscope.connection.explain import ELSEWHERE, is_busy, is_moving, is_short_of_replicas
@@ -249,7 +249,8 @@ class Lane:
         """Send a chunk; or answer it, if it is for a server that was given up."""
         node = self._connections.topology.node_of(chunk.keys.meta)
         if node in self._lost:
-            self._give_up(chunk, self._lost[node])
+            lost = self._lost[node]
+            self._give_up(chunk, lost if chunk.in_doubt else unsent(lost))
             return None
         if chunk.is_forgotten:
             self._give_up(chunk, StoreUnavailable("no answer for too long"))
