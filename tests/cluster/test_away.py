@@ -310,7 +310,9 @@ async def test_workers_go_on_say_so_once_and_take_up_what_comes_back(
 
             await wait_until(swept, "what is there is swept and archived")
             assert {one.state for one in supervisor.status()} <= {State.WAITING, State.RUNNING}
-            assert caplog.text.count("worker promotion goes on with the others") == 1
+            # A round that was under way at the kill may have told of a part of them before.
+            told = f"worker promotion goes on with the others: {len(broken.gone)} of 64"
+            assert caplog.text.count(told) == 1
             broken.victim.start()
             await broken.victim.until_up()
             late = broken.ids(broken.gone, 20)
