@@ -7,6 +7,7 @@ from typing import Any
 
 import msgspec
 
+from periscope.feeds.fingerprint import fingerprint_id
 from periscope.feeds.indicators import Indicator, kept
 from periscope.feeds.moments import moment_ms, rfc3339
 from periscope.feeds.options import ReadOptions
@@ -19,6 +20,8 @@ LONGEST_TITLE = 500
 LONGEST_TAG = 256
 LONGEST_REFERENCE = 2048
 LONGEST_CONTENT = 32 * 1024
+LONGEST_ID = 400  # bytes, without the word before it
+LONGEST_SOURCE = 64
 EMPTY: tuple[Any, ...] = (None, "", [], {})
 
 _encode = msgspec.json.encode
@@ -61,7 +64,7 @@ class Finding(msgspec.Struct, kw_only=True, gc=False):
                 content=(self.content or self.title)[:LONGEST_CONTENT] or self.threat_id,
                 severity=self.severity,
                 metadata=self._metadata(options),
-                source=self.source if options.source is None else options.source,
+                source=self.source[:LONGEST_SOURCE] if options.source is None else options.source,
                 observed_at=time_ms("time", self.observed_at),
             )
         except BadRecord as exc:
@@ -90,6 +93,13 @@ def excerpt(raw: object, most: int) -> str:
         return ""
     data = raw if isinstance(raw, bytes) else _encode(raw)
     return data[:most].decode("utf-8", "ignore")
+
+
+def own_id(prefix: str, text: str) -> str:
+    """Return a source's own id with the word of its format; of one too long, a fingerprint."""
+    if len(text) <= LONGEST_ID // 4 or len(text.encode()) <= LONGEST_ID:
+        return f"{prefix}:{text}"
+    return fingerprint_id(prefix, (text,))
 
 
 def texts(values: Iterable[object], most: int, longest: int) -> list[str]:
@@ -156,6 +166,11 @@ def time_text(name: str, value: object) -> str | None:
 
     """
     return None if time_ms(name, value) is None else rfc3339(value)
+
+
+def is_true(value: object) -> bool:
+    """Say whether it is true; some exporters write booleans as text."""
+    return value is True or (isinstance(value, str) and value.strip().lower() == "true")
 
 
 def required(record: object, what: str) -> dict[str, Any]:

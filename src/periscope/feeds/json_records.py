@@ -15,6 +15,7 @@ from typing import Any
 import msgspec
 
 from periscope.errors import FeedError
+from periscope.feeds.envelopes import Failed, each, opened
 from periscope.feeds.fingerprint import identified
 from periscope.feeds.format import FAMILY, Item, Sample, Skip
 from periscope.feeds.inputs import Input
@@ -24,8 +25,11 @@ from periscope.feeds.options import ReadOptions
 from periscope.feeds.problems import EXCERPT_BYTES, BadRecord
 from periscope.models import Unreadable
 
-Map = Callable[[Any], Item | None]
-"""A record's report; None for one that was skipped and counted. Raises BadRecord."""
+Map = Callable[[Any], Any]
+"""A record's report; None for one that was skipped and counted. Raises BadRecord.
+
+An envelope's (`envelopes.each`) is a list.
+"""
 
 FAILURES = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 LOOKED_AT = 20
@@ -38,6 +42,7 @@ class JsonFormat(ABC):
 
     `members` are the keys of a document under which an array of records may stand. `marks` are
     patterns of which each must be in the sample where its first record is longer than the sample.
+    `wrapped` formats are also looked for inside the envelopes that `envelopes` knows.
     """
 
     name: str
@@ -48,6 +53,7 @@ class JsonFormat(ABC):
     mapping: tuple[tuple[str, str], ...]
     members: tuple[bytes, ...] = ()
     marks: tuple[re.Pattern[bytes], ...] = ()
+    wrapped: bool = False
 
     @abstractmethod
     def is_one(self, record: dict[str, Any]) -> bool:
@@ -57,6 +63,13 @@ class JsonFormat(ABC):
     def mapper(self, options: ReadOptions, skip: Skip) -> Map:
         """What maps one record of a run; called once a run, so that it may prepare."""
 
+    def inside(self, record: dict[str, Any]) -> list[Any]:
+        """Return the records inside one that is an envelope; empty if it is none."""
+        return opened(record, self.is_one) if self.wrapped else []
+
+    def _has_one(self, record: object) -> bool:
+        return isinstance(record, dict) and (self.is_one(record) or bool(self.inside(record)))
+
     def recognises(self, sample: Sample) -> bool:
         """Whether one of the sample's first records is of this format."""
         text = sample.data.removeprefix(BOM).lstrip(SPACE)
@@ -64,12 +77,14 @@ class JsonFormat(ABC):
             return False
         records = list(islice(first_records(sample, self.members), LOOKED_AT))
         if records:
-            return any(isinstance(one, dict) and self.is_one(one) for one in records)
+            return any(map(self._has_one, records))
         return bool(self.marks) and all(mark.search(sample.data) for mark in self.marks)
 
     def read(self, source: Input, options: ReadOptions, skip: Skip) -> Iterator[Item]:
         """Yield the records' reports in the order of the input."""
         report = identified(self.mapper(options, skip), self.name, options.fingerprint)
+        if self.wrapped:
+            report = each(report, self.is_one, self.inside)
         if is_lines(Sample(*source.sample())):
             return mapped_lines(source, options, report)
         return mapped(split_json(source.chunks(), options.max_record_bytes, self.members), report)
@@ -115,7 +130,9 @@ def mapped_lines(source: Input, options: ReadOptions, report: Map) -> Iterator[I
             if line is None or not line.strip(SPACE):
                 continue
             item = unreadable(f"line {number:,}", BadRecord(explained(exc, line)), line)
-        if item is not None:
+        if type(item) is list:
+            yield from spread(item, f"line {number:,}")
+        elif item is not None:
             yield item
 
 
@@ -127,7 +144,18 @@ def mapped(pieces: Iterator[Piece], report: Map) -> Iterator[Item]:
             item = None if piece.envelope else report(record)
         except BadRecord as exc:
             item = unreadable(piece.place, exc, piece.raw)
-        if item is not None:
+        if type(item) is list:
+            yield from spread(item, piece.place)
+        elif item is not None:
+            yield item
+
+
+def spread(inner: list[Any], place: str) -> Iterator[Item]:
+    """Yield the items of an envelope; one that failed becomes an `Unreadable` with its number."""
+    for number, item in enumerate(inner, 1):
+        if isinstance(item, Failed):
+            yield unreadable(f"{place}, part {number:,}", item.problem, item.raw)
+        elif item is not None:
             yield item
 
 
