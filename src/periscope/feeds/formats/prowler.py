@@ -94,7 +94,7 @@ class Prowler:
         return all(name in header for name in NEEDED)
 
     def read(self, source: Input, options: ReadOptions, skip: Skip) -> Iterator[Item]:
-        """Yield the reports of the rows that did not pass; the header is read, and judged, at once."""
+        """Yield the reports of the rows that did not pass; the header is judged at once."""
         rows = read_rows(source, options)
         header = first_row(rows, options)
         if header is None:

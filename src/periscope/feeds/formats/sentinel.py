@@ -43,10 +43,13 @@ from periscope.models import Report
 
 Fields = dict[str, Any]
 
-RESOURCE = re.compile(
-    r"microsoft\.securityinsights/incidents|microsoft\.security/(?:locations/)?alerts",
-    re.IGNORECASE,
-)
+RESOURCES = {
+    "microsoft.securityinsights/incidents": "IncidentName",
+    "microsoft.securityinsights/entities": "SystemAlertId",
+    "microsoft.security/locations/alerts": "SystemAlertId",
+    "microsoft.security/alerts": "SystemAlertId",
+}
+"""Types of the management API's resources, and the column that their name stands for."""
 NAMED = ("AlertName", "AlertDisplayName", "DisplayName", "AlertType")
 CLOSED = {"resolved": "resolved", "dismissed": "dismissed", "closed": "closed"}
 TITLES = ("DisplayName", "AlertDisplayName", "Title", "AlertName", "AlertType")
@@ -134,8 +137,10 @@ class Sentinel(JsonFormat):
             return any(name in record for name in NAMED)
         if "IncidentNumber" in record and "IncidentName" in record:
             return True
-        kind = record.get("type")
-        return isinstance(kind, str) and "properties" in record and bool(RESOURCE.fullmatch(kind))
+        inner = record.get("properties")
+        if not isinstance(inner, dict) or text_of(record, "type").lower() not in RESOURCES:
+            return False
+        return bool(inner.keys() & {"severity", "systemAlertId", "incidentNumber"})
 
     def inside(self, record: dict[str, Any]) -> list[Any]:
         """Return the rows of an answer of the query API, or what any envelope holds."""
@@ -191,7 +196,8 @@ def _flat(found: Fields) -> Fields:
     if not isinstance(inner, dict) or "SystemAlertId" in found:
         return found
     row = {key[:1].upper() + key[1:]: value for key, value in inner.items()}
-    return {"IncidentName": found.get("name"), **row}
+    own = RESOURCES[text_of(found, "type").lower()]
+    return {own: found.get("name"), **row}
 
 
 def _report(row: Fields, raw: Fields, options: ReadOptions) -> Report:
