@@ -140,7 +140,9 @@ def list_of(value: object) -> list[Any]:
 
 def dicts_of(value: object) -> list[dict[str, Any]]:
     """Objects among the elements of a list, or the object itself."""
-    return [one for one in list_of(value) if isinstance(one, dict)]
+    if isinstance(value, list):
+        return [one for one in value if isinstance(one, dict)]
+    return [value] if isinstance(value, dict) else []
 
 
 def time_ms(name: str, value: object) -> int | None:

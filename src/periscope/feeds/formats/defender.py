@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
+from periscope.feeds.deliveries import Delivered
 from periscope.feeds.finding import (
     Finding,
     dict_of,
@@ -23,7 +24,7 @@ from periscope.feeds.finding import (
 from periscope.feeds.format import PRODUCT, Skip
 from periscope.feeds.harvest import harvest
 from periscope.feeds.indicators import Indicator
-from periscope.feeds.json_records import JsonFormat, Map
+from periscope.feeds.json_records import Map
 from periscope.feeds.options import ReadOptions
 from periscope.feeds.problems import BadRecord
 from periscope.models import Report
@@ -88,14 +89,13 @@ PLACES = (
 """Members in which those keys are looked for."""
 
 
-class Defender(JsonFormat):
+class Defender(Delivered):
     """One report an alert that is not resolved."""
 
     name = "defender"
     title = "Microsoft Defender and Graph security alerts"
     one_report_is = "an alert that is not resolved, or an incident without its alerts"
     rank = PRODUCT
-    wrapped = True
     members = (b"value", b"alerts", b"Results", b"results", b"records")
     marks = (
         re.compile(

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
+from functools import cache
 from typing import Any
 
+from periscope.feeds.deliveries import Delivered
 from periscope.feeds.finding import (
     Finding,
     is_true,
@@ -22,7 +24,7 @@ from periscope.feeds.fingerprint import fingerprint_id
 from periscope.feeds.format import PRODUCT, Skip
 from periscope.feeds.harvest import harvest
 from periscope.feeds.indicators import Indicator
-from periscope.feeds.json_records import JsonFormat, Map
+from periscope.feeds.json_records import Map
 from periscope.feeds.options import ReadOptions
 from periscope.feeds.problems import BadRecord
 from periscope.models import Report
@@ -35,6 +37,13 @@ TYPE_IN_TEXT = re.compile(
 )
 SERVICE_IN_TEXT = re.compile(rb'"[Ss]ervice"\s*:\s*\{')
 MOST_RESOURCES = 50
+
+
+@cache
+def small(name: str) -> str:
+    """Return a name as EventBridge and S3 spell it."""
+    return name[0].lower() + name[1:]
+
 
 KEYS = {
     spelling: kind
@@ -60,7 +69,7 @@ KEYS = {
         "Username": "user",
         "AccessKeyId": "other",
     }.items()
-    for spelling in (name, name[0].lower() + name[1:])
+    for spelling in (name, small(name))
 }
 RESOURCE_IDS = (
     *("InstanceId", "AccessKeyId", "FunctionArn", "FunctionName", "DbInstanceArn"),
@@ -68,14 +77,13 @@ RESOURCE_IDS = (
 )
 
 
-class GuardDuty(JsonFormat):
+class GuardDuty(Delivered):
     """One report a finding that is not archived; a finding that comes again is a sighting."""
 
     name = "guardduty"
     title = "AWS GuardDuty findings"
     one_report_is = "a finding that is not archived"
     rank = PRODUCT
-    wrapped = True
     members = (b"Findings", b"findings")
     marks = (TYPE_IN_TEXT, SERVICE_IN_TEXT)
     example = (
@@ -142,7 +150,7 @@ class GuardDuty(JsonFormat):
 def value(record: dict[str, Any], name: str) -> Any:
     """Return what stands under a name, with a capital or without."""
     found = record.get(name)
-    return record.get(name[0].lower() + name[1:]) if found is None else found
+    return record.get(small(name)) if found is None else found
 
 
 def part(record: dict[str, Any], *names: str) -> dict[str, Any]:
@@ -155,7 +163,7 @@ def part(record: dict[str, Any], *names: str) -> dict[str, Any]:
 
 def text(record: dict[str, Any], name: str) -> str:
     """Return the text or number under a name, with a capital or without."""
-    return text_of(record, name, name[0].lower() + name[1:])
+    return text_of(record, name, small(name))
 
 
 def _report(found: dict[str, Any], service: dict[str, Any], options: ReadOptions) -> Report:

@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
+from periscope.feeds.deliveries import Delivered
 from periscope.feeds.finding import (
     Finding,
     dict_of,
@@ -24,7 +25,7 @@ from periscope.feeds.fingerprint import fingerprint_id
 from periscope.feeds.format import FAMILY, Skip
 from periscope.feeds.harvest import KINDS, harvest
 from periscope.feeds.indicators import Indicator, classified, indicator
-from periscope.feeds.json_records import JsonFormat, Map
+from periscope.feeds.json_records import Map
 from periscope.feeds.markings import tlp_word
 from periscope.feeds.options import ReadOptions
 from periscope.feeds.problems import BadRecord
@@ -92,14 +93,13 @@ PLACES = (
 """Members in which those keys are looked for."""
 
 
-class Ocsf(JsonFormat):
+class Ocsf(Delivered):
     """One report a finding that is open; a finding that comes again is a sighting."""
 
     name = "ocsf"
     title = "OCSF findings"
     one_report_is = "an event of the category Findings that is open and not passed"
     rank = FAMILY
-    wrapped = True
     members = (b"findings", b"Findings", b"records", b"Records", b"results")
     marks = (
         re.compile(rb'"class_uid"\s*:\s*"?\d{4,9}'),

@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
+from periscope.feeds.deliveries import Delivered
 from periscope.feeds.finding import (
     Finding,
     dict_of,
@@ -24,7 +25,7 @@ from periscope.feeds.fingerprint import fingerprint_id
 from periscope.feeds.format import PRODUCT, Skip
 from periscope.feeds.harvest import KINDS, harvest
 from periscope.feeds.indicators import Indicator, indicator
-from periscope.feeds.json_records import JsonFormat, Map
+from periscope.feeds.json_records import Map
 from periscope.feeds.options import ReadOptions
 from periscope.feeds.problems import BadRecord
 from periscope.models import Report, Severity
@@ -81,14 +82,13 @@ THREAT_INTEL = {
 }
 
 
-class SecurityHub(JsonFormat):
+class SecurityHub(Delivered):
     """One report a finding that is active, not passed, and neither resolved nor suppressed."""
 
     name = "securityhub"
     title = "AWS Security Hub findings (ASFF)"
     one_report_is = "a finding that is active and open"
     rank = PRODUCT
-    wrapped = True
     members = (b"Findings", b"findings")
     marks = (re.compile(rb'"ProductArn"\s*:\s*"arn:'), re.compile(rb'"(?:GeneratorId|Types)"\s*:'))
     example = (

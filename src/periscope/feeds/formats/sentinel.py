@@ -21,8 +21,8 @@ from periscope.feeds.csv_rows import (
     read_rows,
     unique_names,
 )
+from periscope.feeds.deliveries import Delivered
 from periscope.feeds.entities import decoded, indicators_of, walk
-from periscope.feeds.envelopes import opened
 from periscope.feeds.finding import (
     Finding,
     dicts_of,
@@ -35,7 +35,7 @@ from periscope.feeds.finding import (
 from periscope.feeds.fingerprint import fingerprint_id, identified
 from periscope.feeds.format import PRODUCT, Item, Sample, Skip
 from periscope.feeds.inputs import Input
-from periscope.feeds.json_records import JsonFormat, Map
+from periscope.feeds.json_records import Map
 from periscope.feeds.lines import BOM
 from periscope.feeds.options import ReadOptions
 from periscope.feeds.problems import BadRecord
@@ -74,14 +74,13 @@ MORE = {
 }
 
 
-class Sentinel(JsonFormat):
+class Sentinel(Delivered):
     """One report an alert or incident that is open; its later rows are sightings."""
 
     name = "sentinel"
     title = "Microsoft Sentinel alerts and incidents, as JSON and as CSV"
     one_report_is = "a row of SecurityAlert or SecurityIncident that is open"
     rank = PRODUCT
-    wrapped = True
     members = (b"tables", b"value", b"records", b"results")
     marks = (
         re.compile(rb'"(?:SystemAlertId|IncidentNumber)"'),
@@ -142,13 +141,15 @@ class Sentinel(JsonFormat):
             return False
         return bool(inner.keys() & {"severity", "systemAlertId", "incidentNumber"})
 
-    def inside(self, record: dict[str, Any]) -> list[Any]:
-        """Return the rows of an answer of the query API, or what any envelope holds."""
+    def inside(self, record: dict[str, Any]) -> list[Any] | None:
+        """Return the rows of an answer of the query API, or what any delivery holds."""
+        if self.is_one(record):
+            return None
         for table in dicts_of(record.get("tables")) or [record]:
             rows = _rows(table)
             if rows and self.is_one(rows[0]):
                 return rows
-        return opened(record, self.is_one)
+        return super().inside(record)
 
     def recognises(self, sample: Sample) -> bool:
         """Whether it has rows of one of the two tables, as JSON or as CSV."""
@@ -291,10 +292,9 @@ def _csv_items(source: Input, options: ReadOptions, report: Map) -> Iterator[Ite
             yield item
 
 
-def _csv_item(row: Row, names: list[str], report: Map) -> Item | None:
+def _csv_item(row: Row, names: list[str], report: Map) -> Any:
     try:
         filled = zip(names, cells(row, len(names)), strict=True)
-        item: Item | None = report(dict(filled))
+        return report(dict(filled))
     except BadRecord as exc:
         return bad_row(row, names, exc)
-    return item

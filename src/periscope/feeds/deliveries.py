@@ -1,18 +1,19 @@
-"""Envelopes: records inside the objects in which queues, buses and APIs deliver them.
+"""Records inside the objects in which clouds deliver them: buses, queues, functions, APIs.
 
-EventBridge has a record under `detail`, SNS and SQS as a text under `Message` or `body`, a lambda's
-input under `Records`, Elasticsearch under `hits.hits[]._source`, an API's page under a word of its
-own. A format says what one of its records looks like; here it is looked for inside.
+EventBridge has a record under `detail` or a list under `detail.findings`, SNS and SQS a text under
+`Message` or `body`, a function's input and a stream to storage a list under `Records` or `records`,
+an API's page a list under a word of its own. A format says what one of its records looks like;
+here it is looked for inside.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any
 
 import msgspec
 
-from periscope.feeds.problems import BadRecord
+from periscope.feeds.json_records import JsonFormat
 
 KEYS = (
     *("detail", "findings", "Findings", "records", "Records", "value", "alerts", "results"),
@@ -20,21 +21,21 @@ KEYS = (
 )
 """Members under which records are looked for, in this order; the first that has any counts."""
 DEEPEST = 5
-"""Envelopes inside envelopes: lambda, SQS, SNS, EventBridge and its list of findings."""
+"""Layers: a function's input, SQS, SNS, EventBridge, and its list of findings."""
 
 Test = Callable[[dict[str, Any]], bool]
-Open = Callable[[dict[str, Any]], list[Any]]
 
 
-class Failed(NamedTuple):
-    """A record inside an envelope that gives no report: why, and its own bytes."""
+class Delivered(JsonFormat):
+    """A format whose records are also read where a cloud has put something around them."""
 
-    problem: BadRecord
-    raw: bytes
+    def inside(self, record: dict[str, Any]) -> list[Any] | None:
+        """Return the records inside one that is none itself; None if there are none."""
+        return None if self.is_one(record) else opened(record, self.is_one) or None
 
 
 def opened(record: dict[str, Any], is_one: Test, depth: int = DEEPEST) -> list[Any]:
-    """Return the records inside an envelope, with whatever stands beside them; empty if none.
+    """Return the records inside an object, with whatever stands beside them; empty if none.
 
     Texts that hold JSON are decoded. Elements beside a record are returned as well, so that none
     of them is lost without a word.
@@ -70,22 +71,3 @@ def _decoded(text: str) -> object:
         return msgspec.json.decode(text)
     except (msgspec.DecodeError, UnicodeError, RecursionError):
         return None
-
-
-def each(report: Callable[[Any], Any], is_one: Test, inside: Open) -> Callable[[Any], Any]:
-    """Let a record that is an envelope give a list: an item, None or `Failed` for each inside."""
-
-    def of(record: Any) -> Any:
-        if not isinstance(record, dict) or is_one(record):
-            return report(record)
-        inner = inside(record)
-        return [_tried(report, one) for one in inner] if inner else report(record)
-
-    return of
-
-
-def _tried(report: Callable[[Any], Any], record: Any) -> Any:
-    try:
-        return report(record)
-    except BadRecord as exc:
-        return Failed(exc, msgspec.json.encode(record))
