@@ -12,6 +12,7 @@ from typing import Any
 
 import msgspec
 
+from periscope.feeds.finding import list_of
 from periscope.feeds.harvest import KINDS, MOST_NODES
 from periscope.feeds.indicators import Indicator
 
@@ -46,9 +47,9 @@ def walk(found: object) -> Iterator[tuple[str, Entity]]:
             kind = lowered.get("type") or lowered.get("kind")
             if isinstance(kind, str):
                 yield kind.lower().replace("-", ""), lowered
-        inner = node.values() if isinstance(node, dict) else node
-        if isinstance(node, dict | list) and len(waiting) < MOST_NODES:
-            waiting += [one for one in inner if isinstance(one, dict | list)]
+        inner = node.values() if isinstance(node, dict) else list_of(node)
+        if len(waiting) < MOST_NODES:
+            waiting += [one for one in inner if type(one) is dict or type(one) is list]
 
 
 def decoded(found: object) -> object:

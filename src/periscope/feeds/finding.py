@@ -117,6 +117,8 @@ def text_of(record: dict[str, Any], *keys: str) -> str:
     """Return the first text among these keys; numbers count as text, whatever else does not."""
     for key in keys:
         value = record.get(key)
+        if value is None:
+            continue
         if isinstance(value, str):
             if value := value.strip():
                 return value

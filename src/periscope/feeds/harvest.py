@@ -24,23 +24,24 @@ ASN = re.compile(r"(?:AS)?(\d{1,10})", re.IGNORECASE)
 NO_NAMES = ("localhost", "-", "n/a", "unknown", "none", "null")
 
 
-def harvest(value: object, keys: Mapping[str, str]) -> Iterator[Indicator]:
+def harvest(value: dict[str, Any] | list[Any], keys: Mapping[str, str]) -> Iterator[Indicator]:
     """Yield the indicators under these keys, at any depth; `keys` says the kind of each.
 
     Kinds are those of `KINDS`. A value that is none of its kind is passed over. A key of two words,
     such as `file.name`, is for the member `name` of the object `file`. Shallow ones come first, in
     the order of the record.
     """
+    kind_of = keys.get
     waiting: list[tuple[str, Any]] = [("", value)]
     for name, node in waiting:  # it grows meanwhile
-        members = node.items() if isinstance(node, dict) else ((name, one) for one in node or ())
+        members = node.items() if type(node) is dict else [(name, one) for one in node]
         for key, inner in members:
-            if isinstance(inner, str):
-                kind = keys.get(f"{name}.name") if key == "name" else keys.get(key)
-                found = KINDS[kind](inner) if kind and inner else None
-                if found:
+            sort = type(inner)  # exact types: this loop is most of what a large record costs
+            if sort is str:
+                kind = kind_of(key) if key != "name" else kind_of(f"{name}.name")
+                if kind is not None and (found := KINDS[kind](inner)):
                     yield found
-            elif isinstance(inner, dict | list) and inner and len(waiting) < MOST_NODES:
+            elif (sort is dict or sort is list) and inner and len(waiting) < MOST_NODES:
                 waiting.append((key, inner))
 
 
