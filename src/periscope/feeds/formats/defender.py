@@ -96,7 +96,7 @@ class Defender(Delivered):
     title = "Microsoft Defender and Graph security alerts"
     one_report_is = "an alert that is not resolved, or an incident without its alerts"
     rank = PRODUCT
-    members = (b"value", b"alerts", b"Results", b"results", b"records")
+    members = (b"value", b"Results", b"results", b"records")
     marks = (
         re.compile(
             rb'#microsoft\.graph\.security\.|"vendorInformation|"alertCreationTime"|'
@@ -157,9 +157,11 @@ class Defender(Delivered):
             found = required(record, "a Defender alert")
             if not self.is_one(found):
                 raise BadRecord("neither an alert of Defender nor of Microsoft Graph")
+            reason = None
             if _is_hunting(found):
                 found = dict_of(found, "properties") or found
-            reason = _closed(found)
+                reason = _telemetry(found)
+            reason = reason or _closed(found)
             if reason:
                 skip(reason)
                 return None
@@ -186,11 +188,13 @@ def _is_hunting(record: dict[str, Any]) -> bool:
     return "ReportId" in record and "DeviceId" in record and "Timestamp" in record
 
 
+def _telemetry(found: dict[str, Any]) -> str | None:
+    """Return why a row of hunting is no alert: it tells an event, or only evidence of an alert."""
+    listed = "AlertId" in found and "Severity" in found and "EntityType" not in found
+    return None if listed else "telemetry"
+
+
 def _closed(found: dict[str, Any]) -> str | None:
-    if not any(text_of(found, key) for key in IDS) or ("EntityType" in found):
-        return "telemetry"
-    if not ("severity" in found or "Severity" in found):
-        return "telemetry"
     if text_of(found, "classification").lower() == "falsepositive":
         return "false positive"
     return CLOSED.get(text_of(found, "status").lower())
@@ -199,6 +203,8 @@ def _closed(found: dict[str, Any]) -> str | None:
 def _report(found: dict[str, Any], options: ReadOptions) -> Report:
     incident = _is_incident(found)
     own = text_of(found, *IDS)
+    if not own:
+        raise BadRecord("no id, alertId or incidentId; an alert has one")
     threat_id = own_id("defender", f"incident-{own}" if incident else own)
     stated = (("severity", found.get("severity")), ("severity", found.get("Severity")))
     try:
