@@ -39,7 +39,8 @@ class FileOptions:
             name="--map",
             group=READING,
             help="Where a field is: threat_id, content, severity, source, observed_at, title, "
-            "tags, indicator ... = the column (CSV) or key (JSON, dots for nested). May be repeated.",
+            "tags, indicator ... = the column (CSV) or key (JSON, dots for nested). May be "
+            "repeated.",
             metavar="FIELD=COLUMN",
             show_default=False,
         ),

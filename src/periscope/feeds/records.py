@@ -78,7 +78,7 @@ class Mapper:
             raise BadRecord(str(exc), threat_id) from None
 
     def _metadata(self, record: Record, rest: Record) -> Record:
-        """What the caller's mapping says of uniform keys, and all that has no meaning of its own."""
+        """What the mapping says of uniform keys, and all that has no meaning of its own."""
         if not self._mapped:
             return _metadata(rest)
         for name in self._mapped.values():
