@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 
 from periscope.feeds.fingerprint import fingerprint_id
-from periscope.feeds.indicators import Indicator, kept
+from periscope.feeds.indicators import Indicator, fitting_bytes, kept
 from periscope.feeds.moments import moment_ms, rfc3339
 from periscope.feeds.options import ReadOptions
 from periscope.feeds.problems import BadRecord, kind, quote
@@ -19,9 +19,14 @@ MOST_REFERENCES = 50
 LONGEST_TITLE = 500
 LONGEST_TAG = 256
 LONGEST_REFERENCE = 2048
+MOST_TEXT_BYTES = 8 * 1024
+"""Bytes of a report's tags, and again of its references."""
 LONGEST_CONTENT = 32 * 1024
+MOST_MORE_BYTES = 16 * 1024
+LONGEST_MORE, MOST_MORE = 256, 10
+"""What is left of the texts and lists particular to a format where all are too many bytes."""
 LONGEST_ID = 400  # bytes, without the word before it
-LONGEST_SOURCE = 64
+LONGEST_SOURCE = 64  # 256 bytes at most
 EMPTY: tuple[Any, ...] = (None, "", [], {})
 
 _encode = msgspec.json.encode
@@ -61,7 +66,7 @@ class Finding(msgspec.Struct, kw_only=True, gc=False):
         try:
             return Report(
                 threat_id=self.threat_id,
-                content=(self.content or self.title)[:LONGEST_CONTENT] or self.threat_id,
+                content=shortened(self.content or self.title, LONGEST_CONTENT) or self.threat_id,
                 severity=self.severity,
                 metadata=self._metadata(options),
                 source=self.source[:LONGEST_SOURCE] if options.source is None else options.source,
@@ -87,6 +92,29 @@ class Finding(msgspec.Struct, kw_only=True, gc=False):
         return {key: value for key, value in metadata.items() if value not in EMPTY}
 
 
+def shortened(text: str, most_bytes: int) -> str:
+    """Return the beginning of a text, so many bytes of UTF-8 at most."""
+    if len(text) * 4 <= most_bytes:
+        return text
+    return text.encode("utf-8", "replace")[:most_bytes].decode("utf-8", "ignore")
+
+
+def bounded(more: dict[str, Any]) -> dict[str, Any]:
+    """Return keys particular to a format so that they take 16 KiB at most: cut, then left out."""
+    if len(_encode(more)) <= MOST_MORE_BYTES:
+        return more
+    found: dict[str, Any] = {}
+    left = MOST_MORE_BYTES
+    for key, value in more.items():
+        cut = value[:LONGEST_MORE] if isinstance(value, str) else value
+        cut = cut[:MOST_MORE] if isinstance(cut, list) else cut
+        left -= len(_encode(cut))
+        if left < 0:
+            break
+        found[key] = cut
+    return found
+
+
 def excerpt(raw: object, most: int) -> str:
     """Return the first bytes of a record as text; a record that was decoded is encoded again."""
     if not most or raw is None:
@@ -103,14 +131,15 @@ def own_id(prefix: str, text: str) -> str:
 
 
 def texts(values: Iterable[object], most: int, longest: int) -> list[str]:
-    """Texts among the values, stripped, each once, at most so many and so long."""
+    """Texts among the values, stripped, each once, at most so many and so long; 8 KiB in all."""
     found: dict[str, None] = {}
     for value in values:
         if isinstance(value, str) and (text := value.strip()[:longest]):
             found[text] = None
             if len(found) >= most:
                 break
-    return list(found)
+    ones = list(found)
+    return ones[: fitting_bytes(ones, MOST_TEXT_BYTES)]
 
 
 def text_of(record: dict[str, Any], *keys: str) -> str:

@@ -24,7 +24,7 @@ ASN = re.compile(r"(?:AS)?(\d{1,10})", re.IGNORECASE)
 NO_NAMES = ("localhost", "-", "n/a", "unknown", "none", "null")
 
 
-def harvest(value: dict[str, Any] | list[Any], keys: Mapping[str, str]) -> Iterator[Indicator]:
+def harvest(value: object, keys: Mapping[str, str]) -> Iterator[Indicator]:
     """Yield the indicators under these keys, at any depth; `keys` says the kind of each.
 
     Kinds are those of `KINDS`. A value that is none of its kind is passed over. A key of two words,
@@ -32,7 +32,7 @@ def harvest(value: dict[str, Any] | list[Any], keys: Mapping[str, str]) -> Itera
     the order of the record.
     """
     kind_of = keys.get
-    waiting: list[tuple[str, Any]] = [("", value)]
+    waiting: list[tuple[str, Any]] = [("", value)] if isinstance(value, dict | list) else []
     for name, node in waiting:  # it grows meanwhile
         members = node.items() if type(node) is dict else [(name, one) for one in node]
         for key, inner in members:

@@ -13,6 +13,7 @@ from typing import Any
 from periscope.feeds.deliveries import Delivered
 from periscope.feeds.finding import (
     Finding,
+    bounded,
     dict_of,
     dicts_of,
     list_of,
@@ -225,10 +226,12 @@ def _report(found: dict[str, Any], options: ReadOptions) -> Report:
         references=_references(found),
         indicators=_indicators(found),
         raw=found,
-        more={
-            **{key: text_of(found, *names)[:512] for key, names in MORE.items()},
-            "devices": _devices(found),
-        },
+        more=bounded(
+            {
+                **{key: text_of(found, *names)[:512] for key, names in MORE.items()},
+                "devices": _devices(found),
+            }
+        ),
     ).report(options)
 
 

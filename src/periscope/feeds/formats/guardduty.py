@@ -14,6 +14,7 @@ from typing import Any
 from periscope.feeds.deliveries import Delivered
 from periscope.feeds.finding import (
     Finding,
+    bounded,
     is_true,
     own_id,
     required,
@@ -188,7 +189,7 @@ def _report(found: dict[str, Any], service: dict[str, Any], options: ReadOptions
         tags=_tags(found, service, kind),
         indicators=_indicators(service, resource),
         raw=found,
-        more=_more(found, service, resource),
+        more=bounded(_more(found, service, resource)),
     ).report(options)
 
 

@@ -13,6 +13,7 @@ from typing import Any
 from periscope.feeds.deliveries import Delivered
 from periscope.feeds.finding import (
     Finding,
+    bounded,
     dict_of,
     dicts_of,
     list_of,
@@ -255,7 +256,7 @@ def _report(found: dict[str, Any], number: int, options: ReadOptions) -> Report:
         references=_references(found, info),
         indicators=_indicators(found),
         raw=found,
-        more=_more(found, info, product),
+        more=bounded(_more(found, info, product)),
     ).report(options)
 
 

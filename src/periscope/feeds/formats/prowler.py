@@ -18,7 +18,7 @@ from periscope.feeds.csv_rows import (
     read_rows,
     unique_names,
 )
-from periscope.feeds.finding import Finding, own_id, severity_of
+from periscope.feeds.finding import Finding, bounded, own_id, severity_of
 from periscope.feeds.fingerprint import fingerprint_id, identified
 from periscope.feeds.format import PRODUCT, Item, Sample, Skip
 from periscope.feeds.inputs import Input
@@ -158,7 +158,7 @@ def _report(record: Cells, options: ReadOptions) -> Report:
             if link.startswith(("https://", "http://"))
         ],
         raw={name: cell for name, cell in record.items() if cell},
-        more={key: _first(record, *columns)[:512] for key, columns in MORE.items()},
+        more=bounded({key: _first(record, *columns)[:512] for key, columns in MORE.items()}),
     ).report(options)
 
 

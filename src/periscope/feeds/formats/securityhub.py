@@ -13,6 +13,7 @@ from typing import Any
 from periscope.feeds.deliveries import Delivered
 from periscope.feeds.finding import (
     Finding,
+    bounded,
     dict_of,
     dicts_of,
     list_of,
@@ -194,7 +195,7 @@ def _report(found: dict[str, Any], options: ReadOptions) -> Report:
         references=_references(found),
         indicators=_indicators(found),
         raw=found,
-        more=_more(found),
+        more=bounded(_more(found)),
     ).report(options)
 
 

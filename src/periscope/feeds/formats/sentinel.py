@@ -25,6 +25,7 @@ from periscope.feeds.deliveries import Delivered
 from periscope.feeds.entities import decoded, indicators_of, walk
 from periscope.feeds.finding import (
     Finding,
+    bounded,
     dicts_of,
     list_of,
     own_id,
@@ -224,7 +225,7 @@ def _report(row: Fields, raw: Fields, options: ReadOptions) -> Report:
         references=_references(row),
         indicators=(one for entity in entities for one in indicators_of(*entity)),
         raw=raw,
-        more={key: text_of(row, *names)[:2048] for key, names in MORE.items()},
+        more=bounded({key: text_of(row, *names)[:2048] for key, names in MORE.items()}),
     ).report(options)
 
 
