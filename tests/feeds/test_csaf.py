@@ -153,6 +153,11 @@ def test_a_new_version_is_the_same_threat() -> None:
             {"feed": {"id": "x", "category": [{"scheme": "urn:ietf:params:rolie:category"}]}},
             "ROLIE",
         ),
+        (
+            {"service": {"workspace": [{"scheme": "urn:ietf:params:rolie:category"}]}},
+            "ROLIE",
+        ),
+        ({"canonical_url": "https://example.com", "aggregator_version": "2.0"}, "aggregator"),
         ({"canonical_url": "https://example.com", "metadata_version": "2.0"}, "provider-metadata"),
     ],
 )

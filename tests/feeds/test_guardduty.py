@@ -127,6 +127,10 @@ def test_users_keys_domains_and_malware_are_indicators() -> None:
         resource={
             "resourceType": "AccessKey",
             "accessKeyDetails": {"accessKeyId": "AKIAEXAMPLE", "userName": "alice"},
+            "kubernetesDetails": {
+                "kubernetesUserDetails": {"username": "system:anonymous"},
+                "kubernetesWorkloadDetails": {"name": "web-pod"},
+            },
             "s3BucketDetails": [{"name": "example-bucket", "arn": "arn:aws:s3:::example-bucket"}],
         },
         service={
@@ -145,9 +149,10 @@ def test_users_keys_domains_and_malware_are_indicators() -> None:
         ("sha256", "a" * 64),
         ("other", "AKIAEXAMPLE"),
         ("user-account", "alice"),
+        ("user-account", "system:anonymous"),
     }
     assert "Kit" in metadata["tags"]
-    assert "arn:aws:s3:::example-bucket" in metadata["resources"]
+    assert {"web-pod", "arn:aws:s3:::example-bucket"} <= set(metadata["resources"])
 
 
 def test_hostile_values_cost_nothing() -> None:

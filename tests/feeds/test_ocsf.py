@@ -115,9 +115,18 @@ def test_numbers_mean_what_they_mean_in_their_class(changes: dict[str, Any]) -> 
 
 
 def test_version_1_0_has_its_finding_elsewhere() -> None:
-    old = finding(class_uid=2001, finding_info=None, finding={"uid": "f-1", "title": "Old form"})
-    assert only(old).threat_id == "ocsf:f-1"
-    assert (only(old).metadata or {})["title"] == "Old form"
+    inner = {
+        "uid": "f-1",
+        "title": "Old form",
+        "src_url": "https://example.com/f-1",
+        "remediation": {"desc": "Do it.", "kb_articles": ["https://example.com/kb"]},
+    }
+    report = only(finding(class_uid=2001, finding_info=None, finding=inner, status_id=-1))
+    assert report.threat_id == "ocsf:f-1"
+    assert report.content == "Do it."
+    metadata = report.metadata or {}
+    assert metadata["title"] == "Old form"
+    assert metadata["references"] == ["https://example.com/f-1", "https://example.com/kb"]
 
 
 @pytest.mark.parametrize("uid", [None, "<finding_uid>", ["x"]])

@@ -45,7 +45,10 @@ AFFECTED = (
 )
 INDEXES = (
     (re.compile(rb'"canonical_url"\s*:'), re.compile(rb'"(?:metadata|aggregator)_version"\s*:')),
-    (re.compile(rb'"feed"\s*:\s*\{'), re.compile(rb"urn:ietf:params:rolie|csaf_json_schema")),
+    (
+        re.compile(rb'"(?:feed|service)"\s*:\s*\{'),
+        re.compile(rb"urn:ietf:params:rolie|csaf_json_schema"),
+    ),
 )
 REFUSED = (
     "this is what a publisher or aggregator says of its advisories (provider-metadata.json), and "

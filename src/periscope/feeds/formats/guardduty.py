@@ -68,6 +68,7 @@ KEYS = {
         "ExecutablePath": "file",
         "UserName": "user",
         "Username": "user",
+        "User": "user",
         "AccessKeyId": "other",
     }.items()
     for spelling in (name, small(name))
@@ -238,7 +239,8 @@ def _more(
 
 
 def _resources(resource: dict[str, Any]) -> Iterable[str]:
-    for name, inner in resource.items():
+    details = part(resource, "KubernetesDetails")
+    for name, inner in (*resource.items(), *details.items()):
         for one in _each(inner):
             for key in RESOURCE_IDS:
                 found = text(one, key)

@@ -289,7 +289,8 @@ def _content(found: dict[str, Any], info: dict[str, Any]) -> str:
         text_of(info, "desc") or text_of(found, "desc"),
         text_of(found, "status_detail"),
         text_of(found, "risk_details"),
-        text_of(dict_of(found, "remediation"), "desc"),
+        text_of(dict_of(found, "remediation"), "desc")
+        or text_of(dict_of(info, "remediation"), "desc"),
     )
     return "\n\n".join(dict.fromkeys(filter(None, parts)))
 
@@ -322,7 +323,9 @@ def _vulnerabilities(found: dict[str, Any]) -> Iterator[dict[str, Any]]:
 def _references(found: dict[str, Any], info: dict[str, Any]) -> Iterator[object]:
     yield _link(info.get("src_url"))
     yield _link(found.get("src_url"))
-    yield from map(_link, list_of(dict_of(found, "remediation").get("references")))
+    for part in (dict_of(found, "remediation"), dict_of(info, "remediation")):
+        yield from map(_link, list_of(part.get("references")))
+        yield from map(_link, list_of(part.get("kb_articles")))
     for one in _vulnerabilities(found):
         yield from map(_link, list_of(one.get("references")))
         for article in dicts_of(one.get("kb_article_list")):
@@ -364,7 +367,7 @@ def _more(found: dict[str, Any], info: dict[str, Any], product: dict[str, Any]) 
         "class": text_of(found, "class_name"),
         "product": text_of(product, "name"),
         "vendor": text_of(product, "vendor_name"),
-        "account": text_of(dict_of(cloud, "account"), "uid"),
+        "account": text_of(dict_of(cloud, "account"), "uid") or text_of(cloud, "account_uid"),
         "region": text_of(cloud, "region"),
         "provider": text_of(cloud, "provider"),
         "resources": resources,
