@@ -20,6 +20,7 @@ KEYS = (
     *("data", "hits", "_source", "Sns", "Message", "message", "body", "Body", "Items", "object"),
 )
 """Members under which records are looked for, in this order; the first that has any counts."""
+ANY_KEY = frozenset(KEYS)
 DEEPEST = 5
 """Layers: a function's input, SQS, SNS, EventBridge, and its list of findings."""
 
@@ -40,6 +41,8 @@ def opened(record: dict[str, Any], is_one: Test, depth: int = DEEPEST) -> list[A
     Texts that hold JSON are decoded. Elements beside a record are returned as well, so that none
     of them is lost without a word.
     """
+    if ANY_KEY.isdisjoint(record):
+        return []
     for key in KEYS:
         inner = record.get(key)
         if isinstance(inner, str):
