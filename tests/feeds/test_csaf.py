@@ -63,7 +63,7 @@ def test_an_advisory_has_everything_that_it_states() -> None:
         ]
     }
     report = only(record)
-    assert report.threat_id == "csaf:EX-2024-001"
+    assert report.threat_id == "csaf:EX-INC-7"
     assert report.severity is Severity.CRITICAL
     assert report.source == "Example Inc."
     assert report.content == "Commands can be run."

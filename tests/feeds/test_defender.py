@@ -101,7 +101,7 @@ def indicators(report: Report) -> set[tuple[str, str]]:
 
 def test_graph_v2() -> None:
     report = only(graph_v2())
-    assert report.threat_id == "defender:da637551227677"
+    assert report.threat_id == "defender:5f0c2a1e-7d43-4b7e-9c55-0d6a1b2c3d4e"
     assert report.severity is Severity.HIGH
     assert report.source == "microsoftDefenderForEndpoint"
     metadata = report.metadata or {}

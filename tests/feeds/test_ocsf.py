@@ -34,7 +34,7 @@ def skipped(record: dict[str, Any]) -> dict[str, int]:
 
 def test_a_finding_has_everything_that_it_states() -> None:
     report = only(finding(cloud={"account": {"uid": "1"}, "region": "eu", "provider": "AWS"}))
-    assert report.threat_id == "ocsf:f-1029"
+    assert report.threat_id == "ocsf:5f0c2a1e-7d43-4b7e-9c55-0d6a1b2c3d4e"
     assert report.severity is Severity.HIGH
     assert report.source == "Example EDR"
     assert report.content == "A process calls a server of a known kit."
@@ -214,7 +214,9 @@ def test_findings_are_found_in_what_delivers_them(wrapped: Any) -> None:
     data = json.dumps(wrapped(finding())).encode()
     with open_feed(BytesIO(data)) as feed:
         assert feed.format == "ocsf"
-        assert [report.threat_id for report in reports(feed)] == ["ocsf:f-1029"]
+        assert [report.threat_id for report in reports(feed)] == [
+            "ocsf:5f0c2a1e-7d43-4b7e-9c55-0d6a1b2c3d4e"
+        ]
 
 
 def test_pretty_printed_events_one_after_another() -> None:

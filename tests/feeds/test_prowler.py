@@ -26,7 +26,7 @@ def only(row: str) -> Report:
 
 def test_a_row_has_everything_that_it_states() -> None:
     report = only(ROW)
-    assert report.threat_id == "prowler:prowler-aws-s3_public-1"
+    assert report.threat_id == "prowler:prowler-aws-s3_public-5f0c2a1e-7d43-4b7e-9c55-0d6a1b2c3d4e"
     assert report.severity is Severity.HIGH
     assert report.content.startswith("Bucket example is public.")
     metadata = report.metadata or {}
@@ -63,7 +63,9 @@ def test_rows_that_cannot_be_used_say_why() -> None:
 
 
 def test_without_an_id_the_same_check_of_a_resource_is_the_same_threat() -> None:
-    nameless = ROW.replace("prowler-aws-s3_public-1", "<finding_uid>")
+    nameless = ROW.replace(
+        "prowler-aws-s3_public-5f0c2a1e-7d43-4b7e-9c55-0d6a1b2c3d4e", "<finding_uid>"
+    )
     again = nameless.replace("2025-02-14", "2025-03-14")
     first, second = reports(read(csv(nameless, again)))
     assert first.threat_id == second.threat_id

@@ -70,7 +70,7 @@ class Csaf(JsonFormat):
         b'{"document": {"category": "csaf_security_advisory", "csaf_version": "2.0", "title": '
         b'"Example Gateway: command injection", "publisher": {"category": "vendor", "name": '
         b'"Example Inc.", "namespace": "https://example.com"}, "distribution": {"tlp": {"label": '
-        b'"WHITE"}}, "tracking": {"id": "EX-2024-001", "status": "final", "version": "1.0.0", '
+        b'"WHITE"}}, "tracking": {"id": "EX-INC-7", "status": "final", "version": "1.0.0", '
         b'"initial_release_date": "2024-01-31T08:00:00Z", "current_release_date": '
         b'"2024-01-31T08:00:00Z"}}, "vulnerabilities": [{"cve": "CVE-2024-0001", "scores": '
         b'[{"cvss_v3": {"version": "3.1", "baseScore": 9.8, "baseSeverity": "CRITICAL"}}]}]}\n'

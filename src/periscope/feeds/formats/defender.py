@@ -106,7 +106,8 @@ class Defender(Delivered):
         re.compile(rb'"(?:severity|category|title)"\s*:'),
     )
     example = (
-        b'{"value": [{"@odata.type": "#microsoft.graph.security.alert", "id": "da637551227677", '
+        b'{"value": [{"@odata.type": "#microsoft.graph.security.alert", '
+        b'"id": "5f0c2a1e-7d43-4b7e-9c55-0d6a1b2c3d4e", '
         b'"incidentId": "28282", "status": "new", "severity": "high", "serviceSource": '
         b'"microsoftDefenderForEndpoint", "detectionSource": "antivirus", "title": "Hidden file '
         b'was run", "description": "A hidden file has been launched.", "category": '

@@ -58,7 +58,8 @@ class Prowler:
     example = (
         b"TIMESTAMP;ACCOUNT_UID;FINDING_UID;PROVIDER;CHECK_ID;CHECK_TITLE;STATUS;STATUS_EXTENDED;"
         b"MUTED;SEVERITY;RESOURCE_UID;REGION;DESCRIPTION\n"
-        b"2025-02-14 14:27:03.913874;111122223333;prowler-aws-s3_public-1;aws;s3_public;"
+        b"2025-02-14 14:27:03.913874;111122223333;"
+        b"prowler-aws-s3_public-5f0c2a1e-7d43-4b7e-9c55-0d6a1b2c3d4e;aws;s3_public;"
         b"Buckets are not public;FAIL;Bucket example is public.;False;high;arn:aws:s3:::example;"
         b"eu-west-1;Check whether buckets are public.\n"
     )

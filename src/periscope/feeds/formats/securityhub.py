@@ -94,8 +94,9 @@ class SecurityHub(Delivered):
     marks = (re.compile(rb'"ProductArn"\s*:\s*"arn:'), re.compile(rb'"(?:GeneratorId|Types)"\s*:'))
     example = (
         b'{"Findings": [{"SchemaVersion": "2018-10-08", "Id": "arn:aws:securityhub:eu-west-1:'
-        b'111122223333:security-control/S3.8/finding/0ab1c2d3", "ProductArn": "arn:aws:securityhub:'
-        b'eu-west-1::product/aws/securityhub", "GeneratorId": "security-control/S3.8", '
+        b'111122223333:security-control/S3.8/finding/5f0c2a1e-7d43-4b7e-9c55-0d6a1b2c3d4e", '
+        b'"ProductArn": "arn:aws:securityhub:eu-west-1::product/aws/securityhub", '
+        b'"GeneratorId": "security-control/S3.8", '
         b'"AwsAccountId": "111122223333", "Types": ["Software and Configuration Checks"], '
         b'"UpdatedAt": "2024-05-05T13:13:02Z", "Severity": {"Label": "HIGH", "Normalized": 70}, '
         b'"Title": "S3 buckets should block public access", "Description": "Block it.", '
