@@ -47,9 +47,13 @@ def read(path: str, name: str | None) -> dict[str, object]:
         told.append(str(exc))
     seconds = time.process_time() - began
     return {
-        **{"format": name, "first": first or seconds, "seconds": seconds},
-        **{"grown_kib": memory_kib("VmHWM") - before},
-        **{"reports": reports, "bad": bad, "told": [text.replace(path, "") for text in told]},
+        "format": name,
+        "first": first or seconds,
+        "seconds": seconds,
+        "grown_kib": memory_kib("VmHWM") - before,
+        "reports": reports,
+        "bad": bad,
+        "told": [text.replace(path, "") for text in told],
     }
 
 
@@ -57,7 +61,7 @@ def main() -> None:
     """Read by each format in turn, those that fit and those that do not."""
     path, *names = sys.argv[1:]
     for name in names or ["-", *format_names()]:
-        print(json.dumps(read(path, None if name == "-" else name)), flush=True)
+        sys.stdout.write(json.dumps(read(path, None if name == "-" else name)) + "\n")
 
 
 if __name__ == "__main__":
