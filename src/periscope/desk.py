@@ -217,7 +217,7 @@ class AnalystsDesk(Database):
         """Give an analyst a threat of level 1 for a while (1 s to 30 days).
 
         The holder gets the same claim again, with at least this lease to run. It ends by itself;
-        the holder's interactions renew it. Others may look and interact, but neither decide, snooze nor
+        the holder's interactions renew it. Others may look and interact, but not decide, snooze or
         dismiss. `token` grows with each new holder.
 
         Raises:

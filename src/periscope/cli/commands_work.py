@@ -95,7 +95,7 @@ WORK_COMMANDS = (
         "periscope.cli.claims:claim",
         TRIAGE,
         "Take a threat for yourself for a while.",
-        "Others can look at it and interact with it meanwhile, but neither decide, snooze nor "
+        "Others can look at it and interact with it meanwhile, but not decide, snooze or "
         "dismiss. The claim ends by itself; your interactions renew it.",
         ("periscope claim CVE-2021-44228 --lease 1h",),
     ),
