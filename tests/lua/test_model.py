@@ -205,6 +205,58 @@ class Engine(RuleBasedStateMachine):
         call = self.periscope.snooze(threat_id, analyst, until, "a note", request)
         self.compare_reply(word, threat_id, self.attempt(call))
 
+    @rule(
+        row=reports,
+        analyst=analysts,
+        lasts=spans,
+        ending=st.sampled_from(["act", "raise", "judge", "time", "again"]),
+        data=st.data(),
+    )
+    def sleep(
+        self,
+        row: tuple[str, str, int, str, int],
+        analyst: str,
+        lasts: int | None,
+        ending: str,
+        data: st.DataObject,
+    ) -> None:
+        """Reported, snoozed, perhaps awake again, perhaps taken back: random acts seldom meet."""
+        threat_id = row[0]
+        self.ingest([row])
+        for _ in range(data.draw(st.integers(0, 2))):
+            self.interact(threat_id, analyst, data.draw(actions))
+        self.snooze(threat_id, analyst, lasts, by=False)
+        self._end_sleep(ending, row, lasts, data)
+        if data.draw(st.booleans()) and self.model.memos:
+            self.undo(data, 0)
+        if data.draw(st.booleans()):
+            self.tick(data.draw(st.sampled_from([HOUR - 1, HOUR, HOUR + 1])))
+            self.wake()
+            self.sweep()
+
+    def _end_sleep(
+        self,
+        ending: str,
+        row: tuple[str, str, int, str, int],
+        lasts: int | None,
+        data: st.DataObject,
+    ) -> None:
+        threat_id, said, severity, source, observed_at = row
+        analyst = data.draw(analysts)
+        if ending == "act":
+            self.interact(threat_id, analyst, data.draw(actions))
+        elif ending == "raise":
+            self.ingest([(threat_id, said, min(3, severity + 1), source, observed_at)])
+        elif ending == "judge" and data.draw(st.booleans()):
+            self.reopen(threat_id, analyst)
+        elif ending == "judge":
+            self.decide(threat_id, analyst, data.draw(outcomes))
+        elif ending == "again":
+            self.snooze(threat_id, analyst, data.draw(spans), by=True)
+        else:
+            self.tick((lasts or 0) - data.draw(st.integers(0, 1)))
+            self.wake()
+
     @rule()
     def wake(self) -> None:
         expected = self.model.wake(self.now)
