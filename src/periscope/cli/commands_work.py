@@ -168,7 +168,7 @@ WORK_COMMANDS = (
         "Exit code: 1 if one of them was refused; the others are snoozed.",
         (
             "periscope snooze CVE-2024-8069 --for 2h --note 'The patch is on its way'",
-            "periscope snooze CVE-2024-8068 CVE-2024-8069 --until-worse",
+            "periscope snooze CVE-2024-8069 CVE-2025-48384 --until-worse",
             "periscope list --status snoozed",
         ),
     ),
