@@ -225,6 +225,8 @@ class Engine(RuleBasedStateMachine):
         self.ingest([row])
         for _ in range(data.draw(st.integers(0, 2))):
             self.interact(threat_id, analyst, data.draw(actions))
+        if data.draw(st.booleans()):
+            self.decide(threat_id, analyst, "true_positive_impact")
         self.snooze(threat_id, analyst, lasts, by=False)
         self._end_sleep(ending, row, lasts, data)
         if data.draw(st.booleans()) and self.model.memos:

@@ -475,6 +475,14 @@ async def test_undo_of_an_act_while_it_is_snoozed_leaves_it_so(p: Periscope) -> 
     )
 
 
+async def test_undo_of_an_act_takes_no_later_snooze_back(p: Periscope) -> None:
+    await add(p, "t")
+    await p.snooze("t", "bob", HOUR)
+    act = await acts(p, "t", "ann view")
+    await p.snooze("t", "bob", 2 * HOUR)
+    assert end_of(await undo(p, act)) == (Status.SNOOZED, START_MS + 2 * HOUR_MS)
+
+
 async def test_undo_of_a_snooze_that_recalled_leaves_it_at_work(
     p: Periscope, archive: Archive
 ) -> None:
