@@ -23,6 +23,7 @@ from periscope import (
     TooLate,
 )
 from periscope.archive import Archive
+from periscope.calls import Calls
 from periscope.models import to_datetime
 from tests.rules.scene import (
     DAY_MS,
@@ -331,6 +332,55 @@ async def test_what_wakes_stays_at_work_as_long_as_what_was_touched(
     assert (await p.sweep(archive)).expired == 0
     pass_time(p, 1)
     assert (await p.sweep(archive)).expired_seen == 1
+
+
+@pytest.mark.parametrize("how", ["reopened", "dismissed", "raised", "closed"])
+async def test_what_ends_early_does_not_stay_until_the_end_it_had(
+    p: Periscope, archive: Archive, how: str
+) -> None:
+    await add(p, "t", severity="LOW")
+    await acts(p, "t", "ann view")
+    await p.snooze("t", "ann", timedelta(days=300))
+    pass_time(p, DAY_MS)
+    if how == "reopened":
+        await p.reopen("t", "ann")
+    elif how == "dismissed":
+        await acts(p, "t", "ann dismiss")
+    elif how == "raised":
+        await say(p, "t", "MEDIUM")
+    else:
+        await p.decide("t", "ann", "inconclusive")
+    pass_time(p, HOUR_MS - 1)
+    assert (await p.sweep(archive)).expired == 0
+    pass_time(p, 1)
+    assert (await p.sweep(archive)).expired_seen == 1
+
+
+async def test_snoozed_after_a_sweep_has_found_it_quiet_it_stays(p: Periscope) -> None:
+    """The sweep found it, an analyst was faster: the second call looks again."""
+    await to_short_term(p, "t")
+    await p.recall("t", "ann")
+    pass_time(p, HOUR_MS)
+    (keys,), calls, rules = p.keyspace.partitions, Calls(p.functions), p.functions.rules
+    await p.snooze("t", "ann", None)
+    assert await calls.settle(keys, rules, b"batch", [b"t"]) == ["SKIPPED"]
+    assert (await look(p, "t")).status is Status.SNOOZED
+
+
+async def test_snoozed_again_after_a_worker_has_found_it_it_sleeps_on(p: Periscope) -> None:
+    await add(p, "t", "u", "v")
+    for one in ("t", "u", "v"):
+        await p.snooze(one, "ann", HOUR)
+    pass_time(p, HOUR_MS)
+    (keys,), calls, rules = p.keyspace.partitions, Calls(p.functions), p.functions.rules
+    found = await calls.sleepers(keys, 0, 60)
+    await p.snooze("t", "ann", HOUR)
+    await p.reopen("u", "ann")
+    words = await calls.wake(keys, rules, b"batch", found)
+    assert dict(zip(found, words, strict=True)) == {b"t": "SKIPPED", b"u": "SKIPPED", b"v": "DONE"}
+    assert await calls.wake(keys, rules, b"batch", found) == words, "the same batch, once"
+    pass_time(p, HOUR_MS)
+    assert await wake(p) == ["t"]
 
 
 async def test_unseen_it_is_overdue_when_it_wakes(p: Periscope) -> None:
