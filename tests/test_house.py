@@ -28,6 +28,7 @@ FLOORS = [
         "analysts",
         "trail",
         "keeping",
+        "waking",
         "events",
         "database",
         "desk",

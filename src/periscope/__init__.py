@@ -27,11 +27,13 @@ from periscope.errors import (
     ReportRejected,
     RequestReused,
     SettingInvalid,
+    SnoozeEnd,
     StoreDamaged,
     StoreError,
     StoreFull,
     StoreUnavailable,
     StoreUnsuitable,
+    ThreatClosed,
     ThreatUnknown,
     TooLate,
     UsageError,
@@ -64,6 +66,7 @@ from periscope.work import (
     LastAct,
     PromotionStats,
     SweepStats,
+    WakeStats,
 )
 
 __version__ = "0.3.0"
@@ -120,6 +123,7 @@ __all__ = [
     "SettingInvalid",
     "Settings",
     "Severity",
+    "SnoozeEnd",
     "Stats",
     "Status",
     "StoreDamaged",
@@ -130,8 +134,10 @@ __all__ = [
     "SweepStats",
     "Term",
     "Threat",
+    "ThreatClosed",
     "ThreatUnknown",
     "TooLate",
     "UsageError",
+    "WakeStats",
     "Writable",
 ]
