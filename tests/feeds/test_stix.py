@@ -60,6 +60,7 @@ def test_mapping() -> None:
     assert (report.threat_id, report.content) == (f"malware--{UUID}", "A worm")
     assert (report.source, report.observed_at) == ("Franistan", MODIFIED_MS)
     assert report.severity is Severity.HIGH
+    assert report.metadata.pop("raw").startswith('{"type":"malware","spec_version":"2.1"')
     assert report.metadata == {
         "title": "Zed",
         "type": "malware",
