@@ -18,6 +18,8 @@ TYPES = (
 
 MOST = 200
 """Indicators kept of one report; beyond them `indicators_total` says how many there were."""
+MOST_BYTES = 24 * 1024
+"""Bytes of their values: metadata is bounded, and so is what long URLs may take of it."""
 LONGEST = 2048
 LOWERED = frozenset(("domain-name", "md5", "sha1", "sha256", "sha512", "mac-addr", "email-addr"))
 HASHES = {32: "md5", 40: "sha1", 64: "sha256", 128: "sha512"}
@@ -91,10 +93,22 @@ def refanged(text: str) -> str:
 
 
 def kept(found: Iterable[Indicator | None]) -> dict[str, Any]:
-    """Return the metadata keys for indicators: each once, the first `MOST` of them."""
+    """Return the metadata keys for indicators: each once, the first ones within the bounds."""
     unique = list({(one["type"], one["value"]): one for one in found if one}.values())
     if not unique:
         return {}
-    if len(unique) <= MOST:
+    fitting = fitting_bytes((one["value"] for one in unique[:MOST]), MOST_BYTES)
+    if fitting == len(unique):
         return {"indicators": unique}
-    return {"indicators": unique[:MOST], "indicators_total": len(unique)}
+    return {"indicators": unique[:fitting], "indicators_total": len(unique)}
+
+
+def fitting_bytes(values: Iterable[str], most: int) -> int:
+    """Return how many of these texts, from the first on, have no more bytes than that together."""
+    number = taken = 0
+    for value in values:
+        taken += len(value) if value.isascii() else len(value.encode())
+        if taken > most:
+            break
+        number += 1
+    return number

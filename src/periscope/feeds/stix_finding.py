@@ -23,7 +23,12 @@ FINDINGS = ("x-ibm-finding", "x_ibm_finding")
 TAGGINGS = ("x-ibm-ttp-tagging", "x_ibm_ttp_tagging")
 DONE = ("closed", "resolved", "dismissed", "fixed")
 STATES = ("x_alert_status", "status", "x_status", "state")
-ENDS = ("src_ip_ref", "dst_ip_ref", "src_host_ref", "dst_host_ref")
+ENDS = {
+    "src_ip": "src_ip_ref",
+    "dst_ip": "dst_ip_ref",
+    "src_host": "src_host_ref",
+    "dst_host": "dst_host_ref",
+}
 CVES = "x_cve_references"
 LONGEST_PART = 256
 MOST_PARTS = 1_000
@@ -59,7 +64,7 @@ def finding(
     author = found.get("created_by_ref")
     source = context.names.get(author, "") if isinstance(author, str) else ""
     title = text_of(alert, "name", "x_threat_name") or text_of(alert, "alert_id") or found["id"]
-    ends = {key: _value(parts, alert.get(key)) for key in ENDS}
+    ends = {name: _value(parts, alert.get(key)) for name, key in ENDS.items()}
     own = text_of(alert, "alert_id")
     values = (source, title, list_of(alert.get("rule_names")), *ends.values())
     return Finding(

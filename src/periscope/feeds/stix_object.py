@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import chain
-from typing import Any
+from typing import Any, TypeVar
 
 from periscope.feeds.finding import Finding, dicts_of, list_of, texts
 from periscope.feeds.indicators import CVE, Indicator, indicator
@@ -15,6 +15,7 @@ from periscope.feeds.stix_context import Context, own_pattern
 from periscope.models import Severity
 
 Object = dict[str, Any]
+Time = TypeVar("Time")
 
 TAG_LISTS = (
     *("labels", "indicator_types", "malware_types", "tool_types", "threat_actor_types"),
@@ -160,19 +161,22 @@ def moment(found: Object, key: str) -> int | None:
 
     """
     value = found.get(key)
-    if value is None:
-        return None
-    try:
-        if isinstance(value, str):
-            return moment_ms(value)
-    except ValueError:
-        pass
-    raise BadRecord(f"{key} {quote(value)} is not a time; STIX wants RFC 3339")
+    return None if value is None else _read(moment_ms, key, value)
 
 
 def when(found: Object, key: str) -> str | None:
     """Return the time under a key as RFC 3339 text; raises as `moment` does."""
-    return None if moment(found, key) is None else rfc3339(found[key])
+    value = found.get(key)
+    return None if value is None else _read(rfc3339, key, value)
+
+
+def _read(meaning: Callable[[object], Time], key: str, value: object) -> Time:
+    try:
+        if isinstance(value, str):
+            return meaning(value)
+    except ValueError:
+        pass
+    raise BadRecord(f"{key} {quote(value)} is not a time; STIX wants RFC 3339")
 
 
 def _extensions(found: Object) -> list[Object]:

@@ -64,6 +64,8 @@ STANDARD = frozenset(
 """Observables that STIX defines: their other properties (ports, sizes ...) are no indicators."""
 NAMING = ("value", "name", "id", "key")
 """Properties by which an observable of somebody's own is known: indicators of type `other`."""
+ADDRESS_END = re.compile(r"\d\s*$|:")
+"""What no name of a domain has: some feeds put addresses there."""
 PART = re.compile(r"[\w-]+|'[^']*'|\"[^\"]*\"")
 INDEX = re.compile(r"\[[^\]]*\]")
 LONGEST_PATH = 300
@@ -100,7 +102,7 @@ def typed(kind: str, value: str) -> Indicator | None:
     """Return a value as an indicator of a type; a hash of the wrong length becomes `other`."""
     if kind in SINGLE:
         value = value.strip().removesuffix("/32" if "." in value else "/128")
-    if kind == END:
+    if kind == END or (kind == "domain-name" and ADDRESS_END.search(value)):
         return classified(value)
     if kind == "asn":
         return indicator(kind, value if value[:2].upper() == "AS" else f"AS{value}")
