@@ -84,7 +84,11 @@ class Finding(msgspec.Struct, kw_only=True, gc=False):
             **(self.more or {}),
             "raw": excerpt(self.raw, options.raw_bytes),
         }
-        return {key: value for key, value in metadata.items() if value not in EMPTY}
+        return {
+            key: value
+            for key, value in metadata.items()
+            if value or (value is not None and value not in EMPTY)
+        }
 
 
 def excerpt(raw: object, most: int) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from ipaddress import AddressValueError, IPv4Network, IPv6Network, NetmaskValueError
+from itertools import accumulate
 from typing import Any
 
 Indicator = dict[str, str]
@@ -97,18 +98,15 @@ def kept(found: Iterable[Indicator | None]) -> dict[str, Any]:
     unique = list({(one["type"], one["value"]): one for one in found if one}.values())
     if not unique:
         return {}
-    fitting = fitting_bytes((one["value"] for one in unique[:MOST]), MOST_BYTES)
+    fitting = fitting_bytes([one["value"] for one in unique[:MOST]], MOST_BYTES)
     if fitting == len(unique):
         return {"indicators": unique}
     return {"indicators": unique[:fitting], "indicators_total": len(unique)}
 
 
-def fitting_bytes(values: Iterable[str], most: int) -> int:
+def fitting_bytes(values: list[str], most: int) -> int:
     """Return how many of these texts, from the first on, have no more bytes than that together."""
-    number = taken = 0
-    for value in values:
-        taken += len(value) if value.isascii() else len(value.encode())
-        if taken > most:
-            break
-        number += 1
-    return number
+    if len("".join(values).encode()) <= most:
+        return len(values)
+    taken = accumulate(len(value.encode()) for value in values)
+    return sum(1 for one in taken if one <= most)

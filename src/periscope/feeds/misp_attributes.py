@@ -74,41 +74,46 @@ PAIRS = {
 SECTIONS = ("pe-section", "elf-section", "macho-section")
 """Objects whose hashes are of a part of a file only."""
 PORT = re.compile(r"^(\[[^\]]+\]|[^:\[]+):\d{1,5}$")
+HASHED = frozenset(HASHES.values())
 ALWAYS = ("vulnerability",)
 REFERENCES = ("link",)
-TRUE = (True, 1, "1", "true", "True")
+TRUE = (1, "1", "true", "True")
 
 
-def attributes(event: dict[str, Any]) -> Iterator[tuple[Attribute, str]]:
-    """Yield the attributes of an event that are not deleted, each with the name of its object."""
-    for one in dicts_of(event.get("Attribute")):
-        if not _is(one.get("deleted")):
-            yield one, ""
-    for part in dicts_of(event.get("Object")):
-        if not _is(part.get("deleted")):
+def attributes(event: dict[str, Any]) -> list[tuple[Attribute, str]]:
+    """Return the attributes of an event that are not deleted, each with the name of its object."""
+    found = [(one, "") for one in dicts_of(event.get("Attribute")) if not is_set(one, "deleted")]
+    for part in dicts_of(event["Object"]) if event.get("Object") else ():
+        if not is_set(part, "deleted"):
             name = part.get("name")
-            for one in dicts_of(part.get("Attribute")):
-                if not _is(one.get("deleted")):
-                    yield one, name if isinstance(name, str) else ""
+            name = name if isinstance(name, str) else ""
+            ones = dicts_of(part.get("Attribute"))
+            found += [(one, name) for one in ones if not is_set(one, "deleted")]
+    return found
 
 
-def wanted(found: list[tuple[Attribute, str]]) -> Iterator[tuple[Attribute, str]]:
-    """Yield the attributes to look for: those for detection (`to_ids`), or all if none is."""
-    flagged = [pair for pair in found if _is(pair[0].get("to_ids", True))]
-    yield from flagged
-    for pair in found:
-        if not flagged or (pair[0].get("type") in ALWAYS and pair not in flagged):
-            yield pair
+def wanted(found: list[tuple[Attribute, str]]) -> list[tuple[Attribute, str]]:
+    """Return the attributes to look for: those for detection (`to_ids`), or all if none is."""
+    flagged = [pair for pair in found if is_set(pair[0], "to_ids", True)]
+    if not flagged or len(flagged) == len(found):
+        return found
+    return flagged + [
+        pair
+        for pair in found
+        if pair[0].get("type") in ALWAYS and not is_set(pair[0], "to_ids", True)
+    ]
 
 
-def _is(flag: object) -> bool:
-    return isinstance(flag, bool | int | str) and flag in TRUE
+def is_set(one: Attribute, key: str, missing: object = False) -> bool:
+    """Whether a flag is set, in whichever of the ways in which MISP's versions write it."""
+    flag = one.get(key, missing)
+    return flag is True or (flag is not False and isinstance(flag, int | str) and flag in TRUE)
 
 
 def attribute_indicators(one: Attribute, object_name: str = "") -> Iterator[Indicator]:
     """Yield the indicators in an attribute's value; nothing if its type is none to look for."""
     kind, value = one.get("type"), one.get("value")
-    if not isinstance(kind, str) or not isinstance(value, str):
+    if type(kind) is not str or type(value) is not str:
         return
     known = KINDS.get(kind)
     if known is not None:
@@ -136,12 +141,12 @@ def _pair(kind: str, value: str) -> tuple[str, str, str]:
 
 def _typed(kind: str, value: str) -> Indicator | None:
     value = value.strip()
-    if kind == END:
+    if kind == "url":
+        return indicator(kind, value)
+    if kind == END or (kind == "domain-name" and value[-1:].isdigit()):
         return address(value) or classified(value)
-    if kind == "domain-name" and value[-1:].isdigit():
-        return classified(value)
-    if kind == "asn":
-        return indicator(kind, value if value[:2].upper() == "AS" else f"AS{value}")
-    if kind in HASHES.values() and (HASHES.get(len(value)) != kind or not HEX.fullmatch(value)):
+    if kind == "asn" and value[:2].upper() != "AS":
+        value = f"AS{value}"
+    elif kind in HASHED and (HASHES.get(len(value)) != kind or not HEX.fullmatch(value)):
         kind = "other"
     return indicator(kind, value)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from typing import Any
 
 from periscope.feeds.finding import Finding, dict_of, dicts_of, list_of, severity_of, text_of, texts
@@ -19,7 +20,7 @@ from periscope.feeds.misp_attributes import (
     wanted,
 )
 from periscope.feeds.misp_refusals import UUID
-from periscope.feeds.moments import moment_ms, rfc3339
+from periscope.feeds.moments import moment_ms, ms_text, rfc3339
 from periscope.feeds.options import ReadOptions
 
 Event = dict[str, Any]
@@ -47,10 +48,13 @@ def event_finding(event: Event, options: ReadOptions) -> Finding:
         BadRecord: its threat level is not in the table.
 
     """
-    found = list(attributes(event))
+    found = attributes(event)
     info = text_of(event, "info")
     source = _organisation(event)
-    tags = [*_tag_names(event), *(name for one, _ in found for name in _tag_names(one))]
+    tags = _tag_names(event)
+    for one, _ in found:
+        if "Tag" in one:
+            tags += _tag_names(one)
     tags = list(dict.fromkeys(tags))
     clusters = [*_tag_clusters(tags), *_clusters(event)]
     own = text_of(event, "uuid")
@@ -116,14 +120,12 @@ def _organisation(event: Event) -> str:
     return found[:LONGEST_NAME] or SOURCE
 
 
-def _tag_names(part: dict[str, Any]) -> Iterator[str]:
-    for tag in list_of(part.get("Tag")):
-        name = tag.get("name") if isinstance(tag, dict) else tag
-        if isinstance(name, str):
-            yield name
-    for tag in dicts_of(part.get("EventTag")):
-        if name := text_of(dict_of(tag, "Tag"), "name"):
-            yield name
+def _tag_names(part: dict[str, Any]) -> list[str]:
+    ones = list_of(part.get("Tag"))
+    if "EventTag" in part:
+        ones = ones + [dict_of(one, "Tag") for one in dicts_of(part["EventTag"])]
+    names = [one.get("name") if isinstance(one, dict) else one for one in ones]
+    return [name for name in names if isinstance(name, str)]
 
 
 def _tlp(tags: list[str]) -> Iterator[str]:
@@ -163,10 +165,8 @@ def _sectors(clusters: list[tuple[str, str]]) -> list[str]:
     return texts((name for kind, name in clusters if kind == SECTOR), MOST_NAMES, LONGEST_NAME)
 
 
-def _references(found: Pairs) -> Iterator[object]:
-    for one, _ in found:
-        if one.get("type") in REFERENCES:
-            yield one.get("value")
+def _references(found: Pairs) -> list[object]:
+    return [one.get("value") for one, _ in found if one.get("type") in REFERENCES]
 
 
 def _indicators(found: Pairs) -> Iterator[Indicator]:
@@ -178,36 +178,40 @@ def _content(event: Event, info: str, found: Pairs) -> str:
     """Return the name, how many attributes of which types, the first of them, and what is told."""
     lines = [info]
     if found:
-        kinds = Counter(text_of(one, "type") or "?" for one, _ in found).most_common(MOST_NAMES)
-        said = ", ".join(f"{number:,} {kind[:LONGEST_NAME]}" for kind, number in kinds)
-        lines += ["", f"{len(found):,} attributes: {said}", *map(_line, found[:SHOWN])]
+        types = Counter([_text(one, "type") or "?" for one, _ in found]).most_common(MOST_NAMES)
+        said = ", ".join([f"{number:,} {kind[:LONGEST_NAME]}" for kind, number in types])
+        lines += ["", f"Attributes: {len(found):,} ({said})"]
+        lines += [_line(one, name) for one, name in found[:SHOWN]]
     if len(found) > SHOWN:
         lines.append(f"and {len(found) - SHOWN:,} more")
-    for told in dicts_of(event.get("EventReport"))[:MOST_NAMES]:
+    for told in dicts_of(event["EventReport"])[:MOST_NAMES] if event.get("EventReport") else ():
         lines += ["", text_of(told, "name"), text_of(told, "content")[:LONGEST_REPORT]]
     return "\n".join(lines)
 
 
-def _line(pair: tuple[Attribute, str]) -> str:
-    one, name = pair
-    value, comment = text_of(one, "value"), text_of(one, "comment")
-    kind = text_of(one, "object_relation") or text_of(one, "type")
-    kind = f"{name} {kind}" if name else kind
+def _line(one: Attribute, name: str) -> str:
+    kind = _text(one, "object_relation") or _text(one, "type")
+    comment = _text(one, "comment")
     said = f"  ({comment[:LONGEST_VALUE]})" if comment else ""
-    return f"{kind[:LONGEST_VALUE]}: {value[:LONGEST_VALUE]}{said}"
+    kind = f"{name} {kind}" if name else kind
+    return f"{kind[:LONGEST_VALUE]}: {_text(one, 'value')[:LONGEST_VALUE]}{said}"
 
 
-def _extreme(found: Pairs, key: str, choose: Any) -> str | None:
+def _text(one: Attribute, key: str) -> str:
+    value = one.get(key)
+    if type(value) is str:
+        return value
+    return str(value) if type(value) in (int, float) else ""
+
+
+def _extreme(found: Pairs, key: str, choose: Callable[[list[int]], int]) -> str | None:
     """Return the earliest or latest of the attributes' times; those that are none do not count."""
     moments = []
     for one, _ in found:
-        value = one.get(key)
-        if value not in NEVER:
-            try:
-                moments.append((moment_ms(value), value))
-            except ValueError:
-                continue
-    return rfc3339(choose(moments, key=lambda pair: pair[0])[1]) if moments else None
+        if one.get(key) not in NEVER:
+            with suppress(ValueError):
+                moments.append(moment_ms(one[key]))
+    return ms_text(choose(moments)) if moments else None
 
 
 def _time(part: dict[str, Any], *keys: str) -> object:
@@ -221,19 +225,17 @@ def _head(part: dict[str, Any]) -> dict[str, Any]:
 
 
 def _more(event: Event, found: Pairs) -> dict[str, Any]:
-    published = event.get("publish_timestamp")
     return {
         "analysis": ANALYSIS.get(text_of(event, "analysis"), ""),
-        "published": _time(event, "publish_timestamp") and rfc3339_or_none(published),
+        "published": _published(event.get("publish_timestamp")),
         "distribution": text_of(event, "distribution")[:LONGEST_NAME],
         "extends": text_of(event, "extends_uuid")[:LONGEST_NAME],
         "attributes": len(found) or None,
     }
 
 
-def rfc3339_or_none(value: object) -> str | None:
-    """Return a time as RFC 3339 text; None for what is no time."""
+def _published(value: object) -> str | None:
     try:
-        return rfc3339(value)
+        return None if value in NEVER else rfc3339(value)
     except ValueError:
         return None

@@ -143,8 +143,9 @@ class Context:
         if granular := found.get("granular_markings"):
             refs = refs + [part.get("marking_ref") for part in dicts_of(granular)]
         words = [self.tlp[ref] for ref in refs if isinstance(ref, str) and ref in self.tlp]
-        words += filter(None, map(tlp_tag, list_of(found.get("labels"))))
-        return strictest(words)
+        if "labels" in found:
+            words += filter(None, map(tlp_tag, list_of(found["labels"])))
+        return strictest(words) if words else None
 
     def related(self, found: dict[str, Any]) -> list[str]:
         """Return ids of what an object refers to: by relationships, and as a report's content."""
@@ -184,11 +185,11 @@ def _decoded(raw: bytes) -> dict[str, Any] | None:
     return found
 
 
-def own_pattern(found: dict[str, Any]) -> Iterator[Indicator]:
-    """Yield the indicators of an object's pattern, if it is in STIX's language."""
+def own_pattern(found: dict[str, Any]) -> list[Indicator]:
+    """Return the indicators of an object's pattern, if it is in STIX's language."""
     pattern, language = found.get("pattern"), found.get("pattern_type", "stix")
-    if isinstance(pattern, str) and isinstance(language, str) and language.lower() == "stix":
-        yield from pattern_indicators(pattern)
+    in_stix = isinstance(language, str) and language.lower() == "stix"
+    return pattern_indicators(pattern) if in_stix and isinstance(pattern, str) else []
 
 
 def _stated(head: _Head) -> str | None:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from itertools import chain
 from typing import Any, TypeVar
 
 from periscope.feeds.finding import Finding, dicts_of, list_of, texts
-from periscope.feeds.indicators import CVE, Indicator, indicator
+from periscope.feeds.indicators import Indicator, indicator
 from periscope.feeds.moments import moment_ms, rfc3339
 from periscope.feeds.problems import BadRecord, quote
 from periscope.feeds.severity import SeverityTable, lowered
@@ -26,6 +26,9 @@ TAXONOMIES = ("mitre-", "capec", "cwe", "cve")
 WORDS = ("severity", "x_severity", "x_opencti_cvss_base_severity", "x_opencti_base_severity")
 BASE_SCORES = ("x_opencti_cvss_base_score", "x_opencti_base_score")
 CVSS = "severity"
+HINTS = frozenset(
+    (*WORDS, *BASE_SCORES, "x_opencti_score", "x_capec_typical_severity", "extensions")
+)
 TIMES = ("valid_from", "valid_until", "published")
 LONGEST_PATTERN = 4096
 MOST_LISTED = 50
@@ -64,13 +67,12 @@ def finding(found: Object, context: Context, source: str, table: SeverityTable) 
 
 def severity(found: Object, table: SeverityTable) -> Severity:
     """Word, CVSS, score, CAPEC's typical severity, else type; lowered where confidence is low."""
-    result = (
-        _by_word(found, table)
-        or _by_score(found, table)
-        or _by_capec(found, table)
-        or table.stix_types[found["type"]]
-    )
-    confidence = number(found.get("confidence"))
+    result = None
+    if not HINTS.isdisjoint(found):
+        result = _by_word(found, table) or _by_score(found, table) or _by_capec(found, table)
+    if result is None:
+        result = table.stix_types[found["type"]]
+    confidence = number(found.get("confidence")) if "confidence" in found else None
     low = confidence is not None and confidence < table.stix_lower_below
     return lowered(result) if low else result
 
@@ -106,38 +108,41 @@ def tags(found: Object) -> Iterator[object]:
     for key in TAG_LISTS:
         if key in found:
             yield from list_of(found[key])
-    for phase in dicts_of(found.get("kill_chain_phases")):
-        yield phase.get("phase_name")
-    for reference in dicts_of(found.get("external_references")):
+    if "kill_chain_phases" in found:
+        yield from [phase.get("phase_name") for phase in dicts_of(found["kill_chain_phases"])]
+    for reference in _external(found):
         if text(reference.get("source_name")).lower().startswith(TAXONOMIES):
             yield reference.get("external_id")
 
 
-def references(found: Object) -> Iterator[object]:
-    """Yield links, or ids where there is no link."""
-    for reference in dicts_of(found.get("external_references")):
-        yield reference.get("url") or reference.get("external_id")
+def references(found: Object) -> list[object]:
+    """Return links, or ids where there is no link; not all of them are texts."""
+    return [one.get("url") or one.get("external_id") for one in _external(found)]
+
+
+def _external(found: Object) -> list[Object]:
+    return dicts_of(found["external_references"]) if "external_references" in found else []
 
 
 def industry(found: Object, context: Context, refs: list[str]) -> list[str]:
     """Return the sectors that it targets, that it refers to, or else those of its author."""
-    sectors = texts(list_of(found.get("sectors")), MOST_LISTED, LONGEST_LISTED)
-    sectors = sectors or context.sectors(refs)
+    sectors = context.sectors(refs) if refs else []
+    if "sectors" in found:
+        sectors = texts(list_of(found["sectors"]), MOST_LISTED, LONGEST_LISTED) or sectors
     author = found.get("created_by_ref")
     return sectors or (context.sectors([author]) if isinstance(author, str) else [])
 
 
-def _indicators(found: Object, context: Context, refs: list[str]) -> Iterator[Indicator | None]:
-    if "pattern" in found:
-        yield from own_pattern(found)
-    if found["type"] == "vulnerability":
-        yield indicator("vulnerability", found.get("name"))
-    for reference in dicts_of(found.get("external_references")):
-        own = reference.get("external_id")
-        if isinstance(own, str) and CVE.fullmatch(own):
-            yield indicator("vulnerability", own)
-    if refs:
-        yield from context.indicators(refs)
+def _indicators(found: Object, context: Context, refs: list[str]) -> Iterable[Indicator | None]:
+    own = own_pattern(found) if "pattern" in found else []
+    named = [found.get("name")] if found["type"] == "vulnerability" else []
+    named += [one.get("external_id") for one in _external(found)]
+    cves = [indicator("vulnerability", one) for one in named if _is_cve(one)] if named else []
+    return chain(own, cves, context.indicators(refs)) if cves or refs else own
+
+
+def _is_cve(name: object) -> bool:
+    return isinstance(name, str) and name[:4].upper() == "CVE-"
 
 
 def _more(found: Object) -> Object:

@@ -71,13 +71,15 @@ INDEX = re.compile(r"\[[^\]]*\]")
 LONGEST_PATH = 300
 
 
-def pattern_indicators(pattern: str) -> Iterator[Indicator]:
-    """Yield an indicator for each value that a STIX pattern looks for, if it is of a known type."""
+def pattern_indicators(pattern: str) -> list[Indicator]:
+    """Return an indicator for each value that a STIX pattern looks for, if its type is known."""
+    found = []
     for path, value in equalities(pattern):
-        if len(path) <= LONGEST_PATH and (kind := kind_of(path)):
-            found = typed(kind, value)
-            if found is not None:
-                yield found
+        kind = kind_of(path) if len(path) <= LONGEST_PATH else None
+        one = typed(kind, value) if kind else None
+        if one is not None:
+            found.append(one)
+    return found
 
 
 @lru_cache(4096)

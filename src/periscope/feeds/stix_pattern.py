@@ -8,8 +8,6 @@ indicator. What is negated, ordered or matched by a wildcard names no value.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
-from typing import NamedTuple
 
 QUOTED = r"'(?:[^'\\]++|\\.)*+'|\"(?:[^\"\\]++|\\.)*+\""
 PATH = (
@@ -29,26 +27,21 @@ WILD = ("%", "_")
 OTHER_KINDS = ("b", "t")  # bytes in base 64, times
 
 
-class Comparison(NamedTuple):
-    """A value that a pattern looks for, and the path of the property that must equal it."""
-
-    path: str
-    value: str
-
-
-def equalities(pattern: str) -> Iterator[Comparison]:
-    """Yield each value for which the pattern looks, in its order; nothing for what is no pattern.
+def equalities(pattern: str) -> list[tuple[str, str]]:
+    """Return the path and value of each comparison by which a pattern looks for a value, in order.
 
     The path is as the pattern spells it. An address block that must contain the observed address
-    (`ISSUBSET`) counts as a value. One pass, however hostile the text is.
+    (`ISSUBSET`) counts as a value. One pass, however hostile the text is; what is no pattern gives
+    nothing.
     """
-    for match in COMPARISON.finditer(pattern):
-        path, negated, operator, literal = match.groups()
-        if path is not None and _looks_for(operator.upper(), negated is not None, literal):
-            for one in ONE.findall(literal):
-                value = _text(one)
-                if value is not None:
-                    yield Comparison(path, value)
+    found: list[tuple[str, str]] = []
+    for path, negated, operator, literal in COMPARISON.findall(pattern):
+        if operator == "=" and not negated and literal[0] == "'" and "\\" not in literal:
+            found.append((path, literal[1:-1]))
+        elif operator and _looks_for(operator.upper(), bool(negated), literal):
+            texts = map(_text, ONE.findall(literal))
+            found += [(path, text) for text in texts if text is not None]
+    return found
 
 
 def _looks_for(operator: str, negated: bool, literal: str) -> bool:
