@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterable
 from ipaddress import AddressValueError, IPv4Network, IPv6Network, NetmaskValueError
 from itertools import accumulate
+from socket import AF_INET, inet_pton
 from typing import Any
 
 Indicator = dict[str, str]
@@ -22,6 +23,7 @@ MOST = 200
 MOST_BYTES = 24 * 1024
 """Bytes of their values: metadata is bounded, and so is what long URLs may take of it."""
 LONGEST = 2048
+LONGEST_DOTTED = len("255.255.255.255")
 LOWERED = frozenset(("domain-name", "md5", "sha1", "sha256", "sha512", "mac-addr", "email-addr"))
 HASHES = {32: "md5", 40: "sha1", 64: "sha256", 128: "sha512"}
 HEX = re.compile(r"[0-9a-fA-F]+")
@@ -54,6 +56,16 @@ def indicator(kind: str, value: object) -> Indicator | None:
 
 def address(text: str) -> Indicator | None:
     """Return an address or network of either version as an indicator; None if it is none."""
+    if len(text) <= LONGEST_DOTTED:
+        try:
+            inet_pton(AF_INET, text)
+            return {"type": "ipv4-addr", "value": text}
+        except (OSError, ValueError):  # a network, one of version 6, or none
+            pass
+    return _address(text)
+
+
+def _address(text: str) -> Indicator | None:
     single = "/" not in text
     try:
         if ":" in text:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from typing import Any
@@ -178,15 +177,22 @@ def _content(event: Event, info: str, found: Pairs) -> str:
     """Return the name, how many attributes of which types, the first of them, and what is told."""
     lines = [info]
     if found:
-        types = Counter([_text(one, "type") or "?" for one, _ in found]).most_common(MOST_NAMES)
-        said = ", ".join([f"{number:,} {kind[:LONGEST_NAME]}" for kind, number in types])
-        lines += ["", f"Attributes: {len(found):,} ({said})"]
+        lines += ["", f"Attributes: {len(found):,} ({_counted(found)})"]
         lines += [_line(one, name) for one, name in found[:SHOWN]]
     if len(found) > SHOWN:
         lines.append(f"and {len(found) - SHOWN:,} more")
     for told in dicts_of(event["EventReport"])[:MOST_NAMES] if event.get("EventReport") else ():
         lines += ["", text_of(told, "name"), text_of(told, "content")[:LONGEST_REPORT]]
     return "\n".join(lines)
+
+
+def _counted(found: Pairs) -> str:
+    counts: dict[str, int] = {}
+    for one, _ in found:
+        kind = _text(one, "type")
+        counts[kind] = counts.get(kind, 0) + 1
+    kinds = sorted(counts, key=counts.__getitem__, reverse=True)[:MOST_NAMES]
+    return ", ".join([f"{counts[kind]:,} {kind[:LONGEST_NAME]}" for kind in kinds])
 
 
 def _line(one: Attribute, name: str) -> str:
