@@ -227,3 +227,248 @@ def test_a_bundle_cut_short() -> None:
     items = read(data[: len(data) // 2])
     assert reports(items)
     assert len(reasons(items)) == 1
+
+
+ALERT: dict[str, Any] = {
+    "type": "x-ibm-finding",
+    "alert_id": "4711",
+    "severity": 80,
+    "name": "Port scan",
+    "description": "One host asked many others.",
+    "finding_type": "alert",
+    "time_observed": "2024-01-09T09:19:18.000Z",
+    "src_ip_ref": "1",
+    "dst_ip_ref": "2",
+    "rule_names": ["scan"],
+    "x_cve_references": ["2017-0144"],
+}
+SEEN: dict[str, dict[str, Any]] = {
+    "0": ALERT,
+    "1": {"type": "ipv4-addr", "value": "192.0.2.1"},
+    "2": {"type": "ipv6-addr", "value": "2001:DB8::1"},
+    "3": {"type": "file", "name": "a.exe", "hashes": {"MD5": "0" * 32, "SHA-256": "x"}},
+    "4": {
+        "type": "x-ibm-ttp-tagging",
+        "extensions": {"mitre-attack-ext": {"technique_id": "T1046", "tactic_name": "Discovery"}},
+    },
+}
+
+
+def observed(**more: Any) -> dict[str, Any]:
+    times = {"first_observed": "2024-01-09T09:00:00Z", "last_observed": "2024-01-09T09:30:00Z"}
+    return stix("observed-data", created_by_ref=AUTHOR, number_observed=1, **times, **more)
+
+
+def test_an_alert_in_observed_data() -> None:
+    report = only(observed(objects=SEEN), {**stix("identity"), "name": "Sensor"})
+    assert (report.threat_id, report.source) == ("stix:4711", "Sensor")
+    assert report.severity is Severity.HIGH
+    assert report.content == "One host asked many others."
+    assert report.observed_at == 1_704_791_958_000
+    metadata = report.metadata
+    assert (metadata["title"], metadata["type"]) == ("Port scan", "alert")
+    assert metadata["tags"] == ["scan", "T1046", "Discovery"]
+    assert (metadata["src_ip"], metadata["dst_ip"]) == ("192.0.2.1", "2001:DB8::1")
+    assert metadata["first_observed"] == "2024-01-09T09:00:00Z"
+    assert [one["value"] for one in metadata["indicators"]] == [
+        *("192.0.2.1", "2001:db8::1", "a.exe", "0" * 32, "x", "CVE-2017-0144")
+    ]
+
+
+def test_an_alert_whose_observables_stand_beside_it() -> None:
+    ids = {key: f"{one['type']}--{UUID[:-1]}{key}" for key, one in SEEN.items()}
+    parts = [{**one, "id": ids[key]} for key, one in SEEN.items()]
+    parts[0] |= {"src_ip_ref": ids["1"], "dst_ip_ref": ids["2"]}
+    (report,) = read(bundle(*parts, observed(object_refs=list(ids.values()))))
+    inside = only(observed(objects=SEEN))
+    assert reports([report])[0].metadata == {**inside.metadata, "raw": json_text(parts[0])}
+
+
+def json_text(record: dict[str, Any]) -> str:
+    return json.dumps(record, separators=(",", ":"))
+
+
+def test_the_same_alert_is_the_same_threat() -> None:
+    def again(number: int, alert: dict[str, Any]) -> dict[str, Any]:
+        found = observed(objects={**SEEN, "0": alert})
+        return {**found, "id": f"observed-data--{UUID[:-1]}{number}"}
+
+    nameless = {key: value for key, value in ALERT.items() if key != "alert_id"}
+    items = reports(read(bundle(again(1, ALERT), again(2, ALERT), again(3, nameless))))
+    other = {**nameless, "time_observed": "2024-02-02T00:00:00Z"}
+    items += reports(read(bundle(again(4, other), again(5, {**nameless, "name": "Other"}))))
+    first, second, third, fourth, fifth = (item.threat_id for item in items)
+    assert first == second != third == fourth != fifth
+    assert third.startswith("stix:")
+
+
+def test_telemetry_and_closed_alerts_are_skipped() -> None:
+    closed = {**SEEN, "0": {**ALERT, "x_alert_status": "Closed"}}
+    telemetry = {key: one for key, one in SEEN.items() if key != "0"}
+    objects = [observed(objects=closed), observed(objects=telemetry), observed(objects=[1])]
+    with open_feed(BytesIO(bundle(*objects, observed(object_refs=["x", 3])))) as feed:
+        assert list(feed) == []
+    assert feed.skipped == Counter({"closed alert": 1, "observed-data": 3})
+
+
+@pytest.mark.parametrize(("stated", "severity"), [(0, "LOW"), ("50", "MEDIUM"), ("High", "HIGH"),
+    (85, "CRITICAL"), (None, "MEDIUM")])  # fmt: skip
+def test_severity_of_alerts(stated: object, severity: str) -> None:
+    alert = {**ALERT, "severity": stated}
+    assert only(observed(objects={"0": alert})).severity is Severity(severity)
+
+
+@pytest.mark.parametrize("stated", ["whatever", 101, -1, True, [], {"a": 1}])
+def test_an_unknown_severity_of_an_alert_is_no_guess(stated: object) -> None:
+    item = only(observed(objects={"0": {**ALERT, "severity": stated}}))
+    assert isinstance(item, Unreadable)
+    assert "not in the severity table" in item.reason
+
+
+@pytest.mark.parametrize(
+    ("found", "severity"),
+    [
+        (stix("vulnerability", x_opencti_cvss_base_score=9.8, x_opencti_score=10), "CRITICAL"),
+        (stix("vulnerability", x_opencti_cvss_base_severity="HIGH"), "HIGH"),
+        (stix("indicator", x_opencti_score="61"), "HIGH"),
+        (stix("indicator", severity="critical"), "CRITICAL"),
+        (stix("indicator", severity="purple", x_severity=3), "MEDIUM"),
+        (stix("incident", severity="low"), "LOW"),
+        (stix("incident"), "HIGH"),
+        (stix("infrastructure"), "MEDIUM"),
+    ],
+)
+def test_severity_that_is_stated(found: dict[str, Any], severity: str) -> None:
+    assert only(found).severity is Severity(severity)
+
+
+def test_what_relationships_and_reports_say() -> None:
+    def at(number: int, kind: str, **more: Any) -> dict[str, Any]:
+        return {**stix(kind, **more), "id": f"{kind}--{UUID[:-2]}{number:02}"}
+
+    def to(
+        source: dict[str, Any], word: str, target: dict[str, Any], number: int
+    ) -> dict[str, Any]:
+        ends = {"source_ref": source["id"], "target_ref": target["id"]}
+        return at(number, "relationship", relationship_type=word, **ends)
+
+    indicator = at(1, "indicator", pattern="[url:value = 'http://a.example/']")
+    malware, bank = at(2, "malware", name="Zed"), at(3, "identity", name="B", sectors=["finance"])
+    technique = at(4, "attack-pattern", name="Phish", external_references=[
+        {"source_name": "mitre-attack", "external_id": "T1566"}])  # fmt: skip
+    host = {"type": "ipv4-addr", "id": f"ipv4-addr--{UUID}", "value": "192.0.2.8"}
+    relays = at(5, "infrastructure", name="Relays")
+    refs = [one["id"] for one in (indicator, malware, technique, host)] + [5, None, "gone"]
+    report = at(6, "report", name="R", object_refs=refs)
+    links = [to(indicator, "indicates", malware, 7), to(malware, "targets", bank, 8),
+             to(relays, "consists-of", host, 9)]  # fmt: skip
+    objects = [report, *links, relays, host, technique, bank, malware, indicator]
+    found = {(item.metadata or {})["type"]: item.metadata or {} for item in reports(
+        read(bundle(*objects)))}  # fmt: skip
+    assert found["indicator"]["tags"] == ["Zed"]
+    assert found["malware"]["industry"] == ["finance"]
+    assert found["infrastructure"]["indicators"] == [{"type": "ipv4-addr", "value": "192.0.2.8"}]
+    assert found["report"]["tags"] == ["Zed", "T1566"]
+    assert [one["value"] for one in found["report"]["indicators"]] == [
+        "http://a.example/",
+        "192.0.2.8",
+    ]
+
+
+def test_the_sectors_of_the_author_count_where_there_are_no_others() -> None:
+    author = {**stix("identity"), "name": "Bank", "sectors": ["financial-services"]}
+    assert only(stix(created_by_ref=AUTHOR), author).metadata["industry"] == ["financial-services"]
+    sector = {**stix("identity"), "name": "Energy", "identity_class": "class"}
+    assert only(stix(created_by_ref=AUTHOR), sector).metadata["industry"] == ["Energy"]
+
+
+def test_granular_markings_and_labels_never_lower_the_tlp() -> None:
+    granular = [{"marking_ref": RED, "selectors": ["name"]}, {"lang": "en"}, "x"]
+    marked = stix(object_marking_refs=[GREEN2], granular_markings=granular)
+    assert only(marked).metadata["tlp"] == "RED"
+    assert (
+        only(stix(labels=["tlp:amber", 5], object_marking_refs=[GREEN2])).metadata["tlp"] == "AMBER"
+    )
+    assert "tlp" not in only(stix(labels=["amber"])).metadata
+
+
+@pytest.mark.parametrize(
+    "marking", [{"name": "TLP:AMBER"}, {"definition": {"statement": "tlp:amber"}}]
+)
+def test_tlp_in_words(marking: dict[str, Any]) -> None:
+    defined = {"type": "marking-definition", "id": OWN, "created": TIMES["created"], **marking}
+    assert only(stix(object_marking_refs=[OWN]), defined).metadata["tlp"] == "AMBER"
+
+
+def test_patterns_of_other_languages_give_no_indicators() -> None:
+    pattern = "rule x { strings: $a = '[url:value = 'http://a.example']' }"
+    assert "indicators" not in only(stix(pattern=pattern, pattern_type="yara")).metadata
+    found = only(stix(pattern="[url:value = 'http://a.example/']", pattern_type="stix"))
+    assert found.metadata["indicators"] == [{"type": "url", "value": "http://a.example/"}]
+
+
+def test_a_pattern_of_thousands_of_values_stays_within_bounds() -> None:
+    tests = " OR ".join(f"url:value = 'http://a.example/{'x' * 400}{n}'" for n in range(3000))
+    report = only(stix(pattern=f"[{tests}]"))
+    assert report.metadata["indicators_total"] == 3000
+    assert 50 < len(report.metadata["indicators"]) <= 200
+    assert len(json.dumps(report.metadata)) < 64 * 1024
+    assert len(report.metadata["pattern"]) == 4096
+
+
+def test_bundles_inside_bundles() -> None:
+    inner = json.loads(bundle(stix("tool", created_by_ref=AUTHOR), stix("malware"), 5))
+    outer = bundle(inner, {**stix("identity"), "name": "A"})
+    items = read(outer)
+    assert [item.source for item in reports(items)] == ["A", "stix"]
+    assert reasons(items) == ["record 1 (byte 85): a number instead of a STIX object"]
+    deep: Any = inner
+    for _ in range(5):
+        deep = json.loads(bundle(deep))
+    assert "bundles inside each other" in reasons(read(json.dumps([deep]).encode()))[0]
+    assert reports(read(json.dumps([inner, inner]).encode(), "stix"))
+
+
+def test_a_broken_line_costs_that_line_only() -> None:
+    rows = [stix("malware", created_by_ref=AUTHOR), {**stix("identity"), "name": "A"}]
+    data = b"".join(json.dumps(one).encode() + b"\n" for one in rows)
+    data += b'{"type": "tool", "id"\n\n' + json.dumps(stix("tool")).encode() + b"\n"
+    items = read(data)
+    assert [item.source for item in reports(items)] == ["A", "stix"]
+    assert reasons(items)[0].startswith("line 3: not valid JSON")
+
+
+@pytest.mark.parametrize(
+    "page",
+    ['{"more": false}', '{"objects": []}', '{"more": true, "next": "2", "objects": []}', "{}"],
+)
+def test_pages_without_objects(page: str) -> None:
+    assert read(page.encode(), "stix") == []
+    if "objects" in page:
+        with open_feed(BytesIO(page.encode())) as feed:
+            assert feed.format == "stix"
+
+
+def test_a_first_object_larger_than_what_is_looked_at() -> None:
+    long = stix("malware", description="x" * 70_000)
+    for data in (bundle(long, stix("tool")), json.dumps([long]).encode()):
+        with open_feed(BytesIO(data)) as feed:
+            assert feed.format == "stix"
+            assert reports(list(feed))
+
+
+def test_real_alerts_and_telemetry() -> None:
+    alerts = reports(read(real_data("stix", "shifter-nozomi-alerts-2024-02-22.json")))
+    assert [alert.severity.value for alert in alerts] == [
+        *("HIGH", "CRITICAL", "CRITICAL", "MEDIUM", "HIGH")
+    ]
+    assert {alert.source for alert in alerts} == {"Nozomi Vantage"}
+    assert read(real_data("stix", "kestrel-observed-data-100.json")) == []
+
+
+def test_every_value_in_real_patterns_is_found() -> None:
+    for path in sorted(real_data("stix").iterdir()):
+        for report in reports(read(path)):
+            metadata = report.metadata or {}
+            if " MATCHES " not in metadata.get("pattern", " MATCHES "):
+                assert metadata["indicators"], metadata["pattern"]
