@@ -61,7 +61,7 @@ def refused(record: dict[str, Any]) -> str | None:
         "matching_attributes" in record or record.get("type") in LIST_TYPES
     ):
         return WARNINGLIST
-    if isinstance(record.get("values"), list) and ("authors" in record or "category" in record):
+    if _is_galaxy(record):
         return GALAXY
     if "predicates" in record and "namespace" in record:
         return KINDS["Taxonomy"]
@@ -78,6 +78,14 @@ def refused_start(text: bytes) -> str | None:
         if start.match(text) and all(mark.search(text) for mark in others):
             return why
     return None
+
+
+def _is_galaxy(record: dict[str, Any]) -> bool:
+    values = record.get("values")
+    named = isinstance(values, list) and all(
+        isinstance(one, dict) and "value" in one for one in values[:MOST_KEYS]
+    )
+    return named and ("authors" in record or "category" in record) and "severity" not in record
 
 
 def _is_entry(item: tuple[str, Any]) -> bool:

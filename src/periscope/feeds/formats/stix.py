@@ -41,11 +41,11 @@ SPACE = b" \t\r\n"
 
 
 class Stix:
-    """One report for each object of a type that is a threat (the types in severity.toml)."""
+    """One report for each object of a type that is a threat (severity.toml), and each alert."""
 
     name = "stix"
     title = "STIX 2.1 and 2.0, TAXII 2.1 envelopes"
-    one_report_is = "an object of a type that is a threat"
+    one_report_is = "an object of a type that is a threat; an alert in observed-data"
     rank = FAMILY
     example = (
         b'{"type": "bundle", "id": "bundle--0b6c1b3c-5d5e-4b6b-8f0a-2f1f3c4d5e6f", "objects": ['
@@ -56,38 +56,50 @@ class Stix:
         b'"pattern_type": "stix", "valid_from": "2024-01-31T08:00:00Z"}]}\n'
     )
     mapping = (
-        ("threat_id", "`id`"),
+        ("threat_id", "`id`; of an alert in `observed-data`, `stix:` and its `alert_id`"),
         ("content", "`description`, else `name`, else `pattern`"),
-        ("severity", "by score, CAPEC severity or type"),
+        ("severity", "by a word, CVSS, score, CAPEC severity or type; an alert's `severity`"),
         (
             "source",
             "name of the `identity` in `created_by_ref`, wherever in the file it stands; "
             "else `stix`",
         ),
-        ("observed_at", "`modified`"),
+        ("observed_at", "`modified`; an alert's `time_observed`"),
         ("metadata.title", "`name`, else `pattern`"),
-        ("metadata.type", "`type`"),
+        ("metadata.type", "`type`; `alert` for an alert"),
         (
             "metadata.tags",
             "`labels`, `indicator_types`, `malware_types`, `tool_types`, `threat_actor_types`, "
-            "`report_types`, names of kill chain phases, and external ids of ATT&CK, CAPEC, CWE, "
-            "CVE",
+            "`report_types`, `infrastructure_types`, `incident_types`, names of kill chain phases, "
+            "external ids of ATT&CK, CAPEC, CWE, CVE; names of malware, actors and the like (ATT&CK "
+            "ids of techniques) to which it refers",
         ),
         (
             "metadata.tlp",
-            "the strictest TLP 1 or TLP 2 marking in `object_marking_refs`, by its fixed id or "
-            "as the file defines it",
+            "the strictest TLP 1 or TLP 2 marking in `object_marking_refs`, `granular_markings` "
+            "and `labels`, by its fixed id or as the file defines it",
         ),
         (
             "metadata.references",
             "links of `external_references`, or their ids where there is no link",
         ),
-        ("metadata.first_observed, .last_observed", "`first_seen`, `last_seen`"),
+        (
+            "metadata.indicators",
+            "values that the `pattern` looks for; CVE ids; what the observables and indicators "
+            "hold to which it refers; what was observed beside an alert",
+        ),
+        (
+            "metadata.first_observed, .last_observed",
+            "`first_seen`, `last_seen`; `first_observed`, `last_observed` of an alert",
+        ),
+        ("metadata.industry", "sectors that it targets or refers to, else those of its author"),
         ("metadata.valid_from, .valid_until, .published", "the same"),
         (
             "metadata.confidence, .pattern, .pattern_type, .aliases, .x_mitre_platforms",
-            "the same",
+            "the same; the first 4,096 characters of a pattern",
         ),
+        ("metadata.src_ip, .dst_ip, .src_host, .dst_host, .finding_type", "of an alert"),
+        ("metadata.raw", "the object, or the alert"),
     )
 
     def recognises(self, sample: Sample) -> bool:
