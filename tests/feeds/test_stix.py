@@ -11,7 +11,7 @@ import pytest
 
 from periscope.feeds import open_feed
 from periscope.models import Severity, Unreadable
-from tests.feeds.support import SAMPLES, Pipe, read, real_data, reasons, reports
+from tests.feeds.support import SAMPLES, Pipe, read, real_data, reasons, reports, taken
 
 SAMPLE = SAMPLES / "stix-sample.json"
 UUID = "c71482c1-f09c-50fc-a797-878a5aff53ad"
@@ -354,7 +354,7 @@ def test_pages_without_objects(page: str) -> None:
 
 
 def test_a_first_object_larger_than_what_is_looked_at() -> None:
-    long = stix("malware", description="x" * 70_000)
+    long = stix("malware", description="\u6e90" * 70_000)
     for data in (bundle(long, stix("tool")), json.dumps([long]).encode()):
         with open_feed(BytesIO(data)) as feed:
             assert feed.format == "stix"
@@ -367,3 +367,32 @@ def test_every_value_in_real_patterns_is_found() -> None:
             metadata = report.metadata or {}
             if " MATCHES " not in metadata.get("pattern", " MATCHES "):
                 assert metadata["indicators"], metadata["pattern"]
+
+
+ANYTHING: list[Any] = [
+    *(None, True, -1, 1e300, "", "\u6e90" * 70_000, [], {}),
+    [None, [], {}, "x", 5, {"marking_ref": []}],
+    {"a": [], "b": {"score": "x"}, "0": {"type": "x-ibm-finding", "severity": 5}},
+]
+
+
+def test_any_field_may_hold_anything() -> None:
+    whole = stix(
+        "report",
+        **dict.fromkeys(("name", "description", "pattern", "pattern_type"), "x"),
+        **dict.fromkeys(("labels", "object_refs", "sectors", "aliases"), ["x"]),
+        **dict.fromkeys(("object_marking_refs", "granular_markings", "extensions"), []),
+        **dict.fromkeys(("valid_from", "valid_until", "published"), TIMES["created"]),
+        **dict.fromkeys(("first_seen", "last_seen"), TIMES["created"]),
+        **dict.fromkeys(("external_references", "kill_chain_phases"), [{"source_name": "cve"}]),
+        **dict.fromkeys(("confidence", "x_opencti_score", "severity", "revoked"), 1),
+        **dict.fromkeys(("created_by_ref", "x_capec_typical_severity"), "x"),
+    )
+    for kind in ("report", "observed-data", "relationship", "marking-definition", "identity"):
+        for key in (*whole, "objects", "definition", "source_ref", "identity_class"):
+            for value in ANYTHING:
+                found = {**whole, "type": kind, "id": f"{kind}--{UUID}", key: value}
+                with open_feed(BytesIO(bundle(found, stix("tool"))), format="stix") as feed:
+                    items = list(feed)
+                assert len(items) + feed.skipped.total() == 2, (kind, key)
+                assert taken(items)[-1].threat_id == f"tool--{UUID}", (kind, key)

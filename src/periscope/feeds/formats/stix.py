@@ -71,8 +71,8 @@ class Stix:
             "metadata.tags",
             "`labels`, `indicator_types`, `malware_types`, `tool_types`, `threat_actor_types`, "
             "`report_types`, `infrastructure_types`, `incident_types`, names of kill chain phases, "
-            "external ids of ATT&CK, CAPEC, CWE, CVE; names of malware, actors and the like (ATT&CK "
-            "ids of techniques) to which it refers",
+            "external ids of ATT&CK, CAPEC, CWE, CVE; names of malware, actors and the like (of "
+            "techniques their ATT&CK ids) to which it refers",
         ),
         (
             "metadata.tlp",
