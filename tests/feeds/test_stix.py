@@ -380,11 +380,11 @@ def test_any_field_may_hold_anything() -> None:
     whole = stix(
         "report",
         **dict.fromkeys(("name", "description", "pattern", "pattern_type"), "x"),
-        **dict.fromkeys(("labels", "object_refs", "sectors", "aliases"), ["x"]),
-        **dict.fromkeys(("object_marking_refs", "granular_markings", "extensions"), []),
+        **{key: ["x"] for key in ("labels", "object_refs", "sectors", "aliases")},
+        **{key: [] for key in ("object_marking_refs", "granular_markings", "extensions")},
         **dict.fromkeys(("valid_from", "valid_until", "published"), TIMES["created"]),
         **dict.fromkeys(("first_seen", "last_seen"), TIMES["created"]),
-        **dict.fromkeys(("external_references", "kill_chain_phases"), [{"source_name": "cve"}]),
+        **{key: [{"source_name": "cve"}] for key in ("external_references", "kill_chain_phases")},
         **dict.fromkeys(("confidence", "x_opencti_score", "severity", "revoked"), 1),
         **dict.fromkeys(("created_by_ref", "x_capec_typical_severity"), "x"),
     )

@@ -21,7 +21,7 @@ def _element() -> bytes:
         inside = (
             between + rb"(?:(?:" + string + rb"|[\[{]" + inside + rb"[\]}])" + between + rb")*+"
         )
-    return rb"[ \t\r\n]*+([\[{]" + inside + rb"[\]}])[ \t\r\n]*+,"
+    return rb"[ \t\r\n]*+([\[{]" + inside + rb"[\]}])[ \t\r\n]*+(?:,|(?=\]))"
 
 
 ELEMENT = re.compile(_element(), re.DOTALL)
@@ -30,8 +30,8 @@ ELEMENT = re.compile(_element(), re.DOTALL)
 def elements(chunk: bytes, at: int, most: int) -> Iterator[tuple[int, bytes, int]]:
     """Yield, from a place right after a bracket or comma, the start, text and end of elements.
 
-    An element ends after its comma; one of more than `most` bytes, and the last of an array, are
-    not among them.
+    An element ends after its comma, the last of an array before the bracket. One of more than
+    `most` bytes is not among them.
     """
     while found := ELEMENT.match(chunk, at):
         if found.end(1) - found.start(1) > most:

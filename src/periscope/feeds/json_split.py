@@ -152,7 +152,7 @@ class _Splitter:
             self._number += 1
             self.pieces.append(Piece(self._number, self._consumed + start, raw))
             at = self._start = end
-            self._after_comma = True
+            self._after_comma = chunk[end - 1] == COMMA
         self._begin(self._consumed + at)
         return at
 

@@ -150,12 +150,14 @@ def _is_empty(text: bytes) -> bool:
 
 
 def _is_lines(sample: Sample) -> bool:
-    """Whether each line is an object; a bundle on one line is cut by its brackets instead."""
+    """Whether each line is an object or a small bundle; one bundle on a line is cut up instead."""
     if not is_lines(sample):
         return False
-    line = sample.data.removeprefix(BOM).lstrip(SPACE).partition(b"\n")[0]
-    first = next(first_records(Sample(line, True), ()), None)
-    return isinstance(first, dict) and first.get("type") != "bundle" and _is_stix(first)
+    lines = sample.data.removeprefix(BOM).lstrip(SPACE).split(b"\n", 2)
+    first, second = (next(first_records(Sample(one, True), ()), None) for one in lines[:2])
+    if not isinstance(first, dict) or not _is_stix(first):
+        return False
+    return first.get("type") != "bundle" or isinstance(second, dict)
 
 
 def _learn(source: Input, options: ReadOptions, *, lines: bool) -> Context:
