@@ -286,6 +286,12 @@ def test_the_sectors_of_the_author_count_where_there_are_no_others() -> None:
     assert only(stix(created_by_ref=AUTHOR), sector).metadata["industry"] == ["Energy"]
 
 
+def test_a_long_name_of_an_author_is_cut() -> None:
+    author = {**stix("identity"), "name": "\u6e90" * 300}
+    (report,) = taken(read(bundle(stix(created_by_ref=AUTHOR), author)))
+    assert report.source == "\u6e90" * 64
+
+
 def test_granular_markings_and_labels_never_lower_the_tlp() -> None:
     granular = [{"marking_ref": RED, "selectors": ["name"]}, {"lang": "en"}, "x"]
     marked = stix(object_marking_refs=[GREEN2], granular_markings=granular)

@@ -37,6 +37,7 @@ SHOWN = 60
 LONGEST_VALUE = 200
 LONGEST_REPORT = 4096
 LONGEST_NAME = 256
+LONGEST_SOURCE = 64  # 256 bytes at most
 MOST_NAMES = 50
 
 
@@ -55,7 +56,7 @@ def event_finding(event: Event, options: ReadOptions) -> Finding:
         if "Tag" in one:
             tags += _tag_names(one)
     tags = list(dict.fromkeys(tags))
-    clusters = [*_tag_clusters(tags), *_clusters(event)]
+    clusters = [*_tag_clusters(tags), *_clusters(event)] if tags or "Galaxy" in event else []
     own = text_of(event, "uuid")
     return Finding(
         threat_id=f"misp:{own.lower()}"
@@ -114,9 +115,10 @@ def attribute_finding(row: Attribute, options: ReadOptions) -> Finding:
 
 
 def _organisation(event: Event) -> str:
-    names = (text_of(dict_of(event, key), "name") for key in ("Orgc", "Org"))
-    found = next(filter(None, names), "") or text_of(event, "orgc", "org")
-    return found[:LONGEST_NAME] or SOURCE
+    for key in ("Orgc", "Org"):
+        if name := text_of(dict_of(event, key), "name"):
+            return name[:LONGEST_SOURCE]
+    return text_of(event, "orgc", "org")[:LONGEST_SOURCE] or SOURCE
 
 
 def _tag_names(part: dict[str, Any]) -> list[str]:
@@ -129,7 +131,7 @@ def _tag_names(part: dict[str, Any]) -> list[str]:
 
 def _tlp(tags: list[str]) -> Iterator[str]:
     for tag in tags:
-        found = TLP.fullmatch(tag.strip()) if len(tag) < LONGEST_NAME else None
+        found = TLP.fullmatch(tag.strip()) if ":" in tag and len(tag) < LONGEST_NAME else None
         if found and (word := tlp_word(found[1])):
             yield word
 
@@ -221,13 +223,19 @@ def _extreme(found: Pairs, key: str, choose: Callable[[list[int]], int]) -> str 
 
 
 def _time(part: dict[str, Any], *keys: str) -> object:
-    return next((part[key] for key in keys if part.get(key) not in NEVER), None)
+    for key in keys:
+        if part.get(key) not in NEVER:
+            return part[key]
+    return None
 
 
 def _head(part: dict[str, Any]) -> dict[str, Any]:
     """Return a record without the lists in it, and without what attachments hold."""
-    small = {key: one for key, one in part.items() if not isinstance(one, list) and key != "data"}
-    return {key: one for key, one in small.items() if key not in ("Event", "Org")}
+    return {
+        key: one
+        for key, one in part.items()
+        if type(one) is not list and key not in ("data", "Event", "Org")
+    }
 
 
 def _more(event: Event, found: Pairs) -> dict[str, Any]:

@@ -19,6 +19,8 @@ from periscope.feeds.stix_observables import STANDARD, object_indicators, patter
 MAX_KEPT = 50_000
 """Things remembered while reading one file: about 25 MB at worst, beside `MAX_PART_BYTES`."""
 MAX_NAME_CHARS = 256
+MAX_SOURCE_CHARS = 64
+"""Characters of a report's source, which may take 256 bytes."""
 MAX_PART_BYTES = 8 * 1024 * 1024
 """Bytes of patterns and observables remembered, for the reports that refer to them."""
 LARGEST_PART = 16 * 1024
@@ -108,10 +110,10 @@ class Context:
     def _identity(self, own: str, head: _Head) -> None:
         sectors = texts(list_of(head.sectors), MOST_LINKS, MAX_NAME_CHARS)
         if isinstance(head.name, str):
-            self.names[own] = head.name[:MAX_NAME_CHARS]
+            self.names[own] = head.name[:MAX_SOURCE_CHARS]
             self._kept += 1
             if head.identity_class == "class":
-                sectors = sectors or [self.names[own]]
+                sectors = sectors or [head.name[:MAX_NAME_CHARS]]
         if sectors:
             self._sectors[own] = sectors
 
