@@ -348,6 +348,16 @@ def test_a_broken_line_costs_that_line_only() -> None:
     assert reasons(items)[0].startswith("line 3: not valid JSON")
 
 
+def test_a_bundle_a_line() -> None:
+    author = {**stix("identity"), "name": "A"}
+    rows = [bundle(stix("malware", created_by_ref=AUTHOR), stix("tool")), bundle(author)]
+    items = read(b"\n".join([*rows, b'{"type": "bundle", ', bundle(stix("campaign"), 5)]))
+    assert [item.source for item in reports(items)] == ["A", "stix", "stix"]
+    assert [reason[:6] for reason in reasons(items)] == ["line 3", "line 4"]
+    alone = read(bundle(*(stix("tool") for _ in range(1000))) + b"\n", max_record_bytes=9_000)
+    assert len(reports(alone)) == 1000
+
+
 @pytest.mark.parametrize(
     "page",
     ['{"more": false}', '{"objects": []}', '{"more": true, "next": "2", "objects": []}', "{}"],
