@@ -13,6 +13,7 @@ import pytest
 from periscope.errors import FeedError
 from periscope.feeds import ReadOptions, open_feed
 from periscope.feeds.format import Item
+from periscope.intake import Intake
 from periscope.models import Report, Unreadable
 
 REPO = Path(__file__).resolve().parents[2]
@@ -73,6 +74,14 @@ def reports(items: Iterable[Item]) -> list[Report]:
 def reasons(items: Iterable[Item]) -> list[str]:
     """Why the bad ones are bad."""
     return [item.reason for item in items if isinstance(item, Unreadable)]
+
+
+def taken(found: Iterable[Item]) -> list[Report]:
+    """The good ones, each of which the engine takes."""
+    good = reports(found)
+    _, rejected = Intake(bytes(16)).prepare(good, 0)
+    assert not rejected, rejected[0]
+    return good
 
 
 def one(record: dict[str, Any], **options: Any) -> Item:

@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from periscope.feeds.indicators import Indicator, kept
+from periscope.feeds.indicators import Indicator, fitting_bytes, kept
 from periscope.feeds.moments import moment_ms, rfc3339
 from periscope.feeds.options import ReadOptions
 from periscope.feeds.problems import BadRecord, kind, quote
@@ -18,7 +18,10 @@ MOST_REFERENCES = 50
 LONGEST_TITLE = 500
 LONGEST_TAG = 256
 LONGEST_REFERENCE = 2048
+MOST_TEXT_BYTES = 8 * 1024
+"""Bytes of a report's tags, and again of its references."""
 LONGEST_CONTENT = 32 * 1024
+MOST_CONTENT_BYTES = 64 * 1024
 EMPTY: tuple[Any, ...] = (None, "", [], {})
 
 _encode = msgspec.json.encode
@@ -58,7 +61,7 @@ class Finding(msgspec.Struct, kw_only=True, gc=False):
         try:
             return Report(
                 threat_id=self.threat_id,
-                content=(self.content or self.title)[:LONGEST_CONTENT] or self.threat_id,
+                content=_fitting(self.content or self.title) or self.threat_id,
                 severity=self.severity,
                 metadata=self._metadata(options),
                 source=self.source if options.source is None else options.source,
@@ -81,7 +84,11 @@ class Finding(msgspec.Struct, kw_only=True, gc=False):
             **(self.more or {}),
             "raw": excerpt(self.raw, options.raw_bytes),
         }
-        return {key: value for key, value in metadata.items() if value not in EMPTY}
+        return {
+            key: value
+            for key, value in metadata.items()
+            if value or (value is not None and value not in EMPTY)
+        }
 
 
 def excerpt(raw: object, most: int) -> str:
@@ -92,15 +99,24 @@ def excerpt(raw: object, most: int) -> str:
     return data[:most].decode("utf-8", "ignore")
 
 
+def _fitting(content: str) -> str:
+    """Cut a text so that it has at most 64 KiB, whatever its characters take."""
+    text = content[:LONGEST_CONTENT]
+    if len(text) * 4 <= MOST_CONTENT_BYTES or text.isascii():
+        return text
+    return text.encode()[:MOST_CONTENT_BYTES].decode("utf-8", "ignore")
+
+
 def texts(values: Iterable[object], most: int, longest: int) -> list[str]:
-    """Texts among the values, stripped, each once, at most so many and so long."""
+    """Texts among the values, stripped, each once, at most so many and so long; 8 KiB in all."""
     found: dict[str, None] = {}
     for value in values:
         if isinstance(value, str) and (text := value.strip()[:longest]):
             found[text] = None
             if len(found) >= most:
                 break
-    return list(found)
+    ones = list(found)
+    return ones[: fitting_bytes(ones, MOST_TEXT_BYTES)]
 
 
 def text_of(record: dict[str, Any], *keys: str) -> str:

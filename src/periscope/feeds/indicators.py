@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from ipaddress import AddressValueError, IPv4Network, IPv6Network, NetmaskValueError
+from itertools import accumulate
+from socket import AF_INET, inet_pton
 from typing import Any
 
 Indicator = dict[str, str]
@@ -18,7 +20,10 @@ TYPES = (
 
 MOST = 200
 """Indicators kept of one report; beyond them `indicators_total` says how many there were."""
+MOST_BYTES = 24 * 1024
+"""Bytes of their values: metadata is bounded, and so is what long URLs may take of it."""
 LONGEST = 2048
+LONGEST_DOTTED = len("255.255.255.255")
 LOWERED = frozenset(("domain-name", "md5", "sha1", "sha256", "sha512", "mac-addr", "email-addr"))
 HASHES = {32: "md5", 40: "sha1", 64: "sha256", 128: "sha512"}
 HEX = re.compile(r"[0-9a-fA-F]+")
@@ -51,6 +56,16 @@ def indicator(kind: str, value: object) -> Indicator | None:
 
 def address(text: str) -> Indicator | None:
     """Return an address or network of either version as an indicator; None if it is none."""
+    if len(text) <= LONGEST_DOTTED:
+        try:
+            inet_pton(AF_INET, text)
+            return {"type": "ipv4-addr", "value": text}
+        except (OSError, ValueError):  # a network, one of version 6, or none
+            pass
+    return _address(text)
+
+
+def _address(text: str) -> Indicator | None:
     single = "/" not in text
     try:
         if ":" in text:
@@ -92,10 +107,19 @@ def refanged(text: str) -> str:
 
 
 def kept(found: Iterable[Indicator | None]) -> dict[str, Any]:
-    """Return the metadata keys for indicators: each once, the first `MOST` of them."""
+    """Return the metadata keys for indicators: each once, the first ones within the bounds."""
     unique = list({(one["type"], one["value"]): one for one in found if one}.values())
     if not unique:
         return {}
-    if len(unique) <= MOST:
+    fitting = fitting_bytes([one["value"] for one in unique[:MOST]], MOST_BYTES)
+    if fitting == len(unique):
         return {"indicators": unique}
-    return {"indicators": unique[:MOST], "indicators_total": len(unique)}
+    return {"indicators": unique[:fitting], "indicators_total": len(unique)}
+
+
+def fitting_bytes(values: list[str], most: int) -> int:
+    """Return how many of these texts, from the first on, have no more bytes than that together."""
+    if len("".join(values).encode()) <= most:
+        return len(values)
+    taken = accumulate(len(value.encode()) for value in values)
+    return sum(1 for one in taken if one <= most)
