@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from ipaddress import AddressValueError, IPv4Network, IPv6Network, NetmaskValueError
+from socket import AF_INET, inet_pton
 from typing import Any
 
 Indicator = dict[str, str]
@@ -19,6 +20,7 @@ TYPES = (
 MOST = 200
 """Indicators kept of one report; beyond them `indicators_total` says how many there were."""
 LONGEST = 2048
+LONGEST_DOTTED = len("255.255.255.255")
 LOWERED = frozenset(("domain-name", "md5", "sha1", "sha256", "sha512", "mac-addr", "email-addr"))
 HASHES = {32: "md5", 40: "sha1", 64: "sha256", 128: "sha512"}
 HEX = re.compile(r"[0-9a-fA-F]+")
@@ -28,6 +30,7 @@ DOMAIN = re.compile(rf"(?=.{{4,253}}$)(?:{LABEL}\.)+[a-z][a-z0-9-]{{0,61}}[a-z0-
 URL = re.compile(r"[a-z][a-z0-9+.-]{1,15}://[^\s\x00-\x1f]+", re.IGNORECASE)
 EMAIL = re.compile(rf"[^\s@<>\"']{{1,64}}@{DOMAIN.pattern}", re.IGNORECASE)
 CVE = re.compile(r"CVE-\d{4}-\d{4,19}", re.IGNORECASE)
+ANY_CVE = re.compile(r"\bCVE[-_ ](\d{4})[-_](\d{4,19})", re.IGNORECASE)
 CONTROL = re.compile("[\x00-\x1f\x7f\ud800-\udfff]")
 
 
@@ -51,6 +54,16 @@ def indicator(kind: str, value: object) -> Indicator | None:
 
 def address(text: str) -> Indicator | None:
     """Return an address or network of either version as an indicator; None if it is none."""
+    if len(text) <= LONGEST_DOTTED:
+        try:
+            inet_pton(AF_INET, text)
+            return {"type": "ipv4-addr", "value": text}
+        except (OSError, ValueError):  # a network, one of version 6, or none
+            pass
+    return _address(text)
+
+
+def _address(text: str) -> Indicator | None:
     single = "/" not in text
     try:
         if ":" in text:
@@ -79,6 +92,41 @@ def classified(value: object) -> Indicator | None:
     forms = ((URL, "url"), (CVE, "vulnerability"), (EMAIL, "email-addr"), (DOMAIN, "domain-name"))
     kind = next((kind for form, kind in forms if form.fullmatch(text)), None)
     return indicator(kind, text) if kind else None
+
+
+def host(value: object) -> Indicator | None:
+    """Return an address, or a name of a host with a dot in it, with or without a port."""
+    if not isinstance(value, str):
+        return None
+    text = value.strip().rstrip(".")
+    if found := address(text):
+        return found
+    name, _, port = text.partition(":")
+    if port and not port.isdigit():
+        return None
+    return address(name) or (indicator("domain-name", name) if DOMAIN.fullmatch(name) else None)
+
+
+def hashed(value: object) -> Indicator | None:
+    """Return a hash in hexadecimal, with or without colons, of the type that its length shows."""
+    text = value.strip().replace(":", "") if isinstance(value, str) else ""
+    kind = HASHES.get(len(text)) if HEX.fullmatch(text) else None
+    return indicator(kind, text) if kind else None
+
+
+def hashes_in(value: object) -> list[Indicator | None]:
+    """Return the hashes of a list such as `MD5=...,SHA256=...`, which Sysmon writes."""
+    parts = value[:LONGEST].split(",") if isinstance(value, str) else []
+    named = (part.strip().partition("=") for part in parts)
+    return [hashed(text) for name, _, text in named if name.upper() != "IMPHASH"]
+
+
+def cves_in(value: object) -> list[str]:
+    """Return the CVE ids in a text, in the spelling of the standard; `_` may stand for `-`."""
+    if not isinstance(value, str):
+        return []
+    found = (f"CVE-{one[1]}-{one[2]}" for one in ANY_CVE.finditer(value[:LONGEST]))
+    return list(dict.fromkeys(found))
 
 
 def refanged(text: str) -> str:
