@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
+from itertools import chain
 from math import isfinite
 from typing import Annotated, Any, Literal
 
@@ -35,6 +36,8 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MILLISECOND = timedelta(milliseconds=1)
 _CONTAINERS = (dict, list, tuple)
 _VALUES = (str, int, float, type(None), *_CONTAINERS)
+_PLAIN = {bool, *_VALUES}
+_NESTED = frozenset(_CONTAINERS)
 
 
 # A report ready to be sent: its id, and the header's report part with the body.
@@ -195,15 +198,33 @@ def _check_quickly(plain: list[Any], blob: bytes, said: list[bytes], ids: list[b
     opens two braces of its own: without more in all, nothing is nested.
     """
     openings = len(blob) - len(blob.translate(None, b"{["))
-    if openings > 2 * len(said):
-        for item in plain:  # as given: converting made lists of sets
-            _check_values(item["metadata"] or {} if "metadata" in item else {})
+    if openings > 2 * len(said) or b"null" in blob:
+        _check_all_values(plain)
     if (
-        b"null" in blob
-        or max(map(len, said)) > MAX_CONTENT_BYTES
+        max(map(len, said)) > MAX_CONTENT_BYTES
         or not 0 < min(map(len, ids)) <= max(map(len, ids)) <= MAX_ID_BYTES
     ):
         raise ValueError
+
+
+def _check_all_values(plain: list[Any]) -> None:
+    """Do what `_check_values` does to the metadata of many, each level of all of them at once."""
+    given = (item["metadata"] for item in plain if "metadata" in item)  # not as converted
+    containers: list[Any] = [metadata for metadata in given if metadata]
+    for _ in range(MAX_METADATA_DEPTH):
+        dicts = [one for one in containers if type(one) is dict]
+        values = list(chain.from_iterable(map(dict.values, dicts)))
+        if len(dicts) < len(containers):
+            values += chain.from_iterable(one for one in containers if type(one) is not dict)
+        kinds = set(map(type, values))
+        if not kinds <= _PLAIN or set(map(type, chain.from_iterable(dicts))) - {str}:
+            raise ValueError
+        if float in kinds and not all(isfinite(one) for one in values if type(one) is float):
+            raise ValueError
+        if kinds.isdisjoint(_CONTAINERS):
+            return
+        containers = [one for one in values if type(one) in _NESTED]
+    raise ValueError
 
 
 def _plain(item: Any) -> Any:

@@ -3,88 +3,87 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
 
-from periscope.feeds.eve import Alert, Event, Object
+from periscope.feeds.eve import Alert, Event, Http, Object, Tls
 from periscope.feeds.finding import list_of
 from periscope.feeds.indicators import Indicator, address, hashed, host, indicator
 
 MOST_OF_A_KIND = 50
 LONGEST_VALUE = 512
 LONGEST_PAYLOAD = 1024
-PARTS: tuple[tuple[str, tuple[str, ...]], ...] = (
-    ("http", ("http_method", "hostname", "url", "status", "http_user_agent", "http_refer")),
-    ("tls", ("sni", "subject", "issuerdn", "fingerprint", "version")),
-)
-"""Parts of an event, and their fields that are kept."""
 
 
 def details(event: Event, alert: Alert, metadata: Object) -> None:
     """Put the keys particular to EVE into a report's metadata, each only where it is stated."""
-    for key, value in (
-        ("gid", alert.gid),
-        ("signature_id", alert.signature_id),
-        ("rev", alert.rev),
-        ("action", alert.action),
-        ("src_ip", event.src_ip),
-        ("src_port", event.src_port),
-        ("dest_ip", event.dest_ip),
-        ("dest_port", event.dest_port),
-        ("proto", event.proto),
-        ("app_proto", event.app_proto),
-        ("flow_id", event.flow_id),
-        ("interface", event.in_iface),
-        ("community_id", event.community_id),
-        ("direction", event.direction),
-    ):
-        if value is not None and value != "":
-            metadata[key] = value if type(value) is int else str(value)[:LONGEST_VALUE]
-    for part, keys in PARTS:
-        if stated := getattr(event, part):
-            if found := _chosen(stated, keys):
-                metadata[part] = found
-    if event.dns and (names := list(_names(event.dns))):
-        metadata["dns"] = names[:MOST_OF_A_KIND]
-    if event.tls and (ja3 := _text(event.tls.get("ja3"), "hash")):
-        metadata["ja3"] = ja3
-    if event.ssh and (software := _software(event.ssh)):
-        metadata["ssh"] = software
+    metadata["gid"] = alert.gid
+    metadata["signature_id"] = alert.signature_id
+    metadata["rev"] = alert.rev
+    metadata["action"] = alert.action
+    metadata["src_ip"] = event.src_ip
+    metadata["src_port"] = event.src_port
+    metadata["dest_ip"] = event.dest_ip
+    metadata["dest_port"] = event.dest_port
+    metadata["proto"] = event.proto
+    metadata["app_proto"] = event.app_proto
+    metadata["flow_id"] = event.flow_id
+    metadata["interface"] = event.in_iface
+    metadata["community_id"] = event.community_id
+    metadata["direction"] = event.direction
+    if event.http:
+        metadata["http"] = _http(event.http)
+    if event.tls:
+        metadata["tls"] = _tls(event.tls)
+    if event.dns:
+        metadata["dns"] = list(_names(event.dns))[:MOST_OF_A_KIND]
+    if event.ssh:
+        metadata["ssh"] = _software(event.ssh)
 
 
-def content(event: Event, title: str) -> str:
+def content(event: Event, title: str, url: str) -> str:
     """Return the text to read: what fired, between whom, and what was seen."""
-    text = f"{title}\n{connection(event)}"
-    if event.http and (url := _url(event, event.http)):
-        method = event.http.get("http_method")
-        text += f"\nHTTP {method if type(method) is str else ''} {url}"
+    left, right = _end(event.src_ip, event.src_port), _end(event.dest_ip, event.dest_port)
+    text = f"{title}\n{event.proto} {left} -> {right}"
+    if event.app_proto:
+        text += f" ({event.app_proto})"
+    if event.http and url:
+        text += f"\nHTTP {event.http.http_method} {url}"
+    if event.tls and event.tls.sni:
+        text += f"\nTLS {event.tls.sni}"
     if event.dns and (names := list(_names(event.dns))):
         text += f"\nDNS {', '.join(names[:10])}"
-    if event.tls and (sni := _text(event.tls, "sni")):
-        text += f"\nTLS {sni}"
     if event.payload_printable:
         text += f"\n\n{event.payload_printable[:LONGEST_PAYLOAD]}"
     return text
 
 
-def connection(event: Event) -> str:
-    """Return the connection in a line."""
-    left = _end(event.src_ip, event.src_port)
-    right = _end(event.dest_ip, event.dest_port)
-    inside = f" ({event.app_proto})" if event.app_proto else ""
-    return f"{event.proto} {left} -> {right}{inside}"
+def url_of(http: Http) -> str:
+    """Return the URL asked for; nothing without the name of the host in it."""
+    path, name = http.url, http.hostname
+    if path[:1] != "/":
+        return path if path.startswith(("http://", "https://")) else ""
+    if not name:
+        return ""
+    port = http.http_port
+    if port is None or port == 80 or ":" in name:
+        return f"http://{name}{path}"
+    return f"http://{name}:{port}{path}"
 
 
-def indicators(event: Event, alert: Alert) -> list[Indicator | None]:
+def indicators(event: Event, alert: Alert, url: str) -> list[Indicator | None]:
     """Return both ends first, then what was seen; what is none is None."""
     found: list[Indicator | None] = [address(event.src_ip), address(event.dest_ip)]
     if event.xff or alert.xff:
-        found += [host(one) for one in (event.xff or alert.xff or "").split(",")[:10]]
+        found += [host(one) for one in (event.xff or alert.xff).split(",")[:10]]
     if event.http:
-        found += _web(event, event.http)
+        found.append(host(event.http.hostname))
+        if url:
+            found.append(indicator("url", url))
+        if event.http.xff:
+            found += [host(one) for one in event.http.xff.split(",")[:10]]
+    if event.tls:
+        found += [host(event.tls.sni), hashed(event.tls.fingerprint)]
     if event.dns:
         found += _resolved(event.dns)
-    if event.tls:
-        found += [host(event.tls.get("sni")), hashed(event.tls.get("fingerprint"))]
     if event.smtp or event.email:
         found += _mail(event.smtp or {}, event.email or {})
     if event.fileinfo or event.files or event.smb:
@@ -93,29 +92,33 @@ def indicators(event: Event, alert: Alert) -> list[Indicator | None]:
 
 
 def _end(ip: str, port: int | None) -> str:
-    where = f"[{ip}]" if ":" in ip and port is not None else ip
-    return where or "?" if port is None else f"{where}:{port}"
+    if port is None:
+        return ip or "?"
+    return f"[{ip}]:{port}" if ":" in ip else f"{ip or '?'}:{port}"
 
 
-def _web(event: Event, http: Object) -> Iterator[Indicator | None]:
-    yield host(http.get("hostname"))
-    yield indicator("url", _url(event, http))
-    if "xff" in http:
-        yield host(http["xff"])
+def _http(http: Http) -> Object:
+    found = {
+        "http_method": http.http_method,
+        "hostname": http.hostname,
+        "url": http.url[:LONGEST_VALUE],
+        "status": http.status,
+        "http_user_agent": http.http_user_agent,
+        "http_refer": http.http_refer[:LONGEST_VALUE],
+    }
+    return {key: value for key, value in found.items() if value}
 
 
-def _url(event: Event, http: Object) -> str:
-    """Return the URL asked for; nothing without the name of the host in it."""
-    name, path = http.get("hostname"), http.get("url")
-    if type(path) is not str:
-        return ""
-    if path.startswith(("http://", "https://")):
-        return path
-    if type(name) is not str or not name or not path.startswith("/"):
-        return ""
-    port = http.get("http_port")
-    shown = f":{port}" if type(port) is int and port != 80 and ":" not in name else ""
-    return f"http://{name}{shown}{path}"
+def _tls(tls: Tls) -> Object:
+    found = {
+        "sni": tls.sni,
+        "subject": tls.subject,
+        "issuerdn": tls.issuerdn,
+        "fingerprint": tls.fingerprint,
+        "version": tls.version,
+        "ja3": tls.ja3.hash if tls.ja3 else "",
+    }
+    return {key: value for key, value in found.items() if value}
 
 
 def _asked(dns: Object) -> Iterator[Object]:
@@ -169,17 +172,6 @@ def _files(event: Event) -> Iterator[Indicator | None]:
 def _is_name(name: object) -> bool:
     """Whether a file has a name: EVE writes the path of the URL where a page has none."""
     return isinstance(name, str) and not name.endswith("/")
-
-
-def _chosen(part: Object, keys: tuple[str, ...]) -> dict[str, Any]:
-    found: dict[str, Any] = {}
-    for key in keys:
-        value = part.get(key)
-        if type(value) is str and value:
-            found[key] = value[:LONGEST_VALUE]
-        elif type(value) is int:
-            found[key] = value
-    return found
 
 
 def _software(ssh: Object) -> dict[str, str]:

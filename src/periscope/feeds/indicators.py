@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from functools import lru_cache
 from ipaddress import AddressValueError, IPv4Network, IPv6Network, NetmaskValueError
 from socket import AF_INET, inet_pton
 from typing import Any
@@ -21,6 +22,7 @@ MOST = 200
 """Indicators kept of one report; beyond them `indicators_total` says how many there were."""
 LONGEST = 2048
 LONGEST_DOTTED = len("255.255.255.255")
+LONGEST_HOST = 300
 LOWERED = frozenset(("domain-name", "md5", "sha1", "sha256", "sha512", "mac-addr", "email-addr"))
 HASHES = {32: "md5", 40: "sha1", 64: "sha256", 128: "sha512"}
 HEX = re.compile(r"[0-9a-fA-F]+")
@@ -96,15 +98,22 @@ def classified(value: object) -> Indicator | None:
 
 def host(value: object) -> Indicator | None:
     """Return an address, or a name of a host with a dot in it, with or without a port."""
-    if not isinstance(value, str):
+    if not isinstance(value, str) or len(value) > LONGEST_HOST:
         return None
+    found = _host(value)
+    return {"type": found[0], "value": found[1]} if found else None
+
+
+@lru_cache(4096)
+def _host(value: str) -> tuple[str, str] | None:
     text = value.strip().rstrip(".")
-    if found := address(text):
-        return found
     name, _, port = text.partition(":")
-    if port and not port.isdigit():
-        return None
-    return address(name) or (indicator("domain-name", name) if DOMAIN.fullmatch(name) else None)
+    found = address(text)
+    if found is None and (not port or port.isdigit()):
+        found = address(name)
+        if found is None and DOMAIN.fullmatch(name):
+            found = indicator("domain-name", name)
+    return (found["type"], found["value"]) if found else None
 
 
 def hashed(value: object) -> Indicator | None:

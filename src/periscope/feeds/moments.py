@@ -38,12 +38,15 @@ def rfc3339(value: object) -> str:
     return ms_text(moment_ms(value))
 
 
-@lru_cache(KNOWN)
 def ms_text(ms: int) -> str:
     """Return milliseconds since 1970 as RFC 3339 text."""
-    moment = EPOCH + timedelta(milliseconds=ms)
-    precision = "milliseconds" if moment.microsecond else "seconds"
-    return moment.isoformat(timespec=precision).replace("+00:00", "Z")
+    second, part = divmod(ms, 1000)
+    return f"{_second_text(second)}.{part:03}Z" if part else f"{_second_text(second)}Z"
+
+
+@lru_cache(KNOWN)
+def _second_text(second: int) -> str:
+    return (EPOCH + timedelta(seconds=second)).isoformat().removesuffix("+00:00")
 
 
 def _any_text_ms(text: str) -> int:

@@ -11,10 +11,10 @@ import msgspec
 from periscope.feeds import eve
 from periscope.feeds.envelopes import opened
 from periscope.feeds.eve import Alert, Event
-from periscope.feeds.eve_details import content, details, indicators
+from periscope.feeds.eve_details import content, details, indicators, url_of
 from periscope.feeds.finding import (
+    LONGEST_REFERENCE,
     LONGEST_TAG,
-    LONGEST_TITLE,
     MOST_REFERENCES,
     MOST_TAGS,
     excerpt,
@@ -148,6 +148,7 @@ class Mapping:
     def __init__(self, options: ReadOptions, skip: Skip) -> None:
         self._options = options
         self._skip = skip
+        self._source = options.source
         self._raw_bytes = min(options.raw_bytes, RAW_BYTES)
         self._severities: dict[tuple[object, object], Severity] = {}
 
@@ -173,15 +174,23 @@ class Mapping:
         return eve.lenient(found)
 
     def _report(self, threat_id: str, event: Event, alert: Alert) -> Report:
-        own = self._options.source
         observed_ms = time_ms("timestamp", event.timestamp)
-        title = _title(alert)
+        title = alert.signature or alert.category or _nameless(alert)
+        url = url_of(event.http) if event.http else ""
+        metadata: dict[str, Any] = {"title": title, "type": "alert"}
+        self._add_common(event, alert, url, metadata)
+        if observed_ms is not None:
+            metadata["last_observed"] = last = ms_text(observed_ms)
+            metadata["first_observed"] = _began(event) or last
+        details(event, alert, metadata)
+        if self._raw_bytes:
+            metadata["raw"] = excerpt(event.line, self._raw_bytes)
         return Report(
             threat_id,
-            content(event, title),
+            content(event, title, url),
             self._severity(alert),
-            self._metadata(event, alert, title, observed_ms),
-            (event.host or event.firewall_name or "suricata") if own is None else own,
+            {key: value for key, value in metadata.items() if value or value == 0},
+            self._source or event.host or event.firewall_name or "suricata",
             observed_ms,
         )
 
@@ -204,26 +213,17 @@ class Mapping:
         stated = (("signature_severity", finer), ("severity", number))
         return severity_of(self._options, "suricata", stated)
 
-    def _metadata(
-        self, event: Event, alert: Alert, title: str, observed_ms: int | None
-    ) -> dict[str, Any]:
+    def _add_common(
+        self, event: Event, alert: Alert, url: str, metadata: dict[str, Any]
+    ) -> None:
+        found = indicators(event, alert, url)
         cves = _cves(alert)
-        metadata: dict[str, Any] = {"title": title, "type": "alert"}
-        if tags := _tags(alert, cves):
-            metadata["tags"] = tags
-        if alert.references:
-            metadata["references"] = texts(alert.references, MOST_REFERENCES, 2048)
-        found: list[Indicator | None] = indicators(event, alert)
-        found += [indicator("vulnerability", cve) for cve in cves]
+        if cves:
+            found += [indicator("vulnerability", cve) for cve in cves]
+        metadata["tags"] = _tags(alert, cves)
         metadata.update(kept(found))
-        if observed_ms is not None:
-            last = ms_text(observed_ms)
-            metadata["first_observed"] = _began(event) or last
-            metadata["last_observed"] = last
-        details(event, alert, metadata)
-        if self._raw_bytes:
-            metadata["raw"] = excerpt(event.line, self._raw_bytes)
-        return metadata
+        if alert.references:
+            metadata["references"] = texts(alert.references, MOST_REFERENCES, LONGEST_REFERENCE)
 
 
 def identity(event: Event, alert: Alert) -> str:
@@ -233,16 +233,13 @@ def identity(event: Event, alert: Alert) -> str:
     return fingerprint_id("suricata", seen)
 
 
-def _title(alert: Alert) -> str:
-    return (
-        alert.signature.strip()[:LONGEST_TITLE]
-        or alert.category.strip()[:LONGEST_TITLE]
-        or f"Suricata alert {alert.gid or 1}:{alert.signature_id or '?'}"
-    )
+def _nameless(alert: Alert) -> str:
+    known = "?" if alert.signature_id is None else alert.signature_id
+    return f"Suricata alert {1 if alert.gid is None else alert.gid}:{known}"
 
 
 def _began(event: Event) -> str | None:
-    start = event.flow.get("start") if event.flow else None
+    start = event.flow.start if event.flow else ""
     try:
         return ms_text(moment_ms(start)) if start else None
     except ValueError:  # the event has a time of its own
@@ -251,8 +248,9 @@ def _began(event: Event) -> str | None:
 
 def _cves(alert: Alert) -> list[str]:
     found = cves_in(alert.signature) if "CVE" in alert.signature else []
-    stated = alert.metadata.get("cve") if alert.metadata else None
-    for value in list_of(stated):
+    if not alert.metadata or "cve" not in alert.metadata:
+        return found
+    for value in list_of(alert.metadata["cve"]):
         if isinstance(value, str):
             named = value if value[:3].upper() == "CVE" else f"CVE-{value}"
             found += cves_in(named)
