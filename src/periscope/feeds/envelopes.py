@@ -12,8 +12,10 @@ from typing import Any
 import msgspec
 
 MOST_LAYERS = 5
-LISTS = ("hits", "entries", "records", "Records", "logEvents", "events", "results", "alerts")
-OBJECTS = ("hits", "raw_logs", "_source", "result", "data", "Sns")
+LISTS = (
+    *("hits", "entries", "records", "Records", "logEvents", "events", "results", "alerts", "data"),
+)
+OBJECTS = ("hits", "raw_logs", "_source", "fields", "result", "data", "Sns")
 TEXTS = ("message", "Message", "data", "log", "_raw", "body", "event")
 """Members of a wrapper that may hold what is wrapped: as a list, an object, or as its JSON text."""
 
@@ -48,7 +50,7 @@ def _candidates(record: dict[str, Any]) -> Iterator[Any]:
             return
     for key in OBJECTS:
         if isinstance(value := record.get(key), dict):
-            named = key == "_source" and isinstance(record.get("_id"), str)
+            named = key in ("_source", "fields") and isinstance(record.get("_id"), str)
             yield {"_id": record["_id"], **value} if named else value
             return
     for key in TEXTS:
