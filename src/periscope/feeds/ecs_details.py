@@ -53,7 +53,7 @@ OWN = frozenset(("-", "SYSTEM", "unknown"))
 
 
 def attacks(flat: Flat) -> Iterator[Any]:
-    """Yield ids and names of tactics and techniques, from lists of objects and from plain fields."""
+    """Yield ids and names of tactics and techniques, in lists of objects and in plain fields."""
     for path in ATTACKS:
         for one in dicts_of(flat.get(path)):
             yield from _of_attack(one)

@@ -146,9 +146,7 @@ def first_records(sample: Sample, members: tuple[bytes, ...]) -> Iterator[Any]:
             return
 
 
-def mapped_lines(
-    source: Input, options: ReadOptions, report: Map, load: Load
-) -> Iterator[Item]:
+def mapped_lines(source: Input, options: ReadOptions, report: Map, load: Load) -> Iterator[Item]:
     """Decode and map each line; one that fails becomes an `Unreadable` with its place."""
     limit = options.max_record_bytes
     for number, line in enumerate(split_lines(source.chunks(), limit), 1):
@@ -160,7 +158,7 @@ def mapped_lines(
             if line is None or not line.strip(SPACE):
                 continue
             item = unreadable(f"line {number:,}", BadRecord(explained(exc, line)), line)
-        if type(item) is list:
+        if isinstance(item, list):
             yield from _placed(item, f"line {number:,}")
         elif item is not None:
             yield item
@@ -174,7 +172,7 @@ def mapped(pieces: Iterator[Piece], report: Map) -> Iterator[Item]:
             item = None if piece.envelope else report(record)
         except BadRecord as exc:
             item = unreadable(piece.place, exc, piece.raw)
-        if type(item) is list:
+        if isinstance(item, list):
             yield from _placed(item, piece.place)
         elif item is not None:
             yield item

@@ -139,7 +139,11 @@ def _no_alert(flat: Flat) -> str | None:
         BadRecord: it has nothing of an event in it.
 
     """
-    if "kibana.alert.rule.name" in flat or "kibana.alert.uuid" in flat or "signal.rule.name" in flat:
+    if (
+        "kibana.alert.rule.name" in flat
+        or "kibana.alert.uuid" in flat
+        or "signal.rule.name" in flat
+    ):
         status = text_at(flat, "kibana.alert.workflow_status", "signal.status").lower()
         if status == "closed":
             return "closed"

@@ -63,8 +63,8 @@ class Falco(JsonFormat):
     example = (
         b'{"uuid": "5f3a2c1e-8d4b-4b6e-9c0a-000000000001", "hostname": "node-1", "output": '
         b'"09:30:11.251547000: Error File below /etc opened for writing (user=root command=vi '
-        b'/etc/passwd file=/etc/passwd)", "priority": "Error", "rule": "Write below etc", "source": '
-        b'"syscall", "tags": ["filesystem", "mitre_persistence", "T1098"], "time": '
+        b'/etc/passwd file=/etc/passwd)", "priority": "Error", "rule": "Write below etc", '
+        b'"source": "syscall", "tags": ["filesystem", "mitre_persistence", "T1098"], "time": '
         b'"2024-05-17T07:30:11.251547000Z", "output_fields": {"evt.time": 1715931011251547000, '
         b'"fd.name": "/etc/passwd", "proc.cmdline": "vi /etc/passwd", "proc.name": "vi", '
         b'"user.name": "root", "container.id": "host"}}\n'

@@ -26,7 +26,7 @@ from periscope.feeds.finding import (
 )
 from periscope.feeds.fingerprint import fingerprint_id
 from periscope.feeds.format import PRODUCT, Skip
-from periscope.feeds.indicators import Indicator, cves_in, indicator, kept
+from periscope.feeds.indicators import cves_in, indicator, kept
 from periscope.feeds.json_records import JsonFormat, Load, Map
 from periscope.feeds.moments import moment_ms, ms_text
 from periscope.feeds.options import ReadOptions
@@ -34,7 +34,7 @@ from periscope.feeds.problems import BadRecord
 from periscope.models import Report, Severity
 
 RAW_BYTES = 512
-"""Bytes of an event kept as `raw`, at most: alerts come by the million, and all they say is mapped."""
+"""Bytes of an event kept as `raw`, at most: they come by the million, and are mapped whole."""
 TAGGED = (
     *("mitre_tactic_id", "mitre_tactic_name", "mitre_technique_id", "mitre_technique_name"),
     *("malware_family", "tag", "attack_target", "affected_product", "deployment"),
@@ -213,9 +213,7 @@ class Mapping:
         stated = (("signature_severity", finer), ("severity", number))
         return severity_of(self._options, "suricata", stated)
 
-    def _add_common(
-        self, event: Event, alert: Alert, url: str, metadata: dict[str, Any]
-    ) -> None:
+    def _add_common(self, event: Event, alert: Alert, url: str, metadata: dict[str, Any]) -> None:
         found = indicators(event, alert, url)
         cves = _cves(alert)
         if cves:

@@ -125,22 +125,25 @@ class Wazuh(JsonFormat):
         def report(record: Any) -> Report | None:
             alert = required(record, "an alert")
             flat = flattened(alert)
-            if "rule.level" not in flat and "rule.id" not in flat:
-                return self._no_alert(flat, skip)
-            if reason := _closed(flat):
+            if reason := _no_alert(flat):
                 skip(reason)
                 return None
             return _finding(alert, flat, options).report(options)
 
         return report
 
-    def _no_alert(self, flat: Flat, skip: Skip) -> None:
-        if "decoder.name" not in flat and "full_log" not in flat and "location" not in flat:
+
+def _no_alert(flat: Flat) -> str | None:
+    """Return why an event is no alert to look at; None if it is one.
+
+    Raises:
+        BadRecord: it has nothing of Wazuh's in it.
+
+    """
+    if "rule.level" not in flat and "rule.id" not in flat:
+        if flat.keys().isdisjoint(("decoder.name", "full_log", "location")):
             raise BadRecord("no rule: this is no alert of Wazuh's")
-        skip("no rule")
-
-
-def _closed(flat: Flat) -> str | None:
+        return "no rule"
     for path, words in CLOSED.items():
         word = flat.get(path)
         if isinstance(word, str) and word.strip().lower() in words:
