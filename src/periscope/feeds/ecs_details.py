@@ -82,7 +82,8 @@ def indicators(flat: Flat) -> Iterator[Indicator | None]:
         found = classified(value)
         yield found if found and found["type"] == "url" else None
     for path in HASHED:
-        yield from (hashed(flat.get(path + kind)) for kind in ("md5", "sha1", "sha256", "sha512"))
+        for kind in ("md5", "sha1", "sha256", "sha512"):
+            yield from map(hashed, values_at(flat, path + kind))
     yield from _named_things(flat)
     for one in dicts_of(flat.get("threat.enrichments")):
         inner = one.get("indicator")
@@ -94,7 +95,8 @@ def _named_things(flat: Flat) -> Iterator[Indicator | None]:
     named = (("file-name", FILES), ("process", PROCESSES), ("user-account", USERS), *OTHERS)
     for kind, paths in named:
         for value in values_at(flat, *paths):
-            yield None if value in OWN else indicator(kind, value)
+            known = isinstance(value, str) and value not in OWN
+            yield indicator(kind, value) if known else None
     for value in values_at(flat, *MAIL):
         yield indicator("email-addr", value) if isinstance(value, str) and "@" in value else None
 

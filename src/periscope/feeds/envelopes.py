@@ -14,8 +14,9 @@ import msgspec
 MOST_LAYERS = 5
 LISTS = (
     *("hits", "entries", "records", "Records", "logEvents", "events", "results", "alerts", "data"),
+    "affected_items",
 )
-OBJECTS = ("hits", "raw_logs", "_source", "fields", "result", "data", "Sns")
+OBJECTS = ("hits", "raw_logs", "_source", "fields", "result", "all_fields", "Sns")
 TEXTS = ("message", "Message", "data", "log", "_raw", "body", "event")
 """Members of a wrapper that may hold what is wrapped: as a list, an object, or as its JSON text."""
 
@@ -53,10 +54,18 @@ def _candidates(record: dict[str, Any]) -> Iterator[Any]:
             named = key in ("_source", "fields") and isinstance(record.get("_id"), str)
             yield {"_id": record["_id"], **value} if named else value
             return
+    if isinstance(value := record.get("data"), dict) and _holds_list(value):
+        yield value
+        return
     for key in TEXTS:
         if isinstance(value := record.get(key), str) and (inner := _object(value)) is not None:
             yield inner
             return
+
+
+def _holds_list(answer: dict[str, Any]) -> bool:
+    """Whether this is an API's answer: `data` is also what products call the particulars."""
+    return any(isinstance(answer.get(key), list) for key in LISTS)
 
 
 def _object(text: str) -> dict[str, Any] | None:
