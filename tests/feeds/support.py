@@ -14,6 +14,7 @@ import pytest
 from periscope.errors import FeedError
 from periscope.feeds import ReadOptions, open_feed
 from periscope.feeds.format import Item
+from periscope.intake import Intake
 from periscope.models import Report, Unreadable
 
 REPO = Path(__file__).resolve().parents[2]
@@ -85,6 +86,15 @@ def one(record: dict[str, Any], **options: Any) -> Item:
 def lines(*records: dict[str, Any]) -> bytes:
     """Records as NDJSON."""
     return b"".join(json.dumps(record).encode() + b"\n" for record in records)
+
+
+def read_safely(data: bytes, name: str) -> None:
+    """Read twice the same, without a crash, and nothing that the engine would reject."""
+    items = read(data, name)
+    assert items == read(data, name)
+    _, rejected = Intake(bytes(16)).prepare(reports(items), 0)
+    assert not rejected, (rejected[0], data[:500])
+    assert all(len(reason) < 2_000 and "\n" not in reason for reason in reasons(items))
 
 
 ODD = (None, True, -1, 1e308, 2**80, "", "x" * 9000, "\0", [], [[]], {}, {"a": {"b": [1]}}, [None])

@@ -12,7 +12,7 @@ from periscope.feeds import open_feed
 from periscope.feeds.formats.alertmanager import Alertmanager
 from periscope.feeds.testing import check_format
 from periscope.models import Report
-from tests.feeds.support import lines, read, reasons, reports, variants
+from tests.feeds.support import lines, read, read_safely, reasons, reports, variants
 
 ALERT: dict[str, Any] = {
     "status": "firing",
@@ -191,7 +191,7 @@ def test_a_word_that_nobody_knows_is_no_guess() -> None:
 
 def test_any_value_anywhere() -> None:
     for data in variants(500, ALERT, LISTED):
-        assert read(data, "alertmanager") == read(data, "alertmanager")
+        read_safely(data, "alertmanager")
 
 
 def test_promises() -> None:

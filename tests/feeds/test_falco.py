@@ -12,7 +12,7 @@ from periscope.feeds import open_feed
 from periscope.feeds.formats.falco import Falco
 from periscope.feeds.testing import check_format
 from periscope.models import Report
-from tests.feeds.support import lines, read, real_data, reasons, reports, variants
+from tests.feeds.support import lines, read, read_safely, real_data, reasons, reports, variants
 
 EVENT: dict[str, Any] = {
     "uuid": "5f3a2c1e-8d4b-4b6e-9c0a-000000000001",
@@ -185,7 +185,7 @@ def test_envelopes(body: Any, indent: int | None) -> None:
 
 def test_any_value_anywhere() -> None:
     for data in variants(500, EVENT, SYSDIG):
-        assert read(data, "falco") == read(data, "falco")
+        read_safely(data, "falco")
 
 
 def test_promises() -> None:

@@ -14,7 +14,7 @@ from periscope.feeds.eve import decode, lenient
 from periscope.feeds.formats.suricata import Suricata
 from periscope.feeds.testing import check_format
 from periscope.models import Report, Severity
-from tests.feeds.support import lines, read, real_data, reasons, reports, variants
+from tests.feeds.support import lines, read, read_safely, real_data, reasons, reports, variants
 
 ALERT: dict[str, Any] = {
     "timestamp": "2023-09-18T06:13:41.532140+0200",
@@ -329,7 +329,7 @@ def test_an_alert_of_hardly_anything() -> None:
 
 def test_any_value_anywhere() -> None:
     for data in variants(500, ALERT):
-        assert read(data, "suricata") == read(data, "suricata")
+        read_safely(data, "suricata")
 
 
 def test_both_ways_of_decoding_agree() -> None:

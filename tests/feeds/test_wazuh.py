@@ -12,7 +12,7 @@ from periscope.feeds import open_feed
 from periscope.feeds.formats.wazuh import Wazuh
 from periscope.feeds.testing import check_format
 from periscope.models import Report
-from tests.feeds.support import lines, read, reasons, reports, variants
+from tests.feeds.support import lines, read, read_safely, reasons, reports, variants
 
 SSH: dict[str, Any] = {
     "timestamp": "2024-05-17T09:30:11.251+0200",
@@ -243,7 +243,7 @@ def test_envelopes(body: Any, indent: int | None) -> None:
 
 def test_any_value_anywhere() -> None:
     for data in variants(500, SSH):
-        assert read(data, "wazuh") == read(data, "wazuh")
+        read_safely(data, "wazuh")
 
 
 def test_promises() -> None:

@@ -19,6 +19,7 @@ LONGEST_TITLE = 500
 LONGEST_TAG = 256
 LONGEST_REFERENCE = 2048
 LONGEST_CONTENT = 32 * 1024
+LONGEST_SOURCE = 64  # 256 bytes at most
 EMPTY: tuple[Any, ...] = (None, "", [], {})
 
 _encode = msgspec.json.encode
@@ -58,10 +59,10 @@ class Finding(msgspec.Struct, kw_only=True, gc=False):
         try:
             return Report(
                 threat_id=self.threat_id,
-                content=(self.content or self.title)[:LONGEST_CONTENT] or self.threat_id,
+                content=shortened(self.content or self.title, LONGEST_CONTENT) or self.threat_id,
                 severity=self.severity,
                 metadata=self._metadata(options),
-                source=self.source if options.source is None else options.source,
+                source=self.source[:LONGEST_SOURCE] if options.source is None else options.source,
                 observed_at=time_ms("time", self.observed_at),
             )
         except BadRecord as exc:
@@ -82,6 +83,13 @@ class Finding(msgspec.Struct, kw_only=True, gc=False):
             "raw": excerpt(self.raw, options.raw_bytes),
         }
         return {key: value for key, value in metadata.items() if value not in EMPTY}
+
+
+def shortened(text: str, most_bytes: int) -> str:
+    """Return the beginning of a text, so many bytes of UTF-8 at most."""
+    if len(text) * 4 <= most_bytes:
+        return text
+    return text.encode("utf-8", "replace")[:most_bytes].decode("utf-8", "ignore")
 
 
 def excerpt(raw: object, most: int) -> str:

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterable
 from functools import lru_cache
 from ipaddress import AddressValueError, IPv4Network, IPv6Network, NetmaskValueError
+from itertools import accumulate
 from socket import AF_INET, inet_pton
 from typing import Any
 
@@ -21,6 +22,8 @@ TYPES = (
 MOST = 200
 """Indicators kept of one report; beyond them `indicators_total` says how many there were."""
 LONGEST = 2048
+ROOM = 20 * 1024
+"""Characters of all their values: a report's metadata holds 64 KiB in all."""
 LONGEST_DOTTED = len("255.255.255.255")
 LONGEST_HOST = 300
 LOWERED = frozenset(("domain-name", "md5", "sha1", "sha256", "sha512", "mac-addr", "email-addr"))
@@ -148,10 +151,13 @@ def refanged(text: str) -> str:
 
 
 def kept(found: Iterable[Indicator | None]) -> dict[str, Any]:
-    """Return the metadata keys for indicators: each once, the first `MOST` of them."""
+    """Return the metadata keys for indicators: each once, as many as there is room for."""
     unique = list({(one["type"], one["value"]): one for one in found if one}.values())
     if not unique:
         return {}
-    if len(unique) <= MOST:
+    if len(unique) * LONGEST <= ROOM:
         return {"indicators": unique}
-    return {"indicators": unique[:MOST], "indicators_total": len(unique)}
+    sizes = accumulate(len(one["value"]) for one in unique)
+    fitting = [one for one, size in zip(unique, sizes, strict=True) if size <= ROOM][:MOST]
+    total = {"indicators_total": len(unique)} if len(fitting) < len(unique) else {}
+    return {"indicators": fitting, **total}

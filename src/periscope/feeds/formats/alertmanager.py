@@ -133,7 +133,7 @@ def _finding(alert: dict[str, Any], options: ReadOptions) -> Finding:
         title=title,
         content="\n\n".join(texts),
         severity=severity,
-        source=text_of(labels, "prometheus", "cluster")[:64] or "alertmanager",
+        source=text_of(labels, "prometheus", "cluster") or "alertmanager",
         type="alert",
         observed_at=moment,
         first_observed=moment,

@@ -37,6 +37,7 @@ ENDPOINT_SCALE = (21, 47, 73, 99)
 """The numbers by which Elastic's own agents and integrations say low, medium, high, critical."""
 BY_PRIORITY = ("suricata", "snort")
 """Modules whose `event.severity` is a priority: 1 is worst."""
+LONGEST_ID = 100
 STARTS = ("kibana.alert.start", "event.start", "kibana.alert.original_time", "signal.original_time")
 ENDS = ("kibana.alert.last_detected", "event.end", "@timestamp")
 
@@ -155,7 +156,7 @@ def _no_alert(flat: Flat) -> str | None:
     if "@timestamp" not in flat:
         raise BadRecord("no @timestamp and no alert: this is no document of Elastic's")
     kind = text_at(flat, "event.kind").lower()
-    return None if kind in KINDS else kind[:64] or "no kind"
+    return None if kind in KINDS else kind or "no kind"
 
 
 def _finding(document: dict[str, Any], flat: Flat, options: ReadOptions) -> Finding:
@@ -171,8 +172,7 @@ def _finding(document: dict[str, Any], flat: Flat, options: ReadOptions) -> Find
         title=title,
         content="\n\n".join(dict.fromkeys(text for text in (title, *texts) if text)),
         severity=severity,
-        source=text_at(flat, "observer.name", "agent.name", "host.name", "event.module")[:64]
-        or "ecs",
+        source=text_at(flat, "observer.name", "agent.name", "host.name", "event.module") or "ecs",
         type="alert",
         observed_at=text_at(flat, "@timestamp"),
         first_observed=_time(flat, STARTS),
@@ -193,7 +193,7 @@ def _identity(flat: Flat, title: str) -> str:
     own = text_at(flat, "kibana.alert.uuid")
     if not own and "signal.rule.name" in flat:
         own = text_at(flat, "_id")
-    if own and len(own) <= 256:
+    if 0 < len(own) <= LONGEST_ID:
         return f"ecs:{own}"
     seen: list[object] = [(path, flat[path]) for path in IDENTITY if path in flat]
     ruled = "rule.id" in flat or "rule.name" in flat

@@ -14,6 +14,7 @@ from periscope.feeds.eve import Alert, Event
 from periscope.feeds.eve_details import content, details, indicators, url_of
 from periscope.feeds.finding import (
     LONGEST_REFERENCE,
+    LONGEST_SOURCE,
     LONGEST_TAG,
     MOST_REFERENCES,
     MOST_TAGS,
@@ -190,7 +191,9 @@ class Mapping:
             content(event, title, url),
             self._severity(alert),
             {key: value for key, value in metadata.items() if value or value == 0},
-            self._source or event.host or event.firewall_name or "suricata",
+            (event.host or event.firewall_name or "suricata")[:LONGEST_SOURCE]
+            if self._source is None
+            else self._source,
             observed_ms,
         )
 

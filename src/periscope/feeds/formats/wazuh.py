@@ -166,7 +166,7 @@ def _finding(alert: dict[str, Any], flat: Flat, options: ReadOptions) -> Finding
         title=title,
         content=f"{title}\n\n{described(flat)}".strip(),
         severity=severity,
-        source=text_at(flat, "agent.name", "manager.name")[:64] or "wazuh",
+        source=text_at(flat, "agent.name", "manager.name") or "wazuh",
         type="vulnerability" if dict_of(alert, "data", "vulnerability") else "alert",
         observed_at=moment,
         last_observed=moment,
