@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
-from itertools import chain
+from itertools import chain, compress
 from math import isfinite
 from typing import Annotated, Any, Literal
 
@@ -37,7 +37,9 @@ _MILLISECOND = timedelta(milliseconds=1)
 _CONTAINERS = (dict, list, tuple)
 _VALUES = (str, int, float, type(None), *_CONTAINERS)
 _PLAIN = {bool, *_VALUES}
-_NESTED = frozenset(_CONTAINERS)
+_NESTED = frozenset(_CONTAINERS).__contains__
+_MOMENTS, _MAPPINGS = {int, type(None)}, {dict, type(None)}
+_FLOAT = frozenset((float,)).__contains__
 
 
 # A report ready to be sent: its id, and the header's report part with the body.
@@ -95,8 +97,11 @@ class Intake:
     def prepare(self, items: Sequence[Any], first: int) -> tuple[list[Packed], list[Rejection]]:
         """Pack `items`, the first of which has index `first` in its batch; never raises for one."""
         try:
+            if (given := _exact(items)) is not None:
+                return self._pack_all(items, given), []
             plain = [_plain(item) for item in items]
-            return self._pack_all(msgspec.convert(plain, list[_Wire]), plain), []
+            given = [item["metadata"] for item in plain if "metadata" in item]
+            return self._pack_all(msgspec.convert(plain, list[_Wire]), given), []
         except Exception:  # whatever it was, it was one item's: look at each by itself
             return self._prepare_each(items, first)
 
@@ -136,8 +141,11 @@ class Intake:
                 rejected.append(Rejection(index, _id_of(item), str(exc)))
         return packed, rejected
 
-    def _pack_all(self, wires: list[_Wire], plain: list[Any]) -> list[Packed]:
-        """Pack valid reports; what the quick checks cannot clear sends all to the slow way."""
+    def _pack_all(self, wires: Sequence[_Wire | Report], given: list[Any]) -> list[Packed]:
+        """Pack valid reports; what the quick checks cannot clear sends all to the slow way.
+
+        `given` is the metadata before it was converted: that makes lists of sets.
+        """
         if max(len(w.content) for w in wires) > MAX_CONTENT_BYTES:
             raise ValueError
         blob = _encoder.encode_lines(
@@ -145,7 +153,7 @@ class Intake:
         )
         said = blob.split(b"\n")[:-1]
         ids = [w.threat_id.encode() for w in wires]
-        _check_quickly(plain, blob, said, ids)
+        _check_quickly(given, blob, said, ids)
         if any(w.source or w.observed_at is not None for w in wires):
             return [
                 (threat_id, self._pack_wire(wire, text))
@@ -158,7 +166,7 @@ class Intake:
         ]
         return list(zip(ids, payloads, strict=True))
 
-    def _pack_wire(self, wire: _Wire, said: bytes) -> bytes:
+    def _pack_wire(self, wire: _Wire | Report, said: bytes) -> bytes:
         if len(wire.source) > MAX_SOURCE_BYTES // 4:
             raise ValueError
         observed_ms = 0 if wire.observed_at is None else _observed_ms(wire.observed_at)
@@ -191,7 +199,7 @@ def _payload(
     return b"%s%s%s" % (part, said[:-1], end)
 
 
-def _check_quickly(plain: list[Any], blob: bytes, said: list[bytes], ids: list[bytes]) -> None:
+def _check_quickly(given: list[Any], blob: bytes, said: list[bytes], ids: list[bytes]) -> None:
     """Clear a whole list at once; what might break a rule raises, and is looked at closely.
 
     msgspec writes NaN and infinities as null: without a null there is none to look for. Each line
@@ -199,7 +207,7 @@ def _check_quickly(plain: list[Any], blob: bytes, said: list[bytes], ids: list[b
     """
     openings = len(blob) - len(blob.translate(None, b"{["))
     if openings > 2 * len(said) or b"null" in blob:
-        _check_all_values(plain)
+        _check_all_values(given)
     if (
         max(map(len, said)) > MAX_CONTENT_BYTES
         or not 0 < min(map(len, ids)) <= max(map(len, ids)) <= MAX_ID_BYTES
@@ -207,24 +215,43 @@ def _check_quickly(plain: list[Any], blob: bytes, said: list[bytes], ids: list[b
         raise ValueError
 
 
-def _check_all_values(plain: list[Any]) -> None:
+def _check_all_values(given: list[Any]) -> None:
     """Do what `_check_values` does to the metadata of many, each level of all of them at once."""
-    given = (item["metadata"] for item in plain if "metadata" in item)  # not as converted
     containers: list[Any] = [metadata for metadata in given if metadata]
     for _ in range(MAX_METADATA_DEPTH):
         dicts = [one for one in containers if type(one) is dict]
         values = list(chain.from_iterable(map(dict.values, dicts)))
         if len(dicts) < len(containers):
             values += chain.from_iterable(one for one in containers if type(one) is not dict)
-        kinds = set(map(type, values))
+        types = list(map(type, values))
+        kinds = set(types)
         if not kinds <= _PLAIN or set(map(type, chain.from_iterable(dicts))) - {str}:
             raise ValueError
-        if float in kinds and not all(isfinite(one) for one in values if type(one) is float):
+        if float in kinds and not all(map(isfinite, compress(values, map(_FLOAT, types)))):
             raise ValueError
-        if kinds.isdisjoint(_CONTAINERS):
+        containers = list(compress(values, map(_NESTED, types)))
+        if not containers:
             return
-        containers = [one for one in values if type(one) in _NESTED]
     raise ValueError
+
+
+def _exact(items: Sequence[Any]) -> list[Any] | None:
+    """Return the metadata of reports whose fields have the very types that they should have.
+
+    Those need no converting, which copies: whoever reads a feed has made them of JSON.
+    """
+    if set(map(type, items)) != {Report}:
+        return None
+    given = [one.metadata for one in items]
+    texts = chain.from_iterable((one.threat_id, one.content, one.source) for one in items)
+    if (
+        set(map(type, texts)) == {str}
+        and {type(one.severity) for one in items} == {Severity}
+        and {type(one.observed_at) for one in items} <= _MOMENTS
+        and set(map(type, given)) <= _MAPPINGS
+    ):
+        return given
+    return None
 
 
 def _plain(item: Any) -> Any:

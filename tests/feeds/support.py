@@ -97,7 +97,21 @@ def read_safely(data: bytes, name: str) -> None:
     assert all(len(reason) < 2_000 and "\n" not in reason for reason in reasons(items))
 
 
-ODD = (None, True, -1, 1e308, 2**80, "", "x" * 9000, "\0", [], [[]], {}, {"a": {"b": [1]}}, [None])
+ODD: tuple[Any, ...] = (
+    None,
+    True,
+    -1,
+    1e308,
+    2**80,
+    "",
+    "x" * 9000,
+    "\0",
+    [],
+    [[]],
+    {},
+    {"a": {"b": [1]}},
+    [None],
+)
 
 
 def variants(count: int, *records: dict[str, Any]) -> Iterator[bytes]:

@@ -15,28 +15,46 @@ LONGEST_PAYLOAD = 1024
 
 def details(event: Event, alert: Alert, metadata: Object) -> None:
     """Put the keys particular to EVE into a report's metadata, each only where it is stated."""
-    metadata["gid"] = alert.gid
-    metadata["signature_id"] = alert.signature_id
-    metadata["rev"] = alert.rev
-    metadata["action"] = alert.action
-    metadata["src_ip"] = event.src_ip
-    metadata["src_port"] = event.src_port
-    metadata["dest_ip"] = event.dest_ip
-    metadata["dest_port"] = event.dest_port
-    metadata["proto"] = event.proto
-    metadata["app_proto"] = event.app_proto
-    metadata["flow_id"] = event.flow_id
-    metadata["interface"] = event.in_iface
-    metadata["community_id"] = event.community_id
-    metadata["direction"] = event.direction
-    if event.http:
-        metadata["http"] = _http(event.http)
-    if event.tls:
-        metadata["tls"] = _tls(event.tls)
-    if event.dns:
-        metadata["dns"] = list(_names(event.dns))[:MOST_OF_A_KIND]
-    if event.ssh:
-        metadata["ssh"] = _software(event.ssh)
+    if alert.gid is not None:
+        metadata["gid"] = alert.gid
+    if alert.signature_id is not None:
+        metadata["signature_id"] = alert.signature_id
+    if alert.rev is not None:
+        metadata["rev"] = alert.rev
+    if alert.action:
+        metadata["action"] = alert.action
+    _add_connection(event, metadata)
+    if event.http and (http := _http(event.http)):
+        metadata["http"] = http
+    if event.tls and (tls := _tls(event.tls)):
+        metadata["tls"] = tls
+    if event.dns and (names := list(_names(event.dns))[:MOST_OF_A_KIND]):
+        metadata["dns"] = names
+    if event.ssh and (software := _software(event.ssh)):
+        metadata["ssh"] = software
+
+
+def _add_connection(event: Event, metadata: Object) -> None:
+    if event.src_ip:
+        metadata["src_ip"] = event.src_ip
+    if event.src_port is not None:
+        metadata["src_port"] = event.src_port
+    if event.dest_ip:
+        metadata["dest_ip"] = event.dest_ip
+    if event.dest_port is not None:
+        metadata["dest_port"] = event.dest_port
+    if event.proto:
+        metadata["proto"] = event.proto
+    if event.app_proto:
+        metadata["app_proto"] = event.app_proto
+    if event.flow_id is not None:
+        metadata["flow_id"] = event.flow_id
+    if event.in_iface:
+        metadata["interface"] = event.in_iface
+    if event.community_id:
+        metadata["community_id"] = event.community_id
+    if event.direction:
+        metadata["direction"] = event.direction
 
 
 def content(event: Event, title: str, url: str) -> str:

@@ -48,7 +48,7 @@ def indicator(kind: str, value: object) -> Indicator | None:
     if not isinstance(value, str):
         return None
     text = value.strip()
-    if not text or len(text) > LONGEST or CONTROL.search(text):
+    if not text or len(text) > LONGEST or (not text.isprintable() and CONTROL.search(text)):
         return None
     if kind in ("ipv4-addr", "ipv6-addr"):
         return address(text)

@@ -34,7 +34,7 @@ from periscope.feeds.options import ReadOptions
 from periscope.feeds.problems import BadRecord
 from periscope.models import Report, Severity
 
-RAW_BYTES = 512
+RAW_BYTES = 256
 """Bytes of an event kept as `raw`, at most: they come by the million, and are mapped whole."""
 TAGGED = (
     *("mitre_tactic_id", "mitre_tactic_name", "mitre_technique_id", "mitre_technique_name"),
@@ -98,7 +98,7 @@ class Suricata(JsonFormat):
         ),
         ("metadata.interface, .community_id, .direction", "`in_iface`, and the same"),
         ("metadata.http, .dns, .tls, .ja3, .ssh", "the chief fields of these"),
-        ("metadata.raw", "the first 512 bytes of the event"),
+        ("metadata.raw", "the first 256 bytes of the event"),
     )
 
     def is_one(self, record: dict[str, Any]) -> bool:
@@ -184,13 +184,13 @@ class Mapping:
             metadata["last_observed"] = last = ms_text(observed_ms)
             metadata["first_observed"] = _began(event) or last
         details(event, alert, metadata)
-        if self._raw_bytes:
+        if self._raw_bytes and event.line:
             metadata["raw"] = excerpt(event.line, self._raw_bytes)
         return Report(
             threat_id,
             content(event, title, url),
             self._severity(alert),
-            {key: value for key, value in metadata.items() if value or value == 0},
+            metadata,
             (event.host or event.firewall_name or "suricata")[:LONGEST_SOURCE]
             if self._source is None
             else self._source,
@@ -221,10 +221,12 @@ class Mapping:
         cves = _cves(alert)
         if cves:
             found += [indicator("vulnerability", cve) for cve in cves]
-        metadata["tags"] = _tags(alert, cves)
+        if tags := _tags(alert, cves):
+            metadata["tags"] = tags
         metadata.update(kept(found))
         if alert.references:
-            metadata["references"] = texts(alert.references, MOST_REFERENCES, LONGEST_REFERENCE)
+            references = texts(alert.references, MOST_REFERENCES, LONGEST_REFERENCE)
+            metadata |= {"references": references} if references else {}
 
 
 def identity(event: Event, alert: Alert) -> str:
