@@ -109,8 +109,9 @@ def host(value: object) -> Indicator | None:
 
 @lru_cache(4096)
 def _host(value: str) -> tuple[str, str] | None:
-    text = value.strip().rstrip(".")
+    text = value.strip()
     name, _, port = text.partition(":")
+    name = name.rstrip(".")
     found = address(text)
     if found is None and (not port or port.isdigit()):
         found = address(name)
