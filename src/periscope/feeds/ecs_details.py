@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from periscope.feeds.finding import dicts_of, list_of
-from periscope.feeds.flat import Flat, flattened, values_at
+from periscope.feeds.flat import Flat, Places, flattened, values_at
 from periscope.feeds.indicators import Indicator, classified, hashed, host, indicator
 
 HOSTS = (
@@ -16,15 +16,26 @@ HOSTS = (
     *("threat.indicator.ip", "threat.indicator.domain", "threat.indicator.url.domain"),
 )
 URLS = ("url.full", "url.original", "threat.indicator.url.full", "threat.indicator.url.original")
-HASHED = ("file.hash.", "process.hash.", "dll.hash.", "threat.indicator.file.hash.")
+HASHED = tuple(
+    f"{what}.hash.{kind}"
+    for what in ("file", "process", "dll", "threat.indicator.file")
+    for kind in ("md5", "sha1", "sha256", "sha512")
+)
 FILES = ("file.path", "file.name", "dll.path", "email.attachments.file.name")
 PROCESSES = ("process.executable", "process.name", "process.command_line")
 USERS = ("user.name", "source.user.name", "destination.user.name", "user.target.name")
 MAIL = ("email.from.address", "email.sender.address", "email.to.address", "user.email")
-OTHERS = (
+PLACES = Places(
+    ("host", HOSTS),
+    ("url", URLS),
+    ("hash", HASHED),
+    ("file-name", FILES),
+    ("process", PROCESSES),
+    ("user-account", USERS),
     ("registry-key", ("registry.path",)),
     ("vulnerability", ("vulnerability.id",)),
     ("asn", ("threat.indicator.as.number",)),
+    ("mail", MAIL),
 )
 KEPT = (
     ("rule_id", ("kibana.alert.rule.rule_id", "signal.rule.rule_id", "rule.id", "rule.uuid")),
@@ -49,6 +60,9 @@ KEPT = (
 )
 ATTACKS = ("kibana.alert.rule.threat", "signal.rule.threat", "threat")
 ATTACK_KEYS = ("technique", "technique.subtechnique", "tactic", "group", "software")
+ATTACK_FIELDS = tuple(
+    f"{path}.{key}{end}" for path in ATTACKS for key in ATTACK_KEYS for end in ("", ".id", ".name")
+)
 OWN = frozenset(("-", "SYSTEM", "unknown"))
 
 
@@ -57,10 +71,11 @@ def attacks(flat: Flat) -> Iterator[Any]:
     for path in ATTACKS:
         for one in dicts_of(flat.get(path)):
             yield from _of_attack(one)
-        for key in ATTACK_KEYS:
-            yield from values_at(flat, f"{path}.{key}.id", f"{path}.{key}.name")
-            for one in dicts_of(flat.get(f"{path}.{key}")):
-                yield from _named(one)
+    for value in values_at(flat, *ATTACK_FIELDS):
+        if isinstance(value, dict):
+            yield from _named(value)
+        else:
+            yield value
 
 
 def _of_attack(one: dict[str, Any]) -> Iterator[Any]:
@@ -76,29 +91,24 @@ def _named(part: dict[str, Any]) -> Iterator[Any]:
 
 def indicators(flat: Flat) -> Iterator[Indicator | None]:
     """Yield both ends first, then all else that can be looked for."""
-    for value in values_at(flat, *HOSTS):
-        yield host(value)
-    for value in values_at(flat, *URLS):
-        found = classified(value)
-        yield found if found and found["type"] == "url" else None
-    for path in HASHED:
-        for kind in ("md5", "sha1", "sha256", "sha512"):
-            yield from map(hashed, values_at(flat, path + kind))
-    yield from _named_things(flat)
+    for word, value in PLACES.in_record(flat):
+        if not isinstance(value, str) or value in OWN:
+            continue
+        if word == "host":
+            yield host(value)
+        elif word == "hash":
+            yield hashed(value)
+        elif word == "url":
+            found = classified(value)
+            yield found if found and found["type"] == "url" else None
+        elif word == "mail":
+            yield indicator("email-addr", value) if "@" in value else None
+        else:
+            yield indicator(word, value)
     for one in dicts_of(flat.get("threat.enrichments")):
         inner = one.get("indicator")
         if isinstance(inner, dict):
             yield from _matched(flattened(inner))
-
-
-def _named_things(flat: Flat) -> Iterator[Indicator | None]:
-    named = (("file-name", FILES), ("process", PROCESSES), ("user-account", USERS), *OTHERS)
-    for kind, paths in named:
-        for value in values_at(flat, *paths):
-            known = isinstance(value, str) and value not in OWN
-            yield indicator(kind, value) if known else None
-    for value in values_at(flat, *MAIL):
-        yield indicator("email-addr", value) if isinstance(value, str) and "@" in value else None
 
 
 def _matched(inner: Flat) -> Iterator[Indicator | None]:

@@ -25,20 +25,41 @@ def flattened(record: Flat) -> Flat:
     return found
 
 
-def values_at(flat: Flat, *paths: str) -> Iterator[Any]:
-    """Yield what stands under the paths in their order; of lists the first elements."""
+def values_at(flat: Flat, *paths: str) -> list[Any]:
+    """Return what stands under the paths in their order; of lists the first elements."""
+    found: list[Any] = []
     for path in paths:
-        value = flat.get(path)
-        if type(value) is list:
-            yield from value[:MOST_VALUES]
-        elif value is not None:
-            yield value
+        if path in flat:
+            value = flat[path]
+            if type(value) is list:
+                found += value[:MOST_VALUES]
+            else:
+                found.append(value)
+    return found
+
+
+class Places:
+    """Many paths, each with a word about what stands there, of which a record has but a few."""
+
+    def __init__(self, *kinds: tuple[str, Iterable[str]]) -> None:
+        self._words = {path: word for word, paths in kinds for path in paths}
+        self._order = {path: place for place, path in enumerate(self._words)}
+
+    def in_record(self, flat: Flat) -> Iterator[tuple[str, Any]]:
+        """Yield word and value of each path that the record has, in the order of the paths."""
+        paths = self._order.keys() & flat.keys()
+        for path in sorted(paths, key=self._order.__getitem__):
+            word = self._words[path]
+            for value in values_at(flat, path):
+                yield word, value
 
 
 def text_at(flat: Flat, *paths: str) -> str:
     """Return the first text under these paths; numbers count as text."""
     for path in paths:
-        value = flat.get(path)
+        if path not in flat:
+            continue
+        value = flat[path]
         if type(value) is list:
             value = value[0] if value else None
         if type(value) is str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from periscope.feeds.flat import Flat, text_at, values_at
+from periscope.feeds.flat import Flat, Places, text_at
 from periscope.feeds.indicators import Indicator, classified, hashed, hashes_in, host, indicator
 
 WINDOWS = "data.win.eventdata."
@@ -39,36 +39,37 @@ PROCESSES = (
     *(WINDOWS + key for key in ("image", "commandLine", "parentImage", "newProcessName")),
 )
 VULNERABILITIES = ("data.vulnerability.cve", "rule.cve", "data.cve")
-OUR_OWN_HOSTS = frozenset(("any", "localhost", "none", "-", "null"))
+NOBODY = frozenset(("any", "localhost", "none", "-", "null"))
+PLACES = Places(
+    ("host", ("agent.ip", *HOSTS)),
+    ("url", URLS),
+    ("user-account", USERS),
+    ("file-name", FILES),
+    ("process", PROCESSES),
+    ("registry-key", (WINDOWS + "targetObject",)),
+    ("hash", HASHES),
+    ("hashes", (WINDOWS + "hashes",)),
+    ("vulnerability", VULNERABILITIES),
+)
 
 
 def indicators(flat: Flat) -> Iterator[Indicator | None]:
     """Yield what an alert's data names, whichever module it is from."""
-    yield host(text_at(flat, "agent.ip"))
-    for value in values_at(flat, *HOSTS):
-        yield host(value)
-    for value in values_at(flat, *URLS):
-        found = classified(value)
-        yield found if found and found["type"] == "url" else None
-    yield from _named(flat)
-    for value in values_at(flat, *HASHES):
-        yield hashed(value)
-    yield from hashes_in(flat.get(WINDOWS + "hashes"))
-    for value in values_at(flat, *VULNERABILITIES):
-        yield indicator("vulnerability", value)
-
-
-def _named(flat: Flat) -> Iterator[Indicator | None]:
-    for kind, paths in (("user-account", USERS), ("file-name", FILES), ("process", PROCESSES)):
-        for value in values_at(flat, *paths):
-            known = isinstance(value, str) and value.lower() not in OUR_OWN_HOSTS
-            yield indicator(kind, value) if known else None
-    is_key = flat.get("syscheck.path", "")
-    registry = [flat.get(WINDOWS + "targetObject")]
-    if isinstance(is_key, str) and is_key.startswith("HKEY_"):
-        registry.append(is_key)
-    for value in registry:
-        yield indicator("registry-key", value)
+    for word, value in PLACES.in_record(flat):
+        if not isinstance(value, str):
+            continue
+        if word == "host":
+            yield host(value)
+        elif word == "hash":
+            yield hashed(value)
+        elif word == "hashes":
+            yield from hashes_in(value)
+        elif word == "url":
+            found = classified(value)
+            yield found if found and found["type"] == "url" else None
+        elif value.lower() not in NOBODY:
+            is_key = value.startswith("HKEY_") and word == "file-name"
+            yield indicator("registry-key" if is_key else word, value)
 
 
 def described(flat: Flat) -> str:

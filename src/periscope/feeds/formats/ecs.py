@@ -227,7 +227,7 @@ def _event_severity(flat: Flat) -> tuple[str, object]:
 
 def _one(flat: Flat, *paths: str) -> object:
     """Return the first value under these paths; of a list its first element."""
-    return next(values_at(flat, *paths), None)
+    return next(iter(values_at(flat, *paths)), None)
 
 
 def _time(flat: Flat, paths: tuple[str, ...]) -> object:
