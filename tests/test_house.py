@@ -19,7 +19,18 @@ MODULES = sorted(SOURCE.rglob("*.py"))
 FLOORS = [
     *("errors", "settings", "policy", "scoring", "models", "threat", "work", "keys", "header"),
     *("server", "connection", "awaits", "library", "rules", "specs", "functions", "calls"),
-    *("cursor", "ledger", "archive", "intake", "acts", "batches", "chunks", "lines", "lane"),
+    *(
+        "cursor",
+        "ledger",
+        "archive",
+        "rejections",
+        "intake",
+        "acts",
+        "batches",
+        "chunks",
+        "lines",
+        "lane",
+    ),
     *("batch", "bound", "room", "coalesce", "gathered", "engine", "reader"),
     "membership",
     *(

@@ -20,8 +20,8 @@ LONGEST_TAG = 256
 LONGEST_REFERENCE = 2048
 MOST_TEXT_BYTES = 8 * 1024
 """Bytes of a report's tags, and again of its references."""
-LONGEST_CONTENT = 32 * 1024
-MOST_CONTENT_BYTES = 64 * 1024
+LONGEST_CONTENT = 32 * 1024  # bytes
+LONGEST_SOURCE = 64  # 256 bytes at most
 EMPTY: tuple[Any, ...] = (None, "", [], {})
 
 _encode = msgspec.json.encode
@@ -61,10 +61,10 @@ class Finding(msgspec.Struct, kw_only=True, gc=False):
         try:
             return Report(
                 threat_id=self.threat_id,
-                content=_fitting(self.content or self.title) or self.threat_id,
+                content=shortened(self.content or self.title, LONGEST_CONTENT) or self.threat_id,
                 severity=self.severity,
                 metadata=self._metadata(options),
-                source=self.source if options.source is None else options.source,
+                source=self.source[:LONGEST_SOURCE] if options.source is None else options.source,
                 observed_at=time_ms("time", self.observed_at),
             )
         except BadRecord as exc:
@@ -91,20 +91,21 @@ class Finding(msgspec.Struct, kw_only=True, gc=False):
         }
 
 
+def shortened(text: str, most_bytes: int) -> str:
+    """Return the beginning of a text, so many bytes of UTF-8 at most."""
+    if len(text) * 4 <= most_bytes:
+        return text
+    if text.isascii():
+        return text[:most_bytes]
+    return text.encode("utf-8", "replace")[:most_bytes].decode("utf-8", "ignore")
+
+
 def excerpt(raw: object, most: int) -> str:
     """Return the first bytes of a record as text; a record that was decoded is encoded again."""
     if not most or raw is None:
         return ""
     data = raw if isinstance(raw, bytes) else _encode(raw)
     return data[:most].decode("utf-8", "ignore")
-
-
-def _fitting(content: str) -> str:
-    """Cut a text so that it has at most 64 KiB, whatever its characters take."""
-    text = content[:LONGEST_CONTENT]
-    if len(text) * 4 <= MOST_CONTENT_BYTES or text.isascii():
-        return text
-    return text.encode()[:MOST_CONTENT_BYTES].decode("utf-8", "ignore")
 
 
 def texts(values: Iterable[object], most: int, longest: int) -> list[str]:

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from functools import lru_cache
 from ipaddress import AddressValueError, IPv4Network, IPv6Network, NetmaskValueError
 from itertools import accumulate
 from socket import AF_INET, inet_pton
 from typing import Any
+
+import msgspec
 
 Indicator = dict[str, str]
 
@@ -24,6 +27,7 @@ MOST_BYTES = 24 * 1024
 """Bytes of their values: metadata is bounded, and so is what long URLs may take of it."""
 LONGEST = 2048
 LONGEST_DOTTED = len("255.255.255.255")
+LONGEST_HOST = 300
 LOWERED = frozenset(("domain-name", "md5", "sha1", "sha256", "sha512", "mac-addr", "email-addr"))
 HASHES = {32: "md5", 40: "sha1", 64: "sha256", 128: "sha512"}
 HEX = re.compile(r"[0-9a-fA-F]+")
@@ -33,6 +37,8 @@ DOMAIN = re.compile(rf"(?=.{{4,253}}$)(?:{LABEL}\.)+[a-z][a-z0-9-]{{0,61}}[a-z0-
 URL = re.compile(r"[a-z][a-z0-9+.-]{1,15}://[^\s\x00-\x1f]+", re.IGNORECASE)
 EMAIL = re.compile(rf"[^\s@<>\"']{{1,64}}@{DOMAIN.pattern}", re.IGNORECASE)
 CVE = re.compile(r"CVE-\d{4}-\d{4,19}", re.IGNORECASE)
+ANY_CVE = re.compile(r"\bCVE[-_ ](\d{4})[-_](\d{4,19})", re.IGNORECASE)
+_encode = msgspec.json.encode
 CONTROL = re.compile("[\x00-\x1f\x7f\ud800-\udfff]")
 
 
@@ -45,7 +51,7 @@ def indicator(kind: str, value: object) -> Indicator | None:
     if not isinstance(value, str):
         return None
     text = value.strip()
-    if not text or len(text) > LONGEST or CONTROL.search(text):
+    if not text or len(text) > LONGEST or (not text.isprintable() and CONTROL.search(text)):
         return None
     if kind in ("ipv4-addr", "ipv6-addr"):
         return address(text)
@@ -97,6 +103,49 @@ def classified(value: object) -> Indicator | None:
     return indicator(kind, text) if kind else None
 
 
+def host(value: object) -> Indicator | None:
+    """Return an address, or a name of a host with a dot in it, with or without a port."""
+    if not isinstance(value, str) or len(value) > LONGEST_HOST:
+        return None
+    found = _host(value)
+    return {"type": found[0], "value": found[1]} if found else None
+
+
+@lru_cache(4096)
+def _host(value: str) -> tuple[str, str] | None:
+    text = value.strip()
+    name, _, port = text.partition(":")
+    name = name.rstrip(".")
+    found = address(text)
+    if found is None and (not port or port.isdigit()):
+        found = address(name)
+        if found is None and DOMAIN.fullmatch(name):
+            found = indicator("domain-name", name)
+    return (found["type"], found["value"]) if found else None
+
+
+def hashed(value: object) -> Indicator | None:
+    """Return a hash in hexadecimal, with or without colons, of the type that its length shows."""
+    text = value.strip().replace(":", "") if isinstance(value, str) else ""
+    kind = HASHES.get(len(text)) if HEX.fullmatch(text) else None
+    return indicator(kind, text) if kind else None
+
+
+def hashes_in(value: object) -> list[Indicator | None]:
+    """Return the hashes of a list such as `MD5=...,SHA256=...`, which Sysmon writes."""
+    parts = value[:LONGEST].split(",") if isinstance(value, str) else []
+    named = (part.strip().partition("=") for part in parts)
+    return [hashed(text) for name, _, text in named if name.upper() != "IMPHASH"]
+
+
+def cves_in(value: object) -> list[str]:
+    """Return the CVE ids in a text, in the spelling of the standard; `_` may stand for `-`."""
+    if not isinstance(value, str):
+        return []
+    found = (f"CVE-{one[1]}-{one[2]}" for one in ANY_CVE.finditer(value[:LONGEST]))
+    return list(dict.fromkeys(found))
+
+
 def refanged(text: str) -> str:
     """Undo `hxxp://`, `[.]`, `(.)`, `[:]` and `[@]`."""
     if "[" not in text and "(" not in text and text[:4].lower() != "hxxp":
@@ -118,8 +167,8 @@ def kept(found: Iterable[Indicator | None]) -> dict[str, Any]:
 
 
 def fitting_bytes(values: list[str], most: int) -> int:
-    """Return how many of these texts, from the first on, have no more bytes than that together."""
-    if len("".join(values).encode()) <= most:
+    """Return how many of these texts, from the first on, take no more bytes as JSON together."""
+    if len(_encode("".join(values))) <= most:
         return len(values)
-    taken = accumulate(len(value.encode()) for value in values)
+    taken = accumulate(len(_encode(value)) for value in values)
     return sum(1 for one in taken if one <= most)
