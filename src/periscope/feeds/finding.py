@@ -7,6 +7,7 @@ from typing import Any
 
 import msgspec
 
+from periscope.feeds.fingerprint import fingerprint_id
 from periscope.feeds.indicators import Indicator, fitting_bytes, kept
 from periscope.feeds.moments import moment_ms, rfc3339
 from periscope.feeds.options import ReadOptions
@@ -21,6 +22,10 @@ LONGEST_REFERENCE = 2048
 MOST_TEXT_BYTES = 8 * 1024
 """Bytes of a report's tags, and again of its references."""
 LONGEST_CONTENT = 32 * 1024  # bytes
+MOST_MORE_BYTES = 16 * 1024
+LONGEST_MORE, MOST_MORE = 256, 10
+"""What is left of the texts and lists particular to a format where all are too many bytes."""
+LONGEST_ID = 400  # bytes, without the word before it
 LONGEST_SOURCE = 64  # 256 bytes at most
 EMPTY: tuple[Any, ...] = (None, "", [], {})
 
@@ -100,12 +105,35 @@ def shortened(text: str, most_bytes: int) -> str:
     return text.encode("utf-8", "replace")[:most_bytes].decode("utf-8", "ignore")
 
 
+def bounded(more: dict[str, Any]) -> dict[str, Any]:
+    """Return keys particular to a format so that they take 16 KiB at most: cut, then left out."""
+    if len(_encode(more)) <= MOST_MORE_BYTES:
+        return more
+    found: dict[str, Any] = {}
+    left = MOST_MORE_BYTES
+    for key, value in more.items():
+        cut = value[:LONGEST_MORE] if isinstance(value, str) else value
+        cut = cut[:MOST_MORE] if isinstance(cut, list) else cut
+        left -= len(_encode(cut))
+        if left < 0:
+            break
+        found[key] = cut
+    return found
+
+
 def excerpt(raw: object, most: int) -> str:
     """Return the first bytes of a record as text; a record that was decoded is encoded again."""
     if not most or raw is None:
         return ""
     data = raw if isinstance(raw, bytes) else _encode(raw)
     return data[:most].decode("utf-8", "ignore")
+
+
+def own_id(prefix: str, text: str) -> str:
+    """Return a source's own id with the word of its format; of one too long, a fingerprint."""
+    if len(text) <= LONGEST_ID // 4 or len(text.encode()) <= LONGEST_ID:
+        return f"{prefix}:{text}"
+    return fingerprint_id(prefix, (text,))
 
 
 def texts(values: Iterable[object], most: int, longest: int) -> list[str]:
@@ -124,6 +152,8 @@ def text_of(record: dict[str, Any], *keys: str) -> str:
     """Return the first text among these keys; numbers count as text, whatever else does not."""
     for key in keys:
         value = record.get(key)
+        if value is None:
+            continue
         if isinstance(value, str):
             if value := value.strip():
                 return value
@@ -147,7 +177,9 @@ def list_of(value: object) -> list[Any]:
 
 def dicts_of(value: object) -> list[dict[str, Any]]:
     """Objects among the elements of a list, or the object itself."""
-    return [one for one in list_of(value) if isinstance(one, dict)]
+    if isinstance(value, list):
+        return [one for one in value if isinstance(one, dict)]
+    return [value] if isinstance(value, dict) else []
 
 
 def time_ms(name: str, value: object) -> int | None:
@@ -173,6 +205,11 @@ def time_text(name: str, value: object) -> str | None:
 
     """
     return None if time_ms(name, value) is None else rfc3339(value)
+
+
+def is_true(value: object) -> bool:
+    """Say whether it is true; some exporters write booleans as text."""
+    return value is True or (isinstance(value, str) and value.strip().lower() == "true")
 
 
 def required(record: object, what: str) -> dict[str, Any]:
