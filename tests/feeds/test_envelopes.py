@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from periscope.feeds.envelopes import opened
+from periscope.feeds.envelopes import MOST_LAYERS, opened
 from periscope.feeds.finding import Finding, shortened
 from periscope.feeds.indicators import hashed, hashes_in, host, indicator, kept
 from periscope.feeds.json_split import Piece, split_json
@@ -45,28 +45,56 @@ def is_one(record: dict[str, Any]) -> bool:
     return "mine" in record
 
 
-def test_opened() -> None:
-    one = {"mine": 1}
-    text = json.dumps(one)
-    assert opened(one, is_one) is None
-    assert opened({"hits": [1]}, is_one) is None
-    assert opened({"_id": "x", "_source": one}, is_one) == [{"_id": "x", "mine": 1}]
-    assert opened({"hits": {"hits": [{"_source": one}, "x", {"no": 1}]}}, is_one) == [
-        *(one, "x", {"no": 1})
-    ]
-    assert opened({"Records": [{"body": json.dumps({"Message": text})}]}, is_one) == [one]
-    assert opened({"data": {"mine": 1}}, is_one) is None
-    assert opened({"data": {"alerts": [one]}}, is_one) == [one]
-    assert opened({"message": "{not json"}, is_one) is None
+def nested(layers: int) -> dict[str, Any]:
+    record: dict[str, Any] = {"mine": 1}
+    for _ in range(layers):
+        record = {"detail": record}
+    return record
 
 
-def test_opening_has_an_end() -> None:
-    inner: dict[str, Any] = {"mine": 1}
-    for _ in range(40):
-        inner = {"result": inner}
-    assert opened(inner, is_one) is None
+ONE = {"mine": 1}
+TEXT = json.dumps(ONE)
+
+
+@pytest.mark.parametrize(
+    ("wrapper", "expected"),
+    [
+        ({"detail": {"findings": [ONE]}}, [ONE]),
+        ({"hits": {"hits": [{"_source": ONE}, "x", {"no": 1}]}}, [ONE, "x", {"no": 1}]),
+        ({"_id": "x", "_source": ONE}, [{"_id": "x", **ONE}]),
+        ({"Records": [{"body": json.dumps({"Message": TEXT})}]}, [ONE]),
+        ({"Records": [{"body": TEXT}, {"body": "not JSON"}]}, [ONE, {"body": "not JSON"}]),
+        ({"Message": json.dumps([ONE, 7])}, [ONE, 7]),
+        ({"value": [], "results": [{"x": 1}], "message": TEXT}, [ONE]),
+        ({"data": {"alerts": [ONE]}}, [ONE]),
+        ({"data": TEXT}, [ONE]),
+        ({"specversion": "1.0", "data": ONE}, [ONE]),
+    ],
+)
+def test_what_is_wrapped_is_found_with_what_stands_beside_it(
+    wrapper: dict[str, Any], expected: list[Any]
+) -> None:
+    assert opened(wrapper, is_one) == expected
+
+
+@pytest.mark.parametrize(
+    "record",
+    [ONE, {"hits": [1]}, {"other": ONE}, {"data": ONE}, {"message": "{not JSON"}, {"Records": {}}],
+)
+def test_what_is_no_wrapper_stays_as_it_is(record: dict[str, Any]) -> None:
+    assert opened(record, is_one) is None
+
+
+def test_layers_are_bounded() -> None:
+    assert opened(nested(MOST_LAYERS + 1), is_one) == [ONE]
+    assert opened(nested(MOST_LAYERS + 2), is_one) is None
     wide = {"events": [{"events": [{"events": [{"x": 1}] * 10}] * 10}] * 10}
     assert opened(wide, is_one) is None
+
+
+@pytest.mark.parametrize("text", ["", "{", "x", '{"a": 1e999}', "[" * 100_000, '"{"'])
+def test_texts_that_hold_no_record_are_none(text: str) -> None:
+    assert opened({"Message": text}, is_one) is None
 
 
 def test_hosts_and_hashes() -> None:

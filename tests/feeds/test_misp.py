@@ -11,7 +11,6 @@ import pytest
 
 from periscope.errors import FeedError
 from periscope.feeds import open_feed
-from periscope.feeds.format import Sample
 from periscope.feeds.registry import by_name
 from periscope.feeds.testing import check_format
 from periscope.models import Report, Severity
@@ -392,22 +391,3 @@ def test_real_events() -> None:
     found = check_format(by_name("misp"), *events)
     assert len(found) == 19
     assert {one.severity for one in found} == {"HIGH", "MEDIUM", "LOW"}
-
-
-def test_other_real_files_are_left_to_their_formats() -> None:
-    others = ("misp", "nasty", "warninglists", "galaxy")
-    for path in sorted(real_data().rglob("*")):
-        folder = path.relative_to(real_data()).parts[0]
-        if path.is_file() and folder not in others:
-            sample = Sample(path.read_bytes()[: 64 * 1024], path.stat().st_size <= 64 * 1024)
-            assert not by_name("misp").recognises(sample), path
-            assert by_name("stix").recognises(sample) == (folder == "stix"), path
-
-
-def test_real_lists_and_galaxies_are_refused() -> None:
-    for path in (*real_data("warninglists").iterdir(), *real_data("galaxy").iterdir()):
-        with pytest.raises(FeedError, match="no threats"):
-            open_feed(path)
-    for name in ("feed/manifest.json", "pymisp-search_index_result.json"):
-        with pytest.raises(FeedError, match=r"kind|restSearch"):
-            open_feed(real_data("misp", name))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import time
 
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from periscope.feeds.json_elements import LEVELS, elements
@@ -33,6 +33,7 @@ def cut(data: bytes, step: int, most: int = 1000) -> list[object]:
 
 
 @given(st.lists(VALUES, max_size=6), SPACES, st.integers(1, 30), st.integers(0, 3))
+@example([[[]]], 1, 1, 0)  # at the limit but for the space behind it
 def test_cut_the_same(ones: list[object], indent: int | None, step: int, less: int) -> None:
     text = json.dumps({"objects": ones, "more": False}, indent=indent).encode()
     data = text[: len(text) - less]

@@ -1,24 +1,31 @@
-"""What shippers, stores and queues wrap around a product's own records, and how it comes off.
+"""What shippers, stores, buses and APIs wrap around a product's own records, and how it comes off.
 
-Elasticsearch's hits and pages, log entries whose text is JSON, messages of queues: a format calls
-`opened` from its `inside`, and gets back the records that it knows.
+Pages of APIs, Elasticsearch's hits, log entries whose text is JSON, messages of queues, events of
+clouds (EventBridge has a record under `detail`, SNS and SQS a text under `Message` and `body`, a
+function's input a list under `Records`), and any of these inside each other. A format says what one
+of its records looks like; here it is looked for inside.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import msgspec
 
 MOST_LAYERS = 5
-LISTS = (
-    *("hits", "entries", "records", "Records", "logEvents", "events", "results", "alerts", "data"),
-    "affected_items",
+"""Wrappers in the outermost: in the input of a function SQS, SNS, EventBridge, its findings."""
+KEYS = (
+    *("detail", "findings", "Findings", "hits", "entries", "records", "Records", "logEvents"),
+    *("events", "value", "results", "result", "alerts", "affected_items", "Items", "raw_logs"),
+    *("_source", "fields", "all_fields", "data", "Sns", "Message", "message", "body", "Body"),
+    *("object", "log", "_raw", "event"),
 )
-OBJECTS = ("hits", "raw_logs", "_source", "fields", "result", "all_fields", "Sns")
-TEXTS = ("message", "Message", "data", "log", "_raw", "body", "event")
-"""Members of a wrapper that may hold what is wrapped: as a list, an object, or as its JSON text."""
+"""Members under which records are looked for, as a list, an object, or as the JSON text of one of
+these; the first that has any counts."""
+ANY_KEY = frozenset(KEYS)
+DOCUMENTS = ("_source", "fields")
+"""An index's documents: what identifies them stands beside them."""
 
 _decode = msgspec.json.Decoder().decode
 
@@ -28,51 +35,61 @@ IsOne = Callable[[dict[str, Any]], bool]
 def opened(record: dict[str, Any], is_one: IsOne) -> list[Any] | None:
     """Return the records inside a wrapper in their order; None where it holds none of this kind.
 
-    Of a wrapper that holds some, whatever is beside them in the same list comes along.
+    Of a wrapper that holds some, whatever is beside them in the same list comes along, so that
+    nothing is lost without a word.
     """
-    if is_one(record):
+    return None if is_one(record) else _inside(record, is_one, MOST_LAYERS)
+
+
+def _inside(record: dict[str, Any], is_one: IsOne, layers: int) -> list[Any] | None:
+    if ANY_KEY.isdisjoint(record):
         return None
-    found = list(_inside(record, is_one, MOST_LAYERS))
-    return found if any(isinstance(one, dict) and is_one(one) for one in found) else None
+    for key in KEYS:
+        if key in record and (found := _among(_members(record, key), is_one, layers)):
+            return found
+    return None
 
 
-def _inside(record: dict[str, Any], is_one: IsOne, layers: int) -> Iterator[Any]:
-    for inner in _candidates(record):
-        known = not isinstance(inner, dict) or is_one(inner)
-        deeper = [] if known or not layers else list(_inside(inner, is_one, layers - 1))
-        yield from deeper or [inner]
+def _among(ones: list[Any], is_one: IsOne, layers: int) -> list[Any] | None:
+    found: list[Any] = []
+    any_known = False
+    for one in ones:
+        inner = None
+        if isinstance(one, dict):
+            known = is_one(one)
+            inner = None if known or not layers else _inside(one, is_one, layers - 1)
+            any_known = any_known or known or inner is not None
+        found += [one] if inner is None else inner
+    return found if any_known else None
 
 
-def _candidates(record: dict[str, Any]) -> Iterator[Any]:
-    """Members of the first kind that the record has; an index's id goes with its document."""
-    for key in LISTS:
-        if isinstance(value := record.get(key), list):
-            yield from value
-            return
-    for key in OBJECTS:
-        if isinstance(value := record.get(key), dict):
-            named = key in ("_source", "fields") and isinstance(record.get("_id"), str)
-            yield {"_id": record["_id"], **value} if named else value
-            return
-    if isinstance(value := record.get("data"), dict) and _holds_list(value):
-        yield value
-        return
-    for key in TEXTS:
-        if isinstance(value := record.get(key), str) and (inner := _object(value)) is not None:
-            yield inner
-            return
+def _members(record: dict[str, Any], key: str) -> list[Any]:
+    value = record[key]
+    if isinstance(value, str):
+        value = _decoded(value)
+    elif key == "data" and isinstance(value, dict) and not _is_content(record, value):
+        return []
+    if isinstance(value, list):
+        return value
+    if not isinstance(value, dict):
+        return []
+    if key in DOCUMENTS and isinstance(record.get("_id"), str):
+        return [{"_id": record["_id"], **value}]
+    return [value]
 
 
-def _holds_list(answer: dict[str, Any]) -> bool:
-    """Whether this is an API's answer: `data` is also what products call the particulars."""
-    return any(isinstance(answer.get(key), list) for key in LISTS)
+def _is_content(record: dict[str, Any], data: dict[str, Any]) -> bool:
+    """Whether this is an API's answer or an event's content, and no product's particulars.
+
+    Wazuh's `data`, for one, may hold another product's whole event, of which it is the alert.
+    """
+    return "specversion" in record or any(isinstance(data.get(key), list) for key in KEYS)
 
 
-def _object(text: str) -> dict[str, Any] | None:
-    if text.lstrip()[:1] != "{":
+def _decoded(text: str) -> object:
+    if text.lstrip()[:1] not in ("{", "["):
         return None
     try:
-        value = _decode(text)
+        return _decode(text)
     except (msgspec.DecodeError, UnicodeError, RecursionError):
         return None
-    return value if isinstance(value, dict) else None

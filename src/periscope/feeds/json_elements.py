@@ -21,7 +21,7 @@ def _element() -> bytes:
         inside = (
             between + rb"(?:(?:" + string + rb"|[\[{]" + inside + rb"[\]}])" + between + rb")*+"
         )
-    return rb"[ \t\r\n]*+([\[{]" + inside + rb"[\]}])[ \t\r\n]*+(?:,|(?=\]))"
+    return rb"[ \t\r\n]*+([\[{]" + inside + rb"[\]}])([ \t\r\n]*+)(?:,|(?=\]))"
 
 
 ELEMENT = re.compile(_element(), re.DOTALL)
@@ -31,10 +31,10 @@ def elements(chunk: bytes, at: int, most: int) -> Iterator[tuple[int, bytes, int
     """Yield, from a place right after a bracket or comma, the start, text and end of elements.
 
     An element ends after its comma, the last of an array before the bracket. One of more than
-    `most` bytes is not among them.
+    `most` bytes, with the space after it, is not among them.
     """
     while found := ELEMENT.match(chunk, at):
-        if found.end(1) - found.start(1) > most:
+        if found.end(2) - found.start(1) > most:
             return
         at = found.end()
         yield found.start(1), found[1], at

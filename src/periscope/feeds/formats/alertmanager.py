@@ -6,7 +6,6 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-from periscope.feeds.envelopes import opened
 from periscope.feeds.finding import Finding, dict_of, required, severity_of, text_of
 from periscope.feeds.fingerprint import fingerprint_id
 from periscope.feeds.format import PRODUCT, Skip
@@ -90,10 +89,6 @@ class Alertmanager(JsonFormat):
         if "startsAt" in record:
             return any(key in record for key in ("status", "annotations", "generatorURL"))
         return "activeAt" in record and "state" in record
-
-    def inside(self, record: dict[str, Any]) -> list[Any] | None:
-        """Open the body of a webhook, and the answer of an API."""
-        return opened(record, self.is_one)
 
     def mapper(self, options: ReadOptions, skip: Skip) -> Map:
         """Map alerts that fire; others are skipped by their state."""

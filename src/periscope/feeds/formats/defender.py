@@ -10,7 +10,6 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-from periscope.feeds.deliveries import Delivered
 from periscope.feeds.finding import (
     Finding,
     bounded,
@@ -25,7 +24,7 @@ from periscope.feeds.finding import (
 from periscope.feeds.format import PRODUCT, Skip
 from periscope.feeds.harvest import harvest
 from periscope.feeds.indicators import Indicator
-from periscope.feeds.json_records import Map
+from periscope.feeds.json_records import JsonFormat, Map
 from periscope.feeds.options import ReadOptions
 from periscope.feeds.problems import BadRecord
 from periscope.models import Report
@@ -90,7 +89,7 @@ PLACES = (
 """Members in which those keys are looked for."""
 
 
-class Defender(Delivered):
+class Defender(JsonFormat):
     """One report an alert that is not resolved."""
 
     name = "defender"

@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from typing import Any
 
 from periscope.feeds.ecs_details import KEPT, attacks, indicators
-from periscope.feeds.envelopes import opened
 from periscope.feeds.finding import Finding, required, severity_of
 from periscope.feeds.fingerprint import fingerprint_id
 from periscope.feeds.flat import Flat, flattened, some, text_at, values_at
@@ -114,10 +113,6 @@ class Ecs(JsonFormat):
         event = record.get("event")
         inner = isinstance(event, dict) and ("kind" in event or "dataset" in event)
         return inner or "event.kind" in record or "event.dataset" in record
-
-    def inside(self, record: dict[str, Any]) -> list[Any] | None:
-        """Open hits, and what actions of rules send."""
-        return opened(record, self.is_one)
 
     def mapper(self, options: ReadOptions, skip: Skip) -> Map:
         """Map alerts; other events are skipped by kind, alerts that are over by their state."""

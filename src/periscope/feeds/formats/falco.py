@@ -6,7 +6,6 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-from periscope.feeds.envelopes import opened
 from periscope.feeds.finding import Finding, dict_of, list_of, required, severity_of, text_of
 from periscope.feeds.fingerprint import fingerprint_id
 from periscope.feeds.flat import some, text_at, values_at
@@ -104,10 +103,6 @@ class Falco(JsonFormat):
         if isinstance(record.get("rule"), str) and isinstance(record.get("priority"), str):
             return "output" in record or "output_fields" in record
         return _is_sysdig(record)
-
-    def inside(self, record: dict[str, Any]) -> list[Any] | None:
-        """Open log entries, messages of queues, and hits."""
-        return opened(record, self.is_one)
 
     def mapper(self, options: ReadOptions, skip: Skip) -> Map:
         """Map events; those that Sysdig calls false positives are skipped."""

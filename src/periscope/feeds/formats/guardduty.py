@@ -11,7 +11,6 @@ from collections.abc import Iterable, Iterator
 from functools import cache
 from typing import Any
 
-from periscope.feeds.deliveries import Delivered
 from periscope.feeds.finding import (
     Finding,
     bounded,
@@ -25,7 +24,7 @@ from periscope.feeds.fingerprint import fingerprint_id
 from periscope.feeds.format import PRODUCT, Skip
 from periscope.feeds.harvest import harvest
 from periscope.feeds.indicators import Indicator
-from periscope.feeds.json_records import Map
+from periscope.feeds.json_records import JsonFormat, Map
 from periscope.feeds.options import ReadOptions
 from periscope.feeds.problems import BadRecord
 from periscope.models import Report
@@ -79,7 +78,7 @@ RESOURCE_IDS = (
 )
 
 
-class GuardDuty(Delivered):
+class GuardDuty(JsonFormat):
     """One report a finding that is not archived; a finding that comes again is a sighting."""
 
     name = "guardduty"

@@ -11,11 +11,9 @@ from itertools import islice
 from typing import Any
 
 from periscope.errors import FeedError
-from periscope.feeds.fingerprint import identified
 from periscope.feeds.format import FAMILY, Item, Sample, Skip
 from periscope.feeds.inputs import Input
-from periscope.feeds.json_nested import raw_pieces, reports
-from periscope.feeds.json_records import JsonFormat, Map, first_records, is_lines
+from periscope.feeds.json_records import JsonFormat, Map, first_records
 from periscope.feeds.lines import BOM
 from periscope.feeds.misp_event import attribute_finding, event_finding
 from periscope.feeds.misp_refusals import refused, refused_start
@@ -86,6 +84,13 @@ class Misp(JsonFormat):
         ones = _inside(record)
         return any(map(_is_own, [record] if ones is None else ones[:1]))
 
+    def inside(self, record: dict[str, Any]) -> list[Any] | None:
+        """Return the events or attributes in an answer of MISP's, or in any other wrapper."""
+        if "info" in record:
+            return None
+        found = _inside(record)
+        return super().inside(record) if found is None else found
+
     def recognises(self, sample: Sample) -> bool:
         """Whether it begins with an event, or with something else of MISP's."""
         text = sample.data.removeprefix(BOM)
@@ -111,10 +116,7 @@ class Misp(JsonFormat):
         sample = Sample(*source.sample())
         if why := _refused(sample):
             raise FeedError(why)
-        lines = is_lines(sample)
-        report = identified(self.mapper(options, skip), self.name, options.fingerprint)
-        pieces = raw_pieces(source, options, self.members, lines=lines)
-        return reports(pieces, _inside, report, lines=lines)
+        return super().read(source, options, skip)
 
 
 def _refused(sample: Sample) -> str | None:

@@ -10,7 +10,6 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-from periscope.feeds.deliveries import Delivered
 from periscope.feeds.finding import (
     Finding,
     bounded,
@@ -26,7 +25,7 @@ from periscope.feeds.fingerprint import fingerprint_id
 from periscope.feeds.format import FAMILY, Skip
 from periscope.feeds.harvest import KINDS, harvest
 from periscope.feeds.indicators import Indicator, classified, indicator
-from periscope.feeds.json_records import Map
+from periscope.feeds.json_records import JsonFormat, Map
 from periscope.feeds.markings import tlp_word
 from periscope.feeds.options import ReadOptions
 from periscope.feeds.problems import BadRecord
@@ -94,7 +93,7 @@ PLACES = (
 """Members in which those keys are looked for."""
 
 
-class Ocsf(Delivered):
+class Ocsf(JsonFormat):
     """One report a finding that is open; a finding that comes again is a sighting."""
 
     name = "ocsf"

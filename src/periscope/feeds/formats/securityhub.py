@@ -10,7 +10,6 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-from periscope.feeds.deliveries import Delivered
 from periscope.feeds.finding import (
     Finding,
     bounded,
@@ -26,7 +25,7 @@ from periscope.feeds.fingerprint import fingerprint_id
 from periscope.feeds.format import PRODUCT, Skip
 from periscope.feeds.harvest import KINDS, harvest
 from periscope.feeds.indicators import Indicator, indicator
-from periscope.feeds.json_records import Map
+from periscope.feeds.json_records import JsonFormat, Map
 from periscope.feeds.options import ReadOptions
 from periscope.feeds.problems import BadRecord
 from periscope.models import Report, Severity
@@ -83,7 +82,7 @@ THREAT_INTEL = {
 }
 
 
-class SecurityHub(Delivered):
+class SecurityHub(JsonFormat):
     """One report a finding that is active, not passed, and neither resolved nor suppressed."""
 
     name = "securityhub"

@@ -21,7 +21,6 @@ from periscope.feeds.csv_rows import (
     read_rows,
     unique_names,
 )
-from periscope.feeds.deliveries import Delivered
 from periscope.feeds.entities import decoded, indicators_of, walk
 from periscope.feeds.finding import (
     Finding,
@@ -36,7 +35,7 @@ from periscope.feeds.finding import (
 from periscope.feeds.fingerprint import fingerprint_id, identified
 from periscope.feeds.format import PRODUCT, Item, Sample, Skip
 from periscope.feeds.inputs import Input
-from periscope.feeds.json_records import Map
+from periscope.feeds.json_records import JsonFormat, Map
 from periscope.feeds.lines import BOM
 from periscope.feeds.options import ReadOptions
 from periscope.feeds.problems import BadRecord
@@ -75,7 +74,7 @@ MORE = {
 }
 
 
-class Sentinel(Delivered):
+class Sentinel(JsonFormat):
     """One report an alert or incident that is open; its later rows are sightings."""
 
     name = "sentinel"

@@ -8,18 +8,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from itertools import islice
 from typing import Any
 
 import msgspec
 
 from periscope.errors import FeedError
-from periscope.feeds.fingerprint import identified
 from periscope.feeds.format import FAMILY, Item, Sample, Skip
 from periscope.feeds.inputs import Input
-from periscope.feeds.json_nested import raw_pieces, reports
-from periscope.feeds.json_records import FAILURES, first_records, is_lines
-from periscope.feeds.lines import BOM
+from periscope.feeds.json_records import FAILURES, JsonFormat, Map, first_records, is_lines
+from periscope.feeds.json_split import split_json
+from periscope.feeds.lines import BOM, split_lines
 from periscope.feeds.options import ReadOptions
 from periscope.feeds.problems import BadRecord, kind, quote
 from periscope.feeds.stix_context import DEEPEST_BUNDLE, Context
@@ -28,25 +26,27 @@ from periscope.feeds.stix_finding import finding as alert_finding
 from periscope.feeds.stix_object import finding, moment
 from periscope.models import Report
 
-MEMBERS = (b"objects",)
 SOURCE = "stix"
 ID = re.compile(r"[a-z0-9][a-z0-9_-]*--[0-9a-fA-F]{8}-(?:[0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12}")
 ID_IN_TEXT = re.compile(rb'"id"\s*:\s*"' + ID.pattern.encode() + rb'"')
-MARKS = (ID_IN_TEXT, re.compile(rb'"(?:spec_version|created_by_ref|objects|pattern|modified)"\s*:'))
-LOOKED_AT = 20
 LONGEST_TYPE = 64
 UNVERSIONED = ("marking-definition", "bundle")
 ENVELOPE = {"more", "next"}
 SPACE = b" \t\r\n"
 
 
-class Stix:
+class Stix(JsonFormat):
     """One report for each object of a type that is a threat (severity.toml), and each alert."""
 
     name = "stix"
     title = "STIX 2.1 and 2.0, TAXII 2.1 envelopes"
     one_report_is = "an object of a type that is a threat; an alert in observed-data"
     rank = FAMILY
+    members = (b"objects",)
+    marks = (
+        ID_IN_TEXT,
+        re.compile(rb'"(?:spec_version|created_by_ref|objects|pattern|modified)"\s*:'),
+    )
     example = (
         b'{"type": "bundle", "id": "bundle--0b6c1b3c-5d5e-4b6b-8f0a-2f1f3c4d5e6f", "objects": ['
         b'{"type": "indicator", "spec_version": "2.1", '
@@ -107,25 +107,26 @@ class Stix:
 
         A TAXII page without objects is one, too.
         """
-        text = sample.data.removeprefix(BOM).lstrip(SPACE)
-        if text[:1] not in (b"{", b"["):
-            return False
-        records = list(islice(first_records(sample, MEMBERS), LOOKED_AT))
-        if records:
-            return any(map(_is_stix, records))
-        if sample.complete:
-            return _is_empty(text)
-        return all(mark.search(sample.data) for mark in MARKS)
+        return super().recognises(sample) or (sample.complete and _is_empty(sample.data))
+
+    def is_one(self, record: dict[str, Any]) -> bool:
+        """Whether it is a bundle, or has a type and the id that goes with it."""
+        return _is_stix(record)
+
+    def inside(self, record: dict[str, Any]) -> list[Any] | None:
+        """Return the objects of a bundle that stands where an object should."""
+        return _inside(record)
+
+    def mapper(self, options: ReadOptions, skip: Skip) -> Map:
+        """Map objects by themselves, whatever others say of them."""
+        return _Mapper(options, Context(), skip).report
 
     def read(self, source: Input, options: ReadOptions, skip: Skip) -> Iterator[Item]:
         """Yield the reports of the objects; revoked, deprecated and other objects are skipped."""
         source.make_repeatable()
         lines = _is_lines(Sample(*source.sample()))
-        context = _learn(source, options, lines=lines)
-        report = identified(_Mapper(options, context, skip).report, self.name, options.fingerprint)
-        yield from reports(
-            raw_pieces(source, options, MEMBERS, lines=lines), _inside, report, lines=lines
-        )
+        report = _Mapper(options, _learned(source, options, lines=lines), skip).report
+        yield from self.items(source, options, report, lines=lines)
 
 
 def _is_stix(record: object) -> bool:
@@ -138,10 +139,10 @@ def _is_stix(record: object) -> bool:
     return own and ID.fullmatch(str(found)) is not None
 
 
-def _is_empty(text: bytes) -> bool:
+def _is_empty(data: bytes) -> bool:
     """Whether it is a bundle or page without objects."""
     try:
-        found = msgspec.json.decode(text)
+        found = msgspec.json.decode(data.removeprefix(BOM))
     except FAILURES:
         return False
     if not isinstance(found, dict) or found.get("objects") != []:
@@ -160,10 +161,16 @@ def _is_lines(sample: Sample) -> bool:
     return first.get("type") != "bundle" or isinstance(second, dict)
 
 
-def _learn(source: Input, options: ReadOptions, *, lines: bool) -> Context:
+def _learned(source: Input, options: ReadOptions, *, lines: bool) -> Context:
+    """What objects say of each other, from a first pass."""
     context = Context()
+    limit = options.max_record_bytes
     try:
-        for piece in raw_pieces(source, options, MEMBERS, lines=lines):
+        if lines:
+            for line in split_lines(source.chunks(), limit):
+                context.learn(line or b"")
+            return context
+        for piece in split_json(source.chunks(), limit, Stix.members):
             context.learn(piece.raw)
     except FeedError:
         pass  # the second pass comes to the same place and reports it

@@ -9,7 +9,6 @@ from typing import Any
 import msgspec
 
 from periscope.feeds import eve
-from periscope.feeds.envelopes import opened
 from periscope.feeds.eve import Alert, Event
 from periscope.feeds.eve_details import content, details, indicators, url_of
 from periscope.feeds.finding import (
@@ -117,7 +116,7 @@ class Suricata(JsonFormat):
         event, name = record.get("event"), record.get("firewall_name")
         if isinstance(event, dict) and isinstance(name, str):
             return [{**event, "firewall_name": name}]
-        return opened(record, self.is_one)
+        return super().inside(record)
 
     def loader(self, options: ReadOptions) -> Load:
         """Decode most lines straight to an `Event`, all others to whatever they hold."""

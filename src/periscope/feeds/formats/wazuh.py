@@ -6,7 +6,6 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-from periscope.feeds.envelopes import opened
 from periscope.feeds.finding import Finding, dict_of, required, severity_of
 from periscope.feeds.fingerprint import fingerprint_id
 from periscope.feeds.flat import Flat, flattened, some, text_at, values_at
@@ -114,10 +113,6 @@ class Wazuh(JsonFormat):
         if isinstance(rule, dict):
             return "level" in rule and ("id" in rule or "description" in rule)
         return isinstance(record.get("decoder"), dict) and "location" in record
-
-    def inside(self, record: dict[str, Any]) -> list[Any] | None:
-        """Open hits of the index, and the bodies that integrations send."""
-        return opened(record, self.is_one)
 
     def mapper(self, options: ReadOptions, skip: Skip) -> Map:
         """Map alerts; events without a rule, and what is solved or passed, are skipped."""
