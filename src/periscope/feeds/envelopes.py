@@ -65,10 +65,9 @@ def _among(ones: list[Any], is_one: IsOne, layers: int) -> list[Any] | None:
 
 def _members(record: dict[str, Any], key: str) -> list[Any]:
     value = record[key]
-    if isinstance(value, str):
-        value = _decoded(value)
-    elif key == "data" and isinstance(value, dict) and not _is_content(record, value):
+    if key == "data" and isinstance(value, dict) and not _is_content(record, value):
         return []
+    value = decoded(value)
     if isinstance(value, list):
         return value
     if not isinstance(value, dict):
@@ -86,10 +85,11 @@ def _is_content(record: dict[str, Any], data: dict[str, Any]) -> bool:
     return "specversion" in record or any(isinstance(data.get(key), list) for key in KEYS)
 
 
-def _decoded(text: str) -> object:
-    if text.lstrip()[:1] not in ("{", "["):
-        return None
+def decoded(value: object) -> object:
+    """Return what a text of JSON holds, None if it is not JSON; any other value as it is."""
+    if not isinstance(value, str):
+        return value
     try:
-        return _decode(text)
+        return _decode(value) if value.lstrip()[:1] in ("{", "[") else None
     except (msgspec.DecodeError, UnicodeError, RecursionError):
         return None

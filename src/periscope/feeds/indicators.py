@@ -23,7 +23,7 @@ TYPES = (
 
 MOST = 200
 """Indicators kept of one report; beyond them `indicators_total` says how many there were."""
-MOST_BYTES = 24 * 1024
+MOST_BYTES = 21 * 1024
 """Bytes of their values: metadata is bounded, and so is what long URLs may take of it."""
 LONGEST = 2048
 LONGEST_DOTTED = len("255.255.255.255")
@@ -104,7 +104,10 @@ def classified(value: object) -> Indicator | None:
 
 
 def host(value: object) -> Indicator | None:
-    """Return an address, or a name of a host with a dot in it, with or without a port."""
+    """Return an address, or a full name of a host or domain, with or without a port.
+
+    A name without a dot is that of somebody's own machine, and none.
+    """
     if not isinstance(value, str) or len(value) > LONGEST_HOST:
         return None
     found = _host(value)
@@ -115,7 +118,7 @@ def host(value: object) -> Indicator | None:
 def _host(value: str) -> tuple[str, str] | None:
     text = value.strip()
     name, _, port = text.partition(":")
-    name = name.rstrip(".")
+    name = name.rstrip(".").removeprefix("*.")
     found = address(text)
     if found is None and (not port or port.isdigit()):
         found = address(name)
@@ -125,10 +128,16 @@ def _host(value: str) -> tuple[str, str] | None:
 
 
 def hashed(value: object) -> Indicator | None:
-    """Return a hash in hexadecimal, with or without colons, of the type that its length shows."""
-    text = value.strip().replace(":", "") if isinstance(value, str) else ""
-    kind = HASHES.get(len(text)) if HEX.fullmatch(text) else None
-    return indicator(kind, text) if kind else None
+    """Return a hash in hexadecimal of the type that its length shows.
+
+    There may be colons in it, or a name with a colon before it, as in `sha256:...`.
+    """
+    text = value.strip() if isinstance(value, str) else ""
+    if ":" in text:
+        last = text.rpartition(":")[2]
+        text = last if len(last) in HASHES else text.replace(":", "")
+    kind = HASHES.get(len(text))
+    return {"type": kind, "value": text.lower()} if kind and HEX.fullmatch(text) else None
 
 
 def hashes_in(value: object) -> list[Indicator | None]:

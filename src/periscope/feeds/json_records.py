@@ -19,7 +19,7 @@ from periscope.feeds.envelopes import opened
 from periscope.feeds.fingerprint import identified
 from periscope.feeds.format import FAMILY, Item, Sample, Skip
 from periscope.feeds.inputs import Input
-from periscope.feeds.json_split import Piece, decode, explained, split_json
+from periscope.feeds.json_split import SPACE, Piece, decode, explained, split_json
 from periscope.feeds.lines import BOM, split_lines
 from periscope.feeds.options import ReadOptions
 from periscope.feeds.problems import EXCERPT_BYTES, BadRecord
@@ -36,7 +36,6 @@ Load = Callable[[bytes], Any]
 FAILURES = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 LOOKED_AT = 20
 """Records of a sample that are asked whether they are of a format."""
-SPACE = b" \t\r\n"
 
 
 class JsonFormat(ABC):
@@ -130,10 +129,11 @@ def _reports(records: list[Any], report: Map) -> Iterator[Item]:
 def is_lines(sample: Sample) -> bool:
     """Whether every record stands on a line of its own, so that a bad one costs that line only."""
     line, newline, _ = sample.data.removeprefix(BOM).lstrip(SPACE).partition(b"\n")
-    return bool(newline) and line.startswith(b"{") and _is_object(line)
+    return bool(newline) and line.startswith(b"{") and is_object(line)
 
 
-def _is_object(line: bytes) -> bool:
+def is_object(line: bytes) -> bool:
+    """Whether a line is one whole JSON object."""
     try:
         return isinstance(msgspec.json.decode(line), dict)
     except FAILURES:

@@ -7,7 +7,16 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from typing import Any
 
-from periscope.feeds.finding import Finding, dict_of, dicts_of, list_of, severity_of, text_of, texts
+from periscope.feeds.finding import (
+    LONGEST_SOURCE,
+    Finding,
+    dict_of,
+    dicts_of,
+    list_of,
+    severity_of,
+    text_of,
+    texts,
+)
 from periscope.feeds.fingerprint import fingerprint_id
 from periscope.feeds.indicators import Indicator
 from periscope.feeds.markings import strictest, tlp_word
@@ -37,7 +46,6 @@ SHOWN = 60
 LONGEST_VALUE = 200
 LONGEST_REPORT = 4096
 LONGEST_NAME = 256
-LONGEST_SOURCE = 64  # 256 bytes at most
 MOST_NAMES = 50
 
 

@@ -6,7 +6,15 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-from periscope.feeds.finding import Finding, dict_of, list_of, required, severity_of, text_of
+from periscope.feeds.finding import (
+    Finding,
+    dict_of,
+    is_true,
+    list_of,
+    required,
+    severity_of,
+    text_of,
+)
 from periscope.feeds.fingerprint import fingerprint_id
 from periscope.feeds.flat import some, text_at, values_at
 from periscope.feeds.format import PRODUCT, Skip
@@ -110,7 +118,7 @@ class Falco(JsonFormat):
         def report(record: Any) -> Report | None:
             event = required(record, "an event")
             if _is_sysdig(event):
-                if str(dict_of(event, "content").get("falsePositive")).lower() == "true":
+                if is_true(dict_of(event, "content").get("falsePositive")):
                     skip("false positive")
                     return None
                 return _of_sysdig(event, options).report(options)

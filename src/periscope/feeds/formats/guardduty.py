@@ -13,7 +13,6 @@ from typing import Any
 
 from periscope.feeds.finding import (
     Finding,
-    bounded,
     is_true,
     own_id,
     required,
@@ -189,7 +188,7 @@ def _report(found: dict[str, Any], service: dict[str, Any], options: ReadOptions
         tags=_tags(found, service, kind),
         indicators=_indicators(service, resource),
         raw=found,
-        more=bounded(_more(found, service, resource)),
+        more=_more(found, service, resource),
     ).report(options)
 
 

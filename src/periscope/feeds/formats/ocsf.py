@@ -12,7 +12,6 @@ from typing import Any
 
 from periscope.feeds.finding import (
     Finding,
-    bounded,
     dict_of,
     dicts_of,
     list_of,
@@ -256,7 +255,7 @@ def _report(found: dict[str, Any], number: int, options: ReadOptions) -> Report:
         references=_references(found, info),
         indicators=_indicators(found),
         raw=found,
-        more=bounded(_more(found, info, product)),
+        more=_more(found, info, product),
     ).report(options)
 
 

@@ -12,7 +12,6 @@ from typing import Any
 
 from periscope.feeds.finding import (
     Finding,
-    bounded,
     dict_of,
     dicts_of,
     list_of,
@@ -195,7 +194,7 @@ def _report(found: dict[str, Any], options: ReadOptions) -> Report:
         references=_references(found),
         indicators=_indicators(found),
         raw=found,
-        more=bounded(_more(found)),
+        more=_more(found),
     ).report(options)
 
 

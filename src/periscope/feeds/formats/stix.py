@@ -13,10 +13,11 @@ from typing import Any
 import msgspec
 
 from periscope.errors import FeedError
+from periscope.feeds.finding import is_true
 from periscope.feeds.format import FAMILY, Item, Sample, Skip
 from periscope.feeds.inputs import Input
 from periscope.feeds.json_records import FAILURES, JsonFormat, Map, first_records, is_lines
-from periscope.feeds.json_split import split_json
+from periscope.feeds.json_split import SPACE, split_json
 from periscope.feeds.lines import BOM, split_lines
 from periscope.feeds.options import ReadOptions
 from periscope.feeds.problems import BadRecord, kind, quote
@@ -32,7 +33,6 @@ ID_IN_TEXT = re.compile(rb'"id"\s*:\s*"' + ID.pattern.encode() + rb'"')
 LONGEST_TYPE = 64
 UNVERSIONED = ("marking-definition", "bundle")
 ENVELOPE = {"more", "next"}
-SPACE = b" \t\r\n"
 
 
 class Stix(JsonFormat):
@@ -215,7 +215,7 @@ class _Mapper:
         type_name, threat_id = _identified(found)
         try:
             _check_version(found, type_name)
-            if type_name == "observed-data" and not _is_true(found.get("revoked")):
+            if type_name == "observed-data" and not is_true(found.get("revoked")):
                 return self._observed(found)
             reason = self._unwanted(found, type_name)
             if reason is None:
@@ -242,9 +242,9 @@ class _Mapper:
             return _empty_bundle(found)
         if type_name not in self._types:
             return type_name[:LONGEST_TYPE]
-        if _is_true(found.get("revoked")):
+        if is_true(found.get("revoked")):
             return "revoked"
-        return "deprecated" if _is_true(found.get("x_mitre_deprecated")) else None
+        return "deprecated" if is_true(found.get("x_mitre_deprecated")) else None
 
     def _source(self, found: dict[str, Any]) -> str:
         author = found.get("created_by_ref")
@@ -277,11 +277,6 @@ def _empty_bundle(found: dict[str, Any]) -> str:
     if found.get("objects") is not None:
         raise BadRecord(f"objects is {kind(found['objects'])}; a bundle holds a list")
     return "bundle without objects"
-
-
-def _is_true(value: object) -> bool:
-    """Say whether it is true; some exporters write booleans as text."""
-    return value is True or (isinstance(value, str) and value.strip().lower() == "true")
 
 
 def _if_text(value: object) -> str | None:
