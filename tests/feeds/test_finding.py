@@ -18,8 +18,8 @@ def test_hosts_and_hashes() -> None:
     assert hashed("AA:" * 19 + "AA") == {"type": "sha1", "value": "aa" * 20}
     assert hashed(f"SHA256:{'AB' * 32}") == {"type": "sha256", "value": "ab" * 32}
     assert host("*.example.com") == {"type": "domain-name", "value": "example.com"}
-    for value in ("zz", "", ":", "g" * 32, "a" * 33, None, 5, ["a" * 32]):
-        assert hashed(value) is None
+    for none in ("zz", "", ":", "g" * 32, "a" * 33, None, 5, ["a" * 32]):
+        assert hashed(none) is None
     assert hashes_in(f"MD5={'a' * 32},IMPHASH={'b' * 32}") == [{"type": "md5", "value": "a" * 32}]
     assert indicator("url", "http://example.com/\x00") is None
     assert indicator("url", "http://example.com/ä") is not None

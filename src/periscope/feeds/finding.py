@@ -9,7 +9,7 @@ import msgspec
 
 from periscope.feeds.fingerprint import fingerprint_id
 from periscope.feeds.indicators import Indicator, fitting_bytes, kept
-from periscope.feeds.moments import moment_ms, rfc3339
+from periscope.feeds.moments import moment_ms, ms_text
 from periscope.feeds.options import ReadOptions
 from periscope.feeds.problems import BadRecord, kind, quote
 from periscope.models import MAX_METADATA_BYTES, Report, Severity
@@ -124,10 +124,10 @@ def _fitted(metadata: dict[str, Any]) -> dict[str, Any]:
             continue
         cut = value[:LONGEST_MORE] if isinstance(value, str) else value
         cut = cut[:MOST_MORE] if isinstance(cut, list) else cut
-        left -= len(_encode({key: cut}))
-        if left < 0:
-            break
-        found[key] = cut
+        size = len(_encode({key: cut}))
+        if size <= left:
+            found[key] = cut
+            left -= size
     return found
 
 
@@ -176,7 +176,9 @@ def dict_of(record: object, *keys: str) -> dict[str, Any]:
     """Return the object under a path of keys; an empty one if there is none."""
     value: Any = record
     for key in keys:
-        value = value.get(key) if isinstance(value, dict) else None
+        if not isinstance(value, dict):
+            return {}
+        value = value.get(key)
     return value if isinstance(value, dict) else {}
 
 
@@ -214,7 +216,8 @@ def time_text(name: str, value: object) -> str | None:
         BadRecord: it is none.
 
     """
-    return None if time_ms(name, value) is None else rfc3339(value)
+    ms = time_ms(name, value)
+    return None if ms is None else ms_text(ms)
 
 
 def is_true(value: object) -> bool:

@@ -25,6 +25,8 @@ MOST = 200
 """Indicators kept of one report; beyond them `indicators_total` says how many there were."""
 MOST_BYTES = 21 * 1024
 """Bytes of their values: metadata is bounded, and so is what long URLs may take of it."""
+MOST_ESCAPED = len("\\u0000")
+"""Bytes that JSON takes for a character, at most."""
 LONGEST = 2048
 LONGEST_DOTTED = len("255.255.255.255")
 LONGEST_HOST = 300
@@ -177,7 +179,8 @@ def kept(found: Iterable[Indicator | None]) -> dict[str, Any]:
 
 def fitting_bytes(values: list[str], most: int) -> int:
     """Return how many of these texts, from the first on, take no more bytes as JSON together."""
-    if len(_encode("".join(values))) <= most:
+    text = "".join(values)
+    if len(text) * MOST_ESCAPED <= most or len(_encode(text)) <= most:
         return len(values)
     taken = accumulate(len(_encode(value)) for value in values)
     return sum(1 for one in taken if one <= most)
