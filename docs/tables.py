@@ -13,7 +13,7 @@ from typing import Any
 from periscope import errors
 from periscope.bench import planning, seed_table
 from periscope.bench.report import read_json, where
-from periscope.keys import KEY_TABLE
+from periscope.key_table import KEY_TABLE
 from periscope.library import read_library
 from periscope.settings import ENV_PREFIX, describe
 from periscope.specs import SPECS
