@@ -35,8 +35,8 @@ NOISE_KEYS = ("suppressed", "suppressed_ages", "suppressed_causes")
 class PartitionKeys:
     """The keys of one partition; `tag` is its hash tag with the braces.
 
-    `singles` are all keys of SINGLE_KEYS, in that order, and `noise` those of NOISE_KEYS; each has an
-    attribute of its name as well.
+    `singles` are all keys of SINGLE_KEYS, in that order, and `noise` those of NOISE_KEYS; each has
+    an attribute of its name as well.
     """
 
     __slots__ = ("noise", "number", "record_prefix", "singles", "tag", *SINGLE_KEYS, *NOISE_KEYS)
