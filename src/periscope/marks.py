@@ -103,19 +103,19 @@ def _checked(mark: Mark) -> Mark:
     Raises:
         TypeError, ValueError: it is none.
     """
+    if type(mark) is not Mark:
+        raise TypeError("a mark is a Mark")
     cause, *numbers = mark
-    if not isinstance(cause, str) or not 0 < len(cause.encode()) <= MAX_CAUSE_BYTES:
+    if type(cause) is not str or not 0 < len(cause.encode()) <= MAX_CAUSE_BYTES:
         raise ValueError("a cause is a text of 1 to 256 bytes")
-    if len(numbers) != 3 or not all(type(n) is int and 0 <= n <= MAX_NUMBER for n in numbers):
+    if not all(type(number) is int and 0 <= number <= MAX_NUMBER for number in numbers):
         raise ValueError("most, window_ms and until_ms are whole numbers from 0 on")
     return mark
 
 
 def _source(fields: Mapping[str, Any]) -> str:
-    source: str = fields.get("source") or ""
-    if len(source.encode()) > MAX_SOURCE_BYTES:
-        raise ValueError("the source is too long for a valid report")
-    return source
+    source: bytes = (fields.get("source") or "").encode()
+    return source[:MAX_SOURCE_BYTES].decode(errors="ignore")
 
 
 def _title(fields: Mapping[str, Any]) -> str:
