@@ -15,6 +15,7 @@ from periscope import Outcome, Periscope, Report, ReportRejected, Severity
 from periscope.intake import Intake
 from periscope.marks import MarkedReport, Marker, pack_marks
 from periscope.models import MAX_SOURCE_BYTES, Mark
+from periscope.suppressed import read_entry
 from tests.support.marking import mark_with
 
 MARK = Mark("list:one", 3, 60_000, 1_900_000_000_000)
@@ -34,11 +35,14 @@ def marked(intake: Intake, item: Any) -> MarkedReport:
     assert (none, len(bad)) == ([], 1)
     for found in (first, one, beside):
         assert isinstance(found, MarkedReport)
-        assert (found, found.mark, found.source, found.title) == (
-            *(first, MARK),
-            *(first.source, first.title),  # type: ignore[attr-defined]
-        )
+        assert (found.ground, found.said) == (MARK[1:], one.said)  # type: ignore[attr-defined]
     return one  # type: ignore[return-value]
+
+
+def texts(said: str) -> list[str]:
+    """Cause, source and title."""
+    entry = read_entry(b"t", bytes((1,)) + bytes(33) + said.encode())
+    return [entry.cause, entry.source, entry.title]
 
 
 @pytest.mark.parametrize(
@@ -86,7 +90,7 @@ def test_what_is_marked_is_packed_as_what_is_not() -> None:
     ],
 )
 def test_the_title_is_a_line_of_bounded_length(fields: dict[str, Any], title: str) -> None:
-    assert marked(intake_with(lambda _: MARK), GOOD | fields).title == title
+    assert texts(marked(intake_with(lambda _: MARK), GOOD | fields).said)[2] == title
 
 
 def raising(_: Mapping[str, Any]) -> Mark:
@@ -189,6 +193,6 @@ def test_a_chunk_without_marks_says_nothing_of_them() -> None:
 def test_marks_of_the_same_ground_are_told_once() -> None:
     intake = intake_with(lambda _: Mark("list:one", 3, 60_000))
     reports = [Intake(bytes(16)).one(GOOD), intake.one(GOOD), intake.one(GOOD)]
-    grounds, marks = msgspec.msgpack.decode(pack_marks(reports))
-    assert grounds == [["list:one", 3, 60_000, 0]]
-    assert marks == [0, [1, "", "x"], [1, "", "x"]]
+    grounds, whose, said = msgspec.msgpack.decode(pack_marks(reports))
+    assert (grounds, whose) == ([[3, 60_000, 0]], [0, 1, 1])
+    assert [texts(one) for one in said[1:]] == [["list:one", "", "x"]] * 2

@@ -25,7 +25,6 @@ HOUR = 3_600_000
 IDS = [b"latched", b"recalled", b"expired"]
 MARKED = ("ingest_3", "suppressed_forget", "suppressed_outlived")
 CALLS = ("act", "promote", "promote_2", "settle", "settle_2", "depart", "ingest_2", *MARKED)
-MARK = Mark("list:one")
 Damage = Callable[[Any, bytes], Awaitable[None]]
 
 
@@ -87,7 +86,7 @@ def ingest_marked(functions: Functions, keys: PartitionKeys) -> tuple[Any, ...]:
     reports: list[Packed] = [(one, b"\2" + bytes(20) + b"{}") for one in (b"new", *IDS[1:])]
     for one, severity in ((b"latched", 0), (b"latched", 3), (b"noise", 0), (b"noise", 3)):
         marked = MarkedReport((one, bytes((severity,)) + bytes(20) + b"{}"))
-        marked.mark, marked.source, marked.title = MARK, "", "a title"
+        marked.ground, marked.said = (0, 0, 0), "\x08\0list:one\0\0\x07\0a title"
         reports.append(marked)
     return functions.ingest_command(keys, b"c", b"c", 0, reports, pack_marks(reports))
 

@@ -22,4 +22,7 @@ async def add_marked(
     given = list(reports)
     found = {id(one): mark for one, mark in zip(given, whose, strict=True)}
     await mark_with(p, lambda fields: found.get(id(fields)))
-    return await p.add_threats_batch(given, **options)
+    try:
+        return await p.add_threats_batch(given, **options)
+    finally:
+        await mark_with(p, None)
