@@ -43,6 +43,7 @@ from periscope.models import (
     BatchResult,
     Decision,
     Level,
+    Mark,
     MemoryType,
     Outcome,
     Rejection,
@@ -54,6 +55,7 @@ from periscope.periscope import Periscope
 from periscope.policy import Policy
 from periscope.scoring import Explanation, Term
 from periscope.settings import Settings
+from periscope.suppressed import Suppressed, SuppressedPage
 from periscope.threat import Page, Threat
 from periscope.work import (
     Claim,
@@ -98,6 +100,7 @@ __all__ = [
     "Ledger",
     "Level",
     "LibraryMismatch",
+    "Mark",
     "MembershipStatus",
     "MemoryType",
     "MoveError",
@@ -127,6 +130,8 @@ __all__ = [
     "StoreFull",
     "StoreUnavailable",
     "StoreUnsuitable",
+    "Suppressed",
+    "SuppressedPage",
     "SweepStats",
     "Term",
     "Threat",
