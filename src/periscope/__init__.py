@@ -27,11 +27,13 @@ from periscope.errors import (
     ReportRejected,
     RequestReused,
     SettingInvalid,
+    SnoozeEnd,
     StoreDamaged,
     StoreError,
     StoreFull,
     StoreUnavailable,
     StoreUnsuitable,
+    ThreatClosed,
     ThreatUnknown,
     TooLate,
     UsageError,
@@ -66,6 +68,7 @@ from periscope.work import (
     LastAct,
     PromotionStats,
     SweepStats,
+    WakeStats,
 )
 
 __version__ = "0.3.0"
@@ -123,6 +126,7 @@ __all__ = [
     "SettingInvalid",
     "Settings",
     "Severity",
+    "SnoozeEnd",
     "Stats",
     "Status",
     "StoreDamaged",
@@ -135,8 +139,10 @@ __all__ = [
     "SweepStats",
     "Term",
     "Threat",
+    "ThreatClosed",
     "ThreatUnknown",
     "TooLate",
     "UsageError",
+    "WakeStats",
     "Writable",
 ]

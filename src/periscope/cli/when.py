@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from periscope.errors import UsageError
 from periscope.feeds.moments import moment_ms
+from periscope.models import to_datetime
 
 UNITS_MS = {"w": 604_800_000, "d": 86_400_000, "h": 3_600_000, "m": 60_000, "s": 1_000, "ms": 1}
 LONGEST = timedelta(days=36_500)
@@ -46,6 +47,20 @@ def since(text: str, now_ms: int, what: str = "--since") -> int:
         raise UsageError(
             f"{what} {text}: no time; write it like 2h, 7d or 2026-01-31T12:00:00Z"
         ) from None
+
+
+def at(text: str, what: str) -> datetime:
+    """Return the moment that an RFC 3339 text means.
+
+    Raises:
+        UsageError: it means none.
+    """
+    try:
+        if not text[4:5] == "-":  # a bare number would be read as seconds since 1970
+            raise ValueError
+        return to_datetime(moment_ms(text))
+    except (ValueError, OverflowError):
+        raise UsageError(f"{what} {text}: no time; write it like 2026-01-31T12:00:00Z") from None
 
 
 def short(span: timedelta) -> str:
