@@ -71,7 +71,7 @@ from periscope.work import (
     WakeStats,
 )
 
-__version__ = "0.3.0"
+__version__ = "0.4.0"
 
 __all__ = [
     "ActInvalid",
