@@ -20,7 +20,7 @@ FLOORS = [
     *("errors", "settings", "policy", "scoring", "models", "threat", "work", "keys", "header"),
     *("server", "connection", "awaits", "library", "rules", "specs", "functions", "calls"),
     *("cursor", "ledger", "archive", "intake", "acts", "batches", "chunks", "lines", "lane"),
-    *("batch", "bound", "room", "coalesce", "gathered", "engine", "reader"),
+    *("noise", "batch", "bound", "room", "coalesce", "gathered", "engine", "reader"),
     "membership",
     *(
         "queries",
@@ -31,6 +31,8 @@ FLOORS = [
         "events",
         "database",
         "desk",
+        "preview",
+        "noise_desk",
         "periscope",
     ),
     *("workers", "backup", "moving", "feeds", "bench", "cli", "__main__"),

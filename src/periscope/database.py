@@ -32,6 +32,7 @@ from periscope.keeping import Keeping
 from periscope.keys import Keyspace
 from periscope.knowledge import Knowledge
 from periscope.membership import Membership
+from periscope.noise import NoiseKeeper
 from periscope.policy import Policy
 from periscope.queries import Queries
 from periscope.reader import over
@@ -56,6 +57,7 @@ class _Rooms:
     keeping: Keeping
     events: Events
     membership: Membership
+    noise: NoiseKeeper
 
 
 class Database:
@@ -160,6 +162,11 @@ class Database:
         self._check_open()
         return self._rooms.membership
 
+    @property
+    def _noise(self) -> NoiseKeeper:
+        self._check_open()
+        return self._rooms.noise
+
     def _check_open(self) -> None:
         """Connections belong to one process and one event loop; others would read their replies."""
         if self._state != "open":
@@ -184,6 +191,7 @@ class Database:
         await self._prepare()
         self._rooms = self._build(secret)
         self._stack.push_async_callback(self._rooms.membership.close)
+        self._stack.push_async_callback(self._rooms.noise.close)
         log.info("opened %s, settings %s", connections.shown_url, self.settings.shown())
 
     def _build(self, secret: bytes) -> _Rooms:
@@ -206,6 +214,7 @@ class Database:
             Keeping(functions, keyspace, queries, secret),
             events,
             membership,
+            NoiseKeeper(functions, keyspace.namespace, engine.judge_by),
         )
 
     async def _embedded_url(self) -> str:

@@ -26,6 +26,7 @@ from periscope.intake import Intake
 from periscope.keys import Keyspace, PartitionKeys
 from periscope.lane import FULL_PAUSE_S, Lane
 from periscope.models import BatchResult, Outcome
+from periscope.noise import Marker
 from periscope.settings import Acknowledgement, Settings
 from periscope.work import InteractionsResult
 
@@ -55,7 +56,12 @@ class Engine:
         self._settings = settings
         self._guard = guard
         self._noted = noted
+        self.marker: Marker | None = None
         self._coalescer = Coalescer(functions, keyspace, settings, self._stored)
+
+    def judge_by(self, marker: Marker | None) -> None:
+        """Mark reports that come from now on so; None: nothing is noise."""
+        self.marker = marker
 
     async def close(self) -> None:
         """Answer everybody who waits for a single call. Idempotent."""

@@ -45,6 +45,14 @@ KEY_TABLE = (
         "periscope_control_2, periscope_set_policy, periscope_note, periscope_move",
     ),
     KeyKind(
+        "noise",
+        "{ns:control}:noise",
+        "hash",
+        "revision, index (suppression rules, which warninglists), p:<digest> (pieces of lists)",
+        "for ever",
+        "periscope_noise_piece, periscope_noise_commit",
+    ),
+    KeyKind(
         "meta",
         "{ns:p}:meta",
         "hash",
@@ -335,6 +343,11 @@ CONTROL_FORMAT = 2  # of the control key once a database was repartitioned or re
 def control_key(namespace: str) -> bytes:
     """Return the key of what belongs to no partition."""
     return b"{%s:control}" % namespace.encode()
+
+
+def noise_key(namespace: str) -> bytes:
+    """Return the key of suppression rules and warninglists; it shares the control key's slot."""
+    return control_key(namespace) + b":noise"
 
 
 def touch_key(key: bytes) -> bytes:

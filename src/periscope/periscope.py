@@ -7,13 +7,13 @@ from dataclasses import replace
 from typing import Any
 
 from periscope.archive import Archive, AuditEntry, find_archive, fingerprint_of, open_archive
-from periscope.desk import AnalystsDesk
 from periscope.errors import UsageError
 from periscope.functions import RankQuery
 from periscope.knowledge import normal_industry
 from periscope.ledger import Ledger, Stats
 from periscope.membership import MembershipStatus, Seen
 from periscope.models import BatchResult, Outcome, Report, Severity, Status
+from periscope.noise_desk import NoiseDesk
 from periscope.policy import CAPS, Policy
 from periscope.queries import hot_query, score_query, severity_query, status_query
 from periscope.settings import Acknowledgement
@@ -21,7 +21,7 @@ from periscope.threat import Page, Threat
 from periscope.work import Event, PromotionStats, SweepStats
 
 
-class Periscope(AnalystsDesk):
+class Periscope(NoiseDesk):
     """One database of threats. Use as `async with Periscope.open() as p:`.
 
     All methods are safe to call concurrently. Cancelling one call harms no other.
@@ -49,7 +49,8 @@ class Periscope(AnalystsDesk):
         """
         if not isinstance(reports, Iterable | AsyncIterable) or isinstance(reports, str | bytes):
             raise UsageError(f"reports must be an iterable, not {type(reports).__name__}")
-        return await self._engine.add_batch(reports, durability, wait_s)
+        async with self._noise.watching():
+            return await self._engine.add_batch(reports, durability, wait_s)
 
     async def add_threat(
         self,
@@ -74,6 +75,8 @@ class Periscope(AnalystsDesk):
         """
         fields = (threat_id, content, severity, metadata, source, observed_at)
         report = dict(zip(Report.__struct_fields__, fields, strict=True))
+        if self._noise.is_due:
+            await self._noise.gate()
         return await self._engine.add_one(report, durability)
 
     async def get_threat(self, threat_id: str) -> Threat | None:
