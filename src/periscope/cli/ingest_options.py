@@ -90,17 +90,30 @@ class FileOptions:
         ),
     ] = None
 
+    fingerprint: Annotated[
+        tuple[str, ...],
+        Parameter(
+            name="--fingerprint",
+            group=READING,
+            help="A field (dots for nested) that makes the id, instead of the record's own: what "
+            "has the same values is the same threat. May be repeated.",
+            metavar="FIELD",
+            show_default=False,
+        ),
+    ] = ()
+
     def known_format(self) -> str | None:
         """Return the format asked for, if any.
 
         Raises:
             UsageError: there is no such format.
         """
-        from periscope.feeds import FORMATS
+        from periscope.feeds import format_names
 
         name = self.format_name
-        if name is not None and name.lower() not in FORMATS:
-            near = suggestion(name, FORMATS) or f"; one of {', '.join(FORMATS)}"
+        known = format_names()
+        if name is not None and name.lower() not in known:
+            near = suggestion(name, known) or f"; one of {', '.join(known)}"
             raise UsageError(f"--format {name}: there is no such format{near}")
         return name
 
@@ -119,6 +132,7 @@ class FileOptions:
             default_severity=None if self.severity is None else _severity(self.severity),
             severity_map=SeverityTable.load(self.severity_map),
             source=self.source,
+            fingerprint=self.fingerprint,
         )
 
 

@@ -7,7 +7,7 @@ from periscope.feeds.compression import packed_as
 from periscope.feeds.format import Format, Sample
 from periscope.feeds.inputs import Input
 from periscope.feeds.lines import BOM
-from periscope.feeds.registry import ALL, FORMATS, by_name
+from periscope.feeds.registry import all_formats, by_name, format_names
 
 UTF16 = (b"\xff\xfe", b"\xfe\xff")
 
@@ -28,11 +28,11 @@ def choose(source: Input, name: str | None) -> Format | None:
 
 
 def _recognised(sample: Sample) -> Format:
-    for one in ALL:
+    for one in all_formats():
         if one.recognises(sample):
             return one
     raise FeedError(
-        f"the first 64 KiB look like none of {', '.join(FORMATS)}; if it is one of them, "
+        f"the first 64 KiB look like none of {', '.join(format_names())}; if it is one of them, "
         "give --format"
     )
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from periscope.feeds.fingerprint import field_of, fingerprint_id
 from periscope.feeds.moments import moment_ms
 from periscope.feeds.options import ReadOptions
 from periscope.feeds.problems import BadRecord, kind, quote
@@ -19,6 +20,11 @@ ALIASES: dict[str, tuple[str, ...]] = {
     "observed_at": ("observed_at", "timestamp", "time", "created", "@timestamp"),
 }
 """Keys in the order in which they are tried; the first with a usable value wins."""
+
+GENERIC_MAPPING = (
+    *((field, ", ".join(f"`{name}`" for name in names)) for field, names in ALIASES.items()),
+    ("metadata", "all other keys; a `metadata` object as it is"),
+)
 
 
 def missing_id(names: tuple[str, ...], what: str = "FIELD") -> str:
@@ -68,9 +74,12 @@ class Mapper:
             raise BadRecord(str(exc), threat_id) from None
 
     def _threat_id(self, rest: Record) -> str:
+        if self._options.fingerprint:
+            values = [field_of(rest, name) for name in self._options.fingerprint]
+            return fingerprint_id(self._options.source or "report", values)
         names = self._names["threat_id"]
         for name in names:
-            value = _find(rest, name)
+            value = field_of(rest, name)
             if isinstance(value, str) and value:
                 rest.pop(name, None)
                 return value
@@ -84,7 +93,7 @@ class Mapper:
     def _severity(self, rest: Record) -> Severity:
         names = self._names["severity"]
         for name in names:
-            value = _find(rest, name)
+            value = field_of(rest, name)
             if value is None or (isinstance(value, dict | list) and name not in self._firm):
                 continue
             try:
@@ -100,7 +109,7 @@ class Mapper:
 
     def _text(self, field: str, rest: Record) -> str:
         for name in self._names[field]:
-            value = _find(rest, name)
+            value = field_of(rest, name)
             if isinstance(value, str) and value:
                 rest.pop(name, None)
                 return value
@@ -112,7 +121,7 @@ class Mapper:
         if self._options.source is not None:
             return self._options.source
         name = self._names["source"][0]
-        value = _find(rest, name)
+        value = field_of(rest, name)
         if isinstance(value, str):
             rest.pop(name, None)
             return value
@@ -122,7 +131,7 @@ class Mapper:
 
     def _observed_at(self, rest: Record) -> int | None:
         for name in self._names["observed_at"]:
-            value = _find(rest, name)
+            value = field_of(rest, name)
             if value in (None, ""):
                 continue
             try:
@@ -149,16 +158,6 @@ def _unknown_severity(name: str, value: object) -> str:
             "or --map severity=FIELD names another field"
         )
     return f"{name} is {kind(value)}; a severity is a word or a number"
-
-
-def _find(record: Record, name: str) -> Any:
-    """Return the value under a key, or under a path of keys with dots between them; else None."""
-    if name in record or "." not in name:
-        return record.get(name)
-    value: Any = record
-    for key in name.split("."):
-        value = value.get(key) if isinstance(value, dict) else None
-    return value
 
 
 def _metadata(rest: Record) -> Record:
