@@ -32,7 +32,7 @@ from periscope.keeping import Keeping
 from periscope.keys import Keyspace
 from periscope.knowledge import Knowledge
 from periscope.membership import Membership
-from periscope.noise import NoiseKeeper
+from periscope.noise import Marker, NoiseKeeper
 from periscope.policy import Policy
 from periscope.queries import Queries
 from periscope.reader import over
@@ -204,6 +204,10 @@ class Database:
         room = Room(self.settings.queue_limit, self.settings.operation_timeout_s)
         queries = Queries(functions, keyspace, secret, room)
         self._stack.callback(queries.close)
+
+        def judge_by(marker: Marker | None) -> None:
+            engine.marker = marker
+
         events = Events(functions, keyspace)
         self._stack.push_async_callback(events.close)
         return _Rooms(
@@ -214,7 +218,7 @@ class Database:
             Keeping(functions, keyspace, queries, secret),
             events,
             membership,
-            NoiseKeeper(functions, keyspace.namespace, engine.judge_by),
+            NoiseKeeper(functions, keyspace.namespace, judge_by),
         )
 
     async def _embedded_url(self) -> str:

@@ -59,10 +59,6 @@ class Engine:
         self.marker: Marker | None = None
         self._coalescer = Coalescer(functions, keyspace, settings, self._stored)
 
-    def judge_by(self, marker: Marker | None) -> None:
-        """Mark reports that come from now on so; None: nothing is noise."""
-        self.marker = marker
-
     async def close(self) -> None:
         """Answer everybody who waits for a single call. Idempotent."""
         await self._coalescer.close()

@@ -16,6 +16,8 @@ from tests.conftest import OpenHere
 from tests.rules.scene import DAY_MS, START_MS, acts, add, latch, pass_time, promote
 from tests.support.servers import ServerProcess
 
+SAMPLE_LIST = Path(__file__).parents[2] / "samples" / "warninglist-sample.json"
+
 
 @dataclass
 class Home:
@@ -72,6 +74,10 @@ async def fill(p: Periscope, archive: Archive) -> None:
     await acts(p, "new 2", "ann view", "ann dismiss")
     await p.claim("claimed", "ann")
     await p.comment("new 3", "ann", "a comment that is not archived yet")
+    ended = await p.add_suppression("source=nobody", "never came", "ann")
+    await p.end_suppression(ended.id, "bob")
+    await p.add_suppression(["source=nobody", "severity<=LOW"], "never comes", "ann")
+    await p.load_warninglists(SAMPLE_LIST, analyst="ann")
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ import pytest
 from periscope import Mark, NoiseInvalid, NoiseUnknown, Periscope, StoreDamaged
 from periscope.noise import Marker
 from tests.conftest import OpenHere
-from tests.support.history import FIGURE
+from tests.support.history import say
 
 LIST = {
     "name": "Our own hosts",
@@ -140,7 +140,7 @@ async def test_another_process_applies_a_change_within_a_second(
         yield {"threat_id": "last", "content": "x", "severity": "LOW"}
 
     assert (await other.add_threats_batch(endless())).added == 2
-    print(f"{FIGURE}a change of rules and lists is in force elsewhere after {seen[0]:.2f} s")
+    say(f"a change of rules and lists is in force elsewhere after {seen[0]:.2f} s")
     assert seen[0] < 1.0
 
 
@@ -190,7 +190,7 @@ async def test_a_batch_goes_on_while_rules_cannot_be_read(periscope: Periscope) 
     assert marked(periscope, NOISY) == rule.mark
     with pytest.raises(StoreDamaged):
         await periscope.get_suppressions()
-    await client.restore(key, 0, before, replace=True)
+    await client.restore(key, 0, before or b"", replace=True)
     assert await periscope.get_suppressions() == [rule]
 
 
