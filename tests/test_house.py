@@ -17,10 +17,12 @@ MODULES = sorted(SOURCE.rglob("*.py"))
 
 # From the ground up: a module may import what stands before it, and its own room.
 FLOORS = [
-    *("errors", "settings", "policy", "scoring", "models", "threat", "work", "keys", "header"),
+    *("errors", "settings", "policy", "scoring", "models", "marks", "threat", "work"),
+    *("key_table", "keys", "header"),
     *("server", "connection", "awaits", "library", "rules", "specs", "functions", "calls"),
-    *("cursor", "ledger", "archive", "intake", "acts", "batches", "chunks", "lines", "lane"),
-    *("noise", "batch", "bound", "room", "coalesce", "gathered", "engine", "reader"),
+    *("suppressed", "cursor", "ledger", "archive", "intake", "acts", "batches", "chunks"),
+    *("lines", "lane", "noise", "batch", "bound", "room", "coalesce", "gathered", "engine"),
+    *("reader", "suppression"),
     "membership",
     *(
         "queries",
@@ -30,6 +32,7 @@ FLOORS = [
         "keeping",
         "events",
         "database",
+        "aside",
         "desk",
         "preview",
         "noise_desk",

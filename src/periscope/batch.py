@@ -11,8 +11,9 @@ from periscope.acts import ActIntake, PackedAct
 from periscope.awaits import SHORT, Awaits
 from periscope.chunks import ActChunk, Answer, Chunk, ReportChunk
 from periscope.errors import BatchInterrupted, OutcomeUnknown
-from periscope.intake import Intake, Packed
+from periscope.intake import Intake
 from periscope.keys import Keyspace, PartitionKeys
+from periscope.marks import Packed, pack_marks
 from periscope.models import BatchResult, Outcome, Rejection
 from periscope.work import InteractionsResult
 
@@ -32,7 +33,7 @@ class Batch:
 
     def __init__(self, keyspace: Keyspace, awaits: Awaits = Awaits.NOTHING) -> None:
         self.met = 0
-        self.stored: Callable[[Chunk], None] = _nothing
+        self.stored: Callable[[Answer], None] = _nothing
         self._awaits = awaits
         self._unsafe = 0
         self.ready: deque[Chunk] = deque()
@@ -80,7 +81,7 @@ class Batch:
                 self._refused += answer.chunk.size
                 self._refusal = self._refusal or refusal
             else:
-                self.stored(answer.chunk)
+                self.stored(answer)
                 self._tally(answer)
 
     def interrupted(self, cause: Exception, unknown: int, unsent: int) -> BatchInterrupted:
@@ -144,7 +145,8 @@ class ReportBatch(Batch):
 
     def _make_ready(self, keys: PartitionKeys, entries: list[Any]) -> None:
         rejected, self._uncounted = self._uncounted, 0
-        self.ready.append(ReportChunk(keys, entries, rejected, awaits=self._awaits))
+        marks = pack_marks(entries) if self._intake.marking.was_used else b""
+        self.ready.append(ReportChunk(keys, entries, rejected, marks, awaits=self._awaits))
 
     def _reject(self, rejected: Sequence[Rejection]) -> None:
         super()._reject(rejected)
@@ -229,7 +231,7 @@ class _Filling:
         self._bytes += _size(entry)
 
 
-def _nothing(chunk: Chunk) -> None:
+def _nothing(answer: Answer) -> None:
     """Nobody wants to know what was stored."""
 
 

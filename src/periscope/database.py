@@ -31,8 +31,9 @@ from periscope.intake import Intake
 from periscope.keeping import Keeping
 from periscope.keys import Keyspace
 from periscope.knowledge import Knowledge
+from periscope.marks import Marker
 from periscope.membership import Membership
-from periscope.noise import Marker, NoiseKeeper
+from periscope.noise import NoiseKeeper
 from periscope.policy import Policy
 from periscope.queries import Queries
 from periscope.reader import over
@@ -40,6 +41,7 @@ from periscope.room import Room
 from periscope.rules import Rules
 from periscope.server import EmbeddedServer
 from periscope.settings import Settings
+from periscope.suppression import Suppression
 
 CLUSTER_PARTITIONS = 64
 
@@ -58,6 +60,7 @@ class _Rooms:
     events: Events
     membership: Membership
     noise: NoiseKeeper
+    suppression: Suppression
 
 
 class Database:
@@ -167,6 +170,11 @@ class Database:
         self._check_open()
         return self._rooms.noise
 
+    @property
+    def _suppression(self) -> Suppression:
+        self._check_open()
+        return self._rooms.suppression
+
     def _check_open(self) -> None:
         """Connections belong to one process and one event loop; others would read their replies."""
         if self._state != "open":
@@ -219,6 +227,7 @@ class Database:
             events,
             membership,
             NoiseKeeper(functions, keyspace.namespace, judge_by),
+            Suppression(functions, keyspace, secret),
         )
 
     async def _embedded_url(self) -> str:

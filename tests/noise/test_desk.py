@@ -12,7 +12,7 @@ import msgspec
 import pytest
 
 from periscope import Mark, NoiseInvalid, NoiseUnknown, Periscope, StoreDamaged
-from periscope.noise import Marker
+from periscope.marks import Marker
 from tests.conftest import OpenHere
 from tests.support.history import say
 

@@ -160,9 +160,10 @@ class _Taking:
         raise BackupError(BUSY.format(tries=TRIES))
 
     async def _copy(self, keys: PartitionKeys) -> None:
-        for key in keys.singles:  # one by one: some are large
+        singles = (*keys.singles, *keys.noise)
+        for key in singles:  # one by one: some are large
             await self._dump([key])
-        singles, waiting = frozenset(keys.singles), []
+        waiting: list[bytes] = []
         async for name in self._names(keys.tag + b":*"):
             if name in singles:
                 continue

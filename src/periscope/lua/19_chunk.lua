@@ -127,7 +127,9 @@ function Chunk.decide(chunk)
   for position = 1, chunk.size do
     local key = chunk.names[chunk.name_at + position]
     local state, code = states[key], nil
-    if state then
+    if chunk.marks and Suppressed.takes(chunk, position, key, state) then
+      code = SUPPRESSED
+    elseif state then
       state = look_again(chunk, position, state)
     else
       state, code = look(chunk, position)
@@ -135,6 +137,9 @@ function Chunk.decide(chunk)
     states[key] = state
     codes[position] = code
       or (Sighting.apply(state, chunk.args[chunk.arg_at + position], chunk.now) and SIGHTING or DUPLICATE)
+    if chunk.outdone and (codes[position] == ADDED or codes[position] == SIGHTING) then
+      chunk.outdone.returned = chunk.now
+    end
   end
   return states, codes
 end
@@ -222,9 +227,9 @@ end
 
 -- A chunk as a table: its keys by name, and where records and reports begin among the keys and the
 -- arguments of the call (copying them would cost a tenth of the call).
-function Chunk.of(keys, name_at, names, args, rules, now)
+function Chunk.of(keys, name_at, names, args, arg_at, rules, now)
   local prefix = record_prefix(keys.meta)
   return {keys = keys, rules = rules, now = now, names = names, name_at = name_at, args = args,
-    arg_at = 3, size = #names - name_at, head = arrival(now), prefix = prefix,
+    arg_at = arg_at, size = #names - name_at, head = arrival(now), prefix = prefix,
     prefix_length = #prefix}
 end

@@ -3,7 +3,7 @@
 from periscope.noise.calls import NoiseCalls
 from periscope.noise.condition import Condition, read_where
 from periscope.noise.index import Index, Warninglist
-from periscope.noise.judge import Found, Judge, Marker, Verdict, fulfils
+from periscope.noise.judge import Found, Judge, Verdict, fulfils
 from periscope.noise.keeper import NoiseKeeper
 from periscope.noise.rule import Rate, SuppressionRule, check_worth, checked_name, new_rule
 from periscope.noise.warninglist import read_lists
@@ -13,7 +13,6 @@ __all__ = [
     "Found",
     "Index",
     "Judge",
-    "Marker",
     "NoiseCalls",
     "NoiseKeeper",
     "Rate",

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
+from periscope.marks import Marker
 from periscope.models import Mark, Report
 from periscope.noise.condition import Condition
 from periscope.noise.fields import Fields, reader_of
@@ -16,7 +17,6 @@ from periscope.noise.holding import Holds, holds
 from periscope.noise.known_good import KnownGood
 from periscope.noise.rule import SuppressionRule
 
-Marker = Callable[[Any], Mark | None]
 _SORTED_BY = ("threat_id", "source", "title", "type")
 
 

@@ -15,9 +15,10 @@ from contextlib import asynccontextmanager
 
 from periscope.errors import UsageError
 from periscope.functions import Functions
+from periscope.marks import Marker
 from periscope.noise.calls import INCOMPLETE, SET, NoiseCalls
 from periscope.noise.index import Edit, Index, Warninglist, encode_index
-from periscope.noise.judge import Judge, Marker
+from periscope.noise.judge import Judge
 from periscope.noise.known_good import KnownGood, Prepared
 from periscope.noise.packed import pack_list, unpack_list
 from periscope.noise.warninglist import ListFile
