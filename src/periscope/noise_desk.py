@@ -27,6 +27,7 @@ from periscope.noise import (
 from periscope.noise.fields import Fields, rank_of
 from periscope.noise.judge import as_fields
 from periscope.preview import Preview, Previewer, Progress
+from periscope.suppressed import Suppressed
 from periscope.threat import Threat
 
 DAY = timedelta(hours=24)
@@ -40,7 +41,8 @@ class NoiseExplanation:
 
     `suppressed` says it; `because` in a sentence. `mark` is what it is given, with `rules` (those
     in force that it fulfils, the one that counts first) and `indicators` with their lists.
-    `threat` is the threat that it is about, None if that is unknown.
+    `threat` is the threat that it is about, and `entry` what was set aside of it before; None where
+    there is none.
     """
 
     suppressed: bool
@@ -49,6 +51,7 @@ class NoiseExplanation:
     rules: tuple[SuppressionRule, ...]
     indicators: tuple[Found, ...]
     threat: Threat | None
+    entry: Suppressed | None
 
 
 class NoiseDesk(AnalystsDesk):
@@ -170,20 +173,22 @@ class NoiseDesk(AnalystsDesk):
         verdict = (await self._noise.judge()).explain(report)
         fields = as_fields(report)
         threat_id = fields.get("threat_id")
-        threat = await self._queries.threat(threat_id) if isinstance(threat_id, str) else None
-        suppressed, because = _told(verdict, fields, threat)
-        return NoiseExplanation(
-            suppressed, because, verdict.mark, verdict.rules, verdict.indicators, threat
-        )
+        threat, entry = None, None
+        if isinstance(threat_id, str):
+            threat = await self._queries.threat(threat_id)
+            entry = await self._suppression.entry(threat_id)
+        suppressed, because = _told(verdict, fields, threat or entry)
+        found = (verdict.mark, verdict.rules, verdict.indicators)
+        return NoiseExplanation(suppressed, because, *found, threat, entry)
 
 
-def _told(verdict: Verdict, fields: Fields, threat: Threat | None) -> tuple[bool, str]:
-    """Is it suppressed, and why (not)?"""
+def _told(verdict: Verdict, fields: Fields, known: Threat | Suppressed | None) -> tuple[bool, str]:
+    """Is it suppressed, and why (not)? `known` is what the report would be compared with."""
     if verdict.mark is None:
         return False, _why_not(verdict, fields)
     cause = _cause(verdict)
-    if threat is not None and rank_of(fields.get("severity")) > threat.severity.rank:
-        return False, f"{cause}; but it is worse than what is known ({threat.severity.value})"
+    if known is not None and rank_of(fields.get("severity")) > known.severity.rank:
+        return False, f"{cause}; but it is worse than what is known ({known.severity.value})"
     return True, cause
 
 

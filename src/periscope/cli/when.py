@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from periscope.errors import UsageError
 from periscope.feeds.moments import moment_ms
+from periscope.models import to_datetime
 
 UNITS_MS = {"w": 604_800_000, "d": 86_400_000, "h": 3_600_000, "m": 60_000, "s": 1_000, "ms": 1}
 LONGEST = timedelta(days=36_500)
@@ -46,6 +47,18 @@ def since(text: str, now_ms: int, what: str = "--since") -> int:
         raise UsageError(
             f"{what} {text}: no time; write it like 2h, 7d or 2026-01-31T12:00:00Z"
         ) from None
+
+
+def until(text: str, what: str = "--until") -> timedelta | datetime:
+    """Return how long `7d` is (from now on), or the moment that an RFC 3339 text means.
+
+    Raises:
+        UsageError: neither of the two.
+    """
+    span = _read(text)
+    if span is not None and span <= LONGEST:
+        return span
+    return to_datetime(since(text, 0, what))
 
 
 def short(span: timedelta) -> str:

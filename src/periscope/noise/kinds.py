@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from ipaddress import ip_network
 
 ADDRESSES = frozenset(("ipv4-addr", "ipv6-addr"))
 HASHES = frozenset(("md5", "sha1", "sha256", "sha512"))
@@ -55,6 +56,28 @@ _ATTRIBUTES: dict[str, tuple[str, ...]] = {
     "other": ("other",),
     "text": ("other",),
 }
+
+
+_HASH_KINDS = {32: "md5", 40: "sha1", 64: "sha256", 128: "sha512"}
+
+
+def kind_of(value: str) -> str:
+    """The type of indicator that a value looks like; `other` if it looks like none."""
+    try:
+        address = ip_network(value, strict=False)
+    except ValueError:
+        pass
+    else:
+        return f"ipv{address.version}-addr"
+    if "://" in value:
+        return "url"
+    if len(value) in _HASH_KINDS and not value.strip("0123456789abcdefABCDEF"):
+        return _HASH_KINDS[len(value)]
+    if "@" in value:
+        return "email-addr"
+    if "/" in value:
+        return "url"
+    return "domain-name" if "." in value else "other"
 
 
 def kinds_of(attributes: Iterable[str]) -> frozenset[str]:
