@@ -107,7 +107,7 @@ class _Finder:
         if found is None and self._substrings:
             found = self._substrings.find(value)
         if found is None and self._patterns:
-            found = self._patterns.find(given)
+            found = self._patterns.find(value)
         return found
 
 
