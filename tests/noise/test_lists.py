@@ -143,8 +143,8 @@ def test_the_lists_of_misp_are_read(theirs: dict[str, dict[str, Any]], tmp_path:
     read = list(read_lists(tmp_path))
     assert len(read) > 100
     assert {one.type for one in read} == {"string", "substring", "hostname", "cidr", "regex"}
-    for one in read:
-        assert one.left_out <= len(one.values) / 50, one.name
+    for found in read:
+        assert found.left_out <= len(found.values) / 50, found.name
 
 
 def test_matching_is_that_of_misps_own_library(theirs: dict[str, dict[str, Any]]) -> None:
