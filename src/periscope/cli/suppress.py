@@ -92,11 +92,15 @@ async def add(
     out: OutputOptions = FOR_PEOPLE,
 ) -> int:
     """Suppress what fulfils the conditions, after a look at what that would have hidden."""
+    from periscope.noise import new_rule
+
     span, end = duration(since, "--since"), None if until_text is None else until(until_text)
     limit = None if rate is None else _rate(rate)
     _check_can_ask(yes=yes, as_json=out.as_json)
     async with store.open() as periscope:
         author = who.name(periscope.settings)
+        now_ms = (await periscope.get_stats()).as_of_ms
+        new_rule(where, reason, author, now_ms, end, limit, force=force)  # or a mistake is told
         found = await _previewed(periscope, where, span, force=force, out=out)
         if not out.as_json:
             _show_preview(found)
