@@ -11,7 +11,11 @@ local function writable_revision(control, noise, move)
   elseif state[2] then
     refuse('MOVING', 'has moved to another server; open it there')
   end
-  return tonumber(redis.call('HGET', noise, 'revision') or '0')
+  local revision = tonumber(redis.call('HGET', noise, 'revision') or '0')
+  if not revision then
+    refuse('DAMAGED', 'the revision of the suppression rules is no number')
+  end
+  return revision
 end
 
 -- periscope_noise_piece: keep a piece of a warninglist for the commit that will name it.

@@ -8,7 +8,7 @@ from typing import Any
 from redis.exceptions import RedisError
 
 from periscope.connection import LOST
-from periscope.errors import BugError
+from periscope.errors import BugError, StoreDamaged
 from periscope.functions import Functions
 from periscope.keys import control_key, noise_key
 from periscope.noise.index import Index, Warninglist, decode_index, encode_index
@@ -29,7 +29,7 @@ class NoiseCalls:
 
     async def revision(self) -> int:
         """Which revision is in force; 0 where there never was a rule or list."""
-        return int(await self._read("HGET", self._keys[1], "revision") or 0)
+        return _number(await self._read("HGET", self._keys[1], "revision"))
 
     async def now_ms(self) -> int:
         """The time of the server that keeps the noise."""
@@ -42,7 +42,7 @@ class NoiseCalls:
     async def index(self) -> tuple[int, Index]:
         """(revision, index), of one moment."""
         revision, encoded = await self._read("HMGET", self._keys[1], "revision", "index")
-        return int(revision or 0), decode_index(encoded or b"")
+        return _number(revision), decode_index(encoded or b"")
 
     async def missing(self, names: Sequence[str]) -> list[str]:
         """Those of these pieces that the store does not have."""
@@ -92,3 +92,10 @@ class NoiseCalls:
             return await connections.run(*command, key=key, aside=True)
         except (RedisError, *LOST) as exc:
             raise connections.explain(exc) from exc
+
+
+def _number(revision: bytes | None) -> int:
+    try:
+        return int(revision or 0)
+    except ValueError:
+        raise StoreDamaged("the revision of the suppression rules is no number") from None
