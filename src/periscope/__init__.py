@@ -60,6 +60,7 @@ from periscope.policy import Policy
 from periscope.preview import Example, Preview
 from periscope.scoring import Explanation, Term
 from periscope.settings import Settings
+from periscope.suppressed import Suppressed, SuppressedPage
 from periscope.threat import Page, Threat
 from periscope.work import (
     Claim,
@@ -142,6 +143,8 @@ __all__ = [
     "StoreFull",
     "StoreUnavailable",
     "StoreUnsuitable",
+    "Suppressed",
+    "SuppressedPage",
     "SuppressionRule",
     "SweepStats",
     "Term",

@@ -13,12 +13,13 @@ from periscope.chunks import ActChunk, Answer, Chunk, ReportChunk
 from periscope.errors import BatchInterrupted, OutcomeUnknown
 from periscope.intake import Intake
 from periscope.keys import Keyspace, PartitionKeys
-from periscope.marks import Packed, pack_marks
+from periscope.marks import Packed, in_parts, pack_marks
 from periscope.models import BatchResult, Outcome, Rejection
 from periscope.work import InteractionsResult
 
 CHUNK_ENTRIES = 500
 CHUNK_ACTS = 100  # an act takes the server several times as long as a report
+CHUNK_MARKED = 250  # one that is marked as noise about twice
 CHUNK_BYTES = 1024 * 1024
 MAX_REJECTIONS_KEPT = 100_000
 
@@ -144,8 +145,14 @@ class ReportBatch(Batch):
         return self._intake.prepare(items, self.met)
 
     def _make_ready(self, keys: PartitionKeys, entries: list[Any]) -> None:
+        if not self._intake.marking.was_used:
+            self._append(keys, entries)
+            return
+        for part in in_parts(entries, CHUNK_MARKED):
+            self._append(keys, part, pack_marks(part))
+
+    def _append(self, keys: PartitionKeys, entries: Sequence[Any], marks: bytes = b"") -> None:
         rejected, self._uncounted = self._uncounted, 0
-        marks = pack_marks(entries) if self._intake.marking.was_used else b""
         self.ready.append(ReportChunk(keys, entries, rejected, marks, awaits=self._awaits))
 
     def _reject(self, rejected: Sequence[Rejection]) -> None:

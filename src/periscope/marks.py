@@ -25,11 +25,14 @@ Packed = tuple[bytes, bytes]
 
 
 class MarkedReport(tuple[bytes, bytes]):
-    """A report ready to be sent, with its mark, and what its suppressed entry shows of it."""
+    """A report ready to be sent, with its mark.
 
-    mark: Mark
-    source: str
-    title: str
+    `ground` is most, window_ms and until_ms of the mark; `said` what a suppressed entry shows of
+    the report: cause, source and title, each after its length in bytes (17_suppressed.lua).
+    """
+
+    ground: tuple[int, int, int]
+    said: str
 
 
 class Marking:
@@ -66,9 +69,10 @@ class Marking:
             mark = marker(fields)
             if mark is None:
                 return packed
+            _check(mark)
             marked = MarkedReport(packed)
-            marked.mark, marked.source = _checked(mark), _source(fields)
-            marked.title = _title(fields)
+            marked.ground = mark[1:]
+            marked.said = _said(mark.cause, _source(fields), _title(fields))
         except Exception as exc:  # a marker is anybody's code: no report may be lost by it
             self._tell(exc)
             return packed
@@ -87,28 +91,45 @@ class Marking:
 
 def pack_marks(reports: Sequence[Packed]) -> bytes:
     """The marks of a chunk as periscope_ingest_3 takes them; empty where none is marked."""
-    grounds: dict[Mark, int] = {}
-    marks = [
-        (grounds.setdefault(report.mark, len(grounds) + 1), report.source, report.title)
-        if isinstance(report, MarkedReport)
-        else 0
-        for report in reports
-    ]
-    return msgspec.msgpack.encode((list(grounds), marks)) if grounds else b""
+    grounds: dict[tuple[int, int, int], int] = {}
+    whose, said = [0] * len(reports), [""] * len(reports)
+    for position, report in enumerate(reports):
+        if isinstance(report, MarkedReport):
+            whose[position] = grounds.setdefault(report.ground, len(grounds) + 1)
+            said[position] = report.said
+    return msgspec.msgpack.encode((list(grounds), whose, said)) if grounds else b""
 
 
-def _checked(mark: Mark) -> Mark:
-    """The mark as plain values that the server takes.
+def in_parts(reports: Sequence[Packed], most: int) -> list[Sequence[Packed]]:
+    """The reports in as few equal parts as it takes for `most` marked ones in each, about."""
+    marked = sum(isinstance(report, MarkedReport) for report in reports)
+    parts = max(1, -(-marked // most))
+    size = max(1, -(-len(reports) // parts))
+    return [reports[at : at + size] for at in range(0, len(reports), size)] or [reports]
+
+
+def _check(mark: Mark) -> None:
+    """Check that it is a mark that the server takes.
 
     Raises:
         TypeError, ValueError: it is none.
     """
+    if type(mark) is not Mark:
+        raise TypeError("a mark is a Mark")
     cause, *numbers = mark
-    if not isinstance(cause, str) or not 0 < len(cause.encode()) <= MAX_CAUSE_BYTES:
+    if type(cause) is not str or not 0 < len(cause.encode()) <= MAX_CAUSE_BYTES:
         raise ValueError("a cause is a text of 1 to 256 bytes")
-    if len(numbers) != 3 or not all(type(n) is int and 0 <= n <= MAX_NUMBER for n in numbers):
+    if not all(type(number) is int and 0 <= number <= MAX_NUMBER for number in numbers):
         raise ValueError("most, window_ms and until_ms are whole numbers from 0 on")
-    return mark
+
+
+def _said(*texts: str) -> str:
+    # Lengths in 7 bits are characters of one byte: so the whole is text, which msgpack carries.
+    packed = ""
+    for text in texts:
+        high, low = divmod(len(text.encode()), 128)
+        packed += chr(low) + chr(high) + text
+    return packed
 
 
 def _source(fields: Mapping[str, Any]) -> str:

@@ -15,7 +15,6 @@ from periscope.models import SEVERITIES, Severity, to_datetime
 
 ENTRY_FORMAT = 1
 _HEAD = Struct("<BBI" + "IH" * 3 + "I" + "IH")
-_LENGTH = Struct("<H")
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,8 +110,8 @@ def read_entry(threat_id: bytes, packed: bytes) -> Suppressed:
         format_, severity, count, *times = _HEAD.unpack_from(packed)
         texts, at = [], _HEAD.size
         for _ in range(3):
-            (length,) = _LENGTH.unpack_from(packed, at)
-            at += _LENGTH.size + length
+            length = packed[at] + 128 * packed[at + 1]
+            at += 2 + length
             texts.append(packed[at - length : at].decode())
         if format_ != ENTRY_FORMAT or at != len(packed):
             raise ValueError("of another format")

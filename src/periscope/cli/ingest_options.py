@@ -38,8 +38,9 @@ class FileOptions:
         Parameter(
             name="--map",
             group=READING,
-            help="Where a field is: threat_id, content, severity, source or observed_at = the "
-            "column (CSV) or key (JSON, dots for nested). May be repeated.",
+            help="Where a field is: threat_id, content, severity, source, observed_at, title, "
+            "tags, indicator ... = the column (CSV) or key (JSON, dots for nested). May be "
+            "repeated.",
             metavar="FIELD=COLUMN",
             show_default=False,
         ),

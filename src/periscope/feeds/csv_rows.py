@@ -6,6 +6,7 @@ import csv
 import re
 from collections import Counter
 from collections.abc import Iterator
+from itertools import islice
 from typing import NamedTuple
 
 import msgspec
@@ -41,6 +42,21 @@ def looks_like_rows(sample: Sample) -> bool:
     delimiter = sniff(text)
     counts = {len(row) for row in csv.reader(map(_text, lines), delimiter=delimiter) if row}
     return bool(counts) and min(counts) > 1 and (len(counts) == 1 or _odd_quotes(lines))
+
+
+def first_cells(sample: Sample, most: int) -> list[list[str]]:
+    """Cells of the first whole rows of a sample.
+
+    Raises:
+        csv.Error: they are not CSV.
+
+    """
+    data = sample.data.removeprefix(BOM)
+    if not sample.complete:
+        data = data.rpartition(b"\n")[0] or data
+    lines = map(_text, data.splitlines(keepends=True))
+    rows = csv.reader(lines, delimiter=sniff(data), skipinitialspace=True)
+    return list(islice(rows, most))
 
 
 def bad_row(row: Row, names: list[str], exc: BadRecord) -> Unreadable:
@@ -98,21 +114,23 @@ def first_row(rows: Iterator[Row], options: ReadOptions) -> list[str] | None:
     return None if row is None else row.cells
 
 
-def read_rows(source: Input, options: ReadOptions) -> Iterator[Row]:
+def read_rows(source: Input, options: ReadOptions, *, spaced: bool = False) -> Iterator[Row]:
     """Rows that are not blank, each with its line; bad ones with their problem.
+
+    `spaced`: blanks after a delimiter are no part of the cell.
 
     Raises:
         Broken: while iterating, where a quoted cell does not end.
 
     """
     delimiter = options.delimiter or sniff(source.sample()[0])
-    return _Rows(source, options.max_record_bytes, delimiter).rows()
+    return _Rows(source, options.max_record_bytes, delimiter, spaced).rows()
 
 
 class _Rows:
     """Feeds lines to `csv.reader` and knows, for each row, the lines and bytes it took."""
 
-    def __init__(self, source: Input, max_bytes: int, delimiter: str) -> None:
+    def __init__(self, source: Input, max_bytes: int, delimiter: str, spaced: bool) -> None:
         self._lines = keep_ends(source.chunks(), max_bytes)
         self._max_bytes = max_bytes
         self._line = 0
@@ -121,7 +139,7 @@ class _Rows:
         self._too_long: list[Row] = []
         if csv.field_size_limit() < max_bytes:  # process-wide: raised, never lowered
             csv.field_size_limit(max_bytes)
-        self._reader = csv.reader(self._feed(), delimiter=delimiter)
+        self._reader = csv.reader(self._feed(), delimiter=delimiter, skipinitialspace=spaced)
 
     def rows(self) -> Iterator[Row]:
         while True:

@@ -111,7 +111,7 @@ def open_feed(
 
 def _opened(source: Input, name: str | None, options: ReadOptions) -> Feed:
     try:
-        chosen = choose(source, name)
+        chosen = choose(source, name, options)
         if chosen is None:
             return Feed(source, name or "empty")
         feed = Feed(source, chosen.name)

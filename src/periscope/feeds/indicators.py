@@ -77,6 +77,7 @@ def classified(value: object) -> Indicator | None:
     if HEX.fullmatch(text):
         return indicator(HASHES[len(text)], text) if len(text) in HASHES else None
     forms = ((URL, "url"), (CVE, "vulnerability"), (EMAIL, "email-addr"), (DOMAIN, "domain-name"))
+    text = text.removesuffix(".")
     kind = next((kind for form, kind in forms if form.fullmatch(text)), None)
     return indicator(kind, text) if kind else None
 

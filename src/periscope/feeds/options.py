@@ -12,14 +12,21 @@ MAX_RECORD_BYTES = 4 * 1024 * 1024
 MAX_BYTES = 8 * 1024 * 1024 * 1024
 RAW_BYTES = 1024
 MOST_RAW_BYTES = 16 * 1024
-MAPPABLE = ("threat_id", "content", "severity", "source", "observed_at")
+REPORT_FIELDS = ("threat_id", "content", "severity", "source", "observed_at")
+UNIFORM_FIELDS = (
+    *("title", "type", "tags", "tlp", "references", "first_observed", "last_observed"),
+    *("industry", "indicator", "indicator_type"),
+)
+"""Keys of uniform metadata; `indicator` is a value, typed by its form or by `indicator_type`."""
+MAPPABLE = (*REPORT_FIELDS, *UNIFORM_FIELDS)
 
 
 @dataclass(frozen=True, slots=True)
 class ReadOptions:
     """How to read; every field may be left out.
 
-    `columns` maps a report's field to the column (CSV) or key (JSON) that holds it. `header` names
+    `columns` maps a report's field, or a key of uniform metadata (`MAPPABLE`), to the column (CSV)
+    or key (JSON) that holds it. `header` names
     the columns of a CSV file that has no header line. `default_severity` is for records that state
     none; `severity_map` translates those that do. `source` replaces the source of every report.
     `fingerprint` names the fields of a record (dots for nested ones) that make its id, so that what

@@ -6,8 +6,9 @@ from typing import Any
 
 from periscope.feeds.fingerprint import field_of, fingerprint_id
 from periscope.feeds.moments import moment_ms
-from periscope.feeds.options import ReadOptions
+from periscope.feeds.options import UNIFORM_FIELDS, ReadOptions
 from periscope.feeds.problems import BadRecord, kind, quote
+from periscope.feeds.uniform import uniform
 from periscope.models import Report, Severity
 
 Record = dict[str, Any]
@@ -48,6 +49,9 @@ class Mapper:
             field: (options.columns[field],) if field in options.columns else names
             for field, names in ALIASES.items()
         }
+        self._mapped = {
+            field: options.columns[field] for field in UNIFORM_FIELDS if field in options.columns
+        }
         self._firm = {names[0] for names in self._names.values()}
 
     def report(self, record: object) -> Report:
@@ -68,10 +72,19 @@ class Mapper:
                 content=self._text("content", rest) or threat_id,
                 source=self._source(rest),
                 observed_at=self._observed_at(rest),
-                metadata=_metadata(rest) or None,
+                metadata=self._metadata(record, rest) or None,
             )
         except BadRecord as exc:
             raise BadRecord(str(exc), threat_id) from None
+
+    def _metadata(self, record: Record, rest: Record) -> Record:
+        """What the mapping says of uniform keys, and all that has no meaning of its own."""
+        if not self._mapped:
+            return _metadata(rest)
+        for name in self._mapped.values():
+            rest.pop(name, None)
+        said = {field: field_of(record, name) for field, name in self._mapped.items()}
+        return {**uniform(said), **_metadata(rest)}
 
     def _threat_id(self, rest: Record) -> str:
         if self._options.fingerprint:

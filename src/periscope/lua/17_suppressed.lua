@@ -1,32 +1,73 @@
 -- What is suppressed: reports that a warninglist or a rule has marked as noise. They are counted by id, in
--- an entry of their own; no threat is made of them, none is changed, and nobody is told.
+-- an entry of their own; no threat is made of them, none is changed, and nobody is told. An entry is a head,
+-- and what its last report said: cause, source and title, each after its length in two bytes of 7 bits.
 
--- format, severity, count, first and last ms, start of the window, reports in it, ms of the last return;
--- then cause, source and title, each after its length
-local ENTRY = '<BBI4I6I6I6I4I6I2c0I2c0I2c0'
+-- format, severity, count, first and last ms, start of the window, reports in it, ms of the last return
+local HEAD = '<BBI4I6I6I6I4I6'
+local HEAD_BYTES, RETURNED_AT = 34, 29
 local ENTRY_FORMAT = 1
+local MOST_COUNTED = 4294967295
 local MOST_ENTRIES = 100000  -- of a partition; those that were seen longest ago go first
 local MOST_EVICTED = 600     -- in one call: more than a chunk can bring
 local VALUES_OF_A_CALL = 2000
-Suppressed.KEPT_MS = 2592000000   -- after the last report: 30 days
+local KEPT_MS = 2592000000   -- after the last report: 30 days
+local LONGEST = {256, 256, 120}   -- bytes of cause, source, title
 
--- An entry as a table.
-function Suppressed.unpack(packed)
-  if string.byte(packed) ~= ENTRY_FORMAT and #packed > 0 then
-    refuse('NEWER_FORMAT', 'a suppressed entry of format ' .. integer(string.byte(packed)))
+-- Is this what a report said, as marks.py packs it? `first` is where it begins.
+function Suppressed.is_said(packed, first)
+  for field = 1, 3 do
+    local low, high = string.byte(packed, first, first + 1)
+    if not high or low + 128 * high > LONGEST[field] or (field == 1 and low + high == 0) then
+      return false
+    end
+    first = first + 2 + low + 128 * high
   end
-  local read, _, severity, count, first, last, since, within, returned, cause, source, title =
-    pcall(struct.unpack, ENTRY, packed)
-  if not read then
-    refuse('DAMAGED', 'a suppressed entry is cut short')
-  end
-  return {severity = severity, count = count, first = first, last = last, since = since,
-    within = within, returned = returned, cause = cause, source = source, title = title}
+  return first == #packed + 1
 end
 
-local function pack_entry(e)
-  return struct.pack(ENTRY, ENTRY_FORMAT, e.severity, e.count, e.first, e.last, e.since, e.within,
-    e.returned, #e.cause, e.cause, #e.source, e.source, #e.title, e.title)
+-- Refuse an entry that this library cannot read.
+local function check_entry(packed)
+  if #packed > 0 and string.byte(packed) ~= ENTRY_FORMAT then
+    refuse('NEWER_FORMAT', 'a suppressed entry of format ' .. integer(string.byte(packed)))
+  elseif not Suppressed.is_said(packed, HEAD_BYTES + 1) then
+    refuse('DAMAGED', 'a suppressed entry is cut short')
+  end
+  return packed
+end
+
+-- The cause of an entry, or of what a report said if that begins at `first`.
+function Suppressed.cause(packed, first)
+  first = first or #check_entry(packed) and HEAD_BYTES + 1
+  local low, high = string.byte(packed, first, first + 1)
+  return string.sub(packed, first + 2, first + 1 + low + 128 * high)
+end
+
+-- Count a marked report in an entry (nil, or too old: a new one) under its ground, {most, window_ms,
+-- until_ms}; return the new head, whether the mark is outdone, and when it was seen last. It is outdone by a
+-- severity above `here`, that of its threat now (nil: of the entry), or by too many reports in a window; a
+-- window begins with the first report after the one before it has ended.
+function Suppressed.counted(entry, ground, severity, here, now)
+  local was, count, first, last, since, within, returned, _ = nil, 0, now, now, now, 0, 0, nil
+  if entry then
+    _, was, count, first, last, since, within, returned = struct.unpack(HEAD, entry)
+    if now - last >= KEPT_MS then
+      was, count, first, last, since, within, returned = nil, 0, now, now, now, 0, 0
+    end
+  end
+  if now < since or now - since >= ground[2] then
+    since, within = now, 0
+  end
+  within = math.min(within + 1, MOST_COUNTED)
+  local outdone = severity > (here or was or 3) or (ground[2] > 0 and within > ground[1])
+  count, last = math.min(count + (outdone and 0 or 1), MOST_COUNTED), math.max(last, now)
+  return struct.pack(HEAD, ENTRY_FORMAT, math.max(severity, was or 0), count, first, last, since,
+    within, returned), outdone, last
+end
+
+-- The entry of a report that went the usual way in spite of its mark.
+function Suppressed.returned(packed, now)
+  return string.sub(packed, 1, RETURNED_AT - 1) .. struct.pack('<I6', now)
+    .. string.sub(packed, HEAD_BYTES + 1)
 end
 
 -- Are the keys of the right type, and may this user do what `write` does? How many entries there are.
@@ -86,7 +127,7 @@ function Suppressed.leaving(keys, ids, changes)
   local entries = #ids > 0 and redis.call('HMGET', keys.suppressed, unpack(ids)) or {}
   for _, packed in ipairs(entries) do
     if packed then
-      change(changes, Suppressed.unpack(packed).cause, -1)
+      change(changes, Suppressed.cause(packed), -1)
     end
   end
   local set, gone = renewed(keys, changes)
@@ -95,18 +136,18 @@ end
 
 -- What is to be written of a chunk with marks; `size` is how many entries there are.
 function Suppressed.plan(chunk, size)
-  local changes, added, packed, ages = {}, 0, {}, {}
+  local changes, added, packed, ages, now = {}, 0, {}, {}, integer(chunk.now)
   for id, entry in pairs(chunk.entries) do
-    if entry.was ~= entry.cause then
-      change(changes, entry.cause, 1)
+    local cause, was, slot = Suppressed.cause(entry, HEAD_BYTES + 1), chunk.causes[id], #packed
+    if was ~= cause then
+      change(changes, cause, 1)
+      added = added + (was and 0 or 1)
+      if was then
+        change(changes, was, -1)
+      end
     end
-    if not entry.was then
-      added = added + 1
-    elseif entry.was ~= entry.cause then
-      change(changes, entry.was, -1)
-    end
-    packed[#packed + 1], packed[#packed + 2] = id, pack_entry(entry)
-    ages[#ages + 1], ages[#ages + 2] = integer(entry.last), id
+    packed[slot + 1], packed[slot + 2] = id, entry
+    ages[slot + 1], ages[slot + 2] = chunk.lasts[id] or now, id
   end
   local over = math.min(size + added - MOST_ENTRIES, MOST_EVICTED)
   local ids = over > 0 and oldest(chunk.keys, chunk.entries, over, #ages / 2 - added) or {}
@@ -140,7 +181,7 @@ end
 
 -- Ids of entries that are too old or too many, the oldest first, at most `most`.
 function Suppressed.outlived(keys, size, now, most)
-  local old = redis.call('ZCOUNT', keys.suppressed_ages, '-inf', integer(now - Suppressed.KEPT_MS))
+  local old = redis.call('ZCOUNT', keys.suppressed_ages, '-inf', integer(now - KEPT_MS))
   local count = math.min(most, MOST_EVICTED, math.max(old, size - MOST_ENTRIES))
   return count > 0 and oldest(keys, {}, count, 0) or {}
 end

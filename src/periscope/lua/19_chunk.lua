@@ -94,7 +94,7 @@ local function look(chunk, position)
   end
   local renewed, place, exception = Sighting.renew(chunk.rules, record, packed, chunk.now)
   if renewed then
-    chunk.places[position], chunk.exceptions[position] = place, exception
+    chunk.places[key], chunk.exceptions[key] = place, exception
     return renewed, SIGHTING
   end
   return Sighting.known(chunk.keys, chunk.rules, record, id_of(chunk, position), key)
@@ -118,12 +118,15 @@ end
 
 -- Decide on every report in the order given. A state is, by key: the position of the report with which
 -- a threat arrives; the whole new record after a usual sighting (its places in `places` and
--- `exceptions`, by position); a table of what is known where it takes more; none for mere repetitions.
+-- `exceptions`, by key); a table of what is known where it takes more; none for mere repetitions.
 function Chunk.decide(chunk)
   local states, codes = {}, {}
   chunk.places, chunk.exceptions = {}, {}
   chunk.forgotten = {}
   chunk.no_memory = Memory.is_empty(chunk.keys)
+  if chunk.marks then
+    Suppressed.begin(chunk, all_ids(chunk))
+  end
   for position = 1, chunk.size do
     local key = chunk.names[chunk.name_at + position]
     local state, code = states[key], nil
@@ -138,7 +141,7 @@ function Chunk.decide(chunk)
     codes[position] = code
       or (Sighting.apply(state, chunk.args[chunk.arg_at + position], chunk.now) and SIGHTING or DUPLICATE)
     if chunk.outdone and (codes[position] == ADDED or codes[position] == SIGHTING) then
-      chunk.outdone.returned = chunk.now
+      chunk.entries[chunk.outdone] = Suppressed.returned(chunk.entries[chunk.outdone], chunk.now)
     end
   end
   return states, codes
@@ -194,9 +197,9 @@ function Chunk.changed_writes(chunk, states)
     elseif type(state) == 'string' then
       local id = id_of(chunk, position)
       record = state
-      Index.add(writes.indexes, 'board', chunk.places[position], id)
-      if chunk.exceptions[position] then
-        Index.add(writes.indexes, 'exceptions', chunk.exceptions[position], id)
+      Index.add(writes.indexes, 'board', chunk.places[key], id)
+      if chunk.exceptions[key] then
+        Index.add(writes.indexes, 'exceptions', chunk.exceptions[key], id)
       end
     elseif state and state.changed then
       record = change(chunk, writes, key, state)

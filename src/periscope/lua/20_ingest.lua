@@ -167,8 +167,9 @@ end
 -- Returns: {now_ms, runs}; runs is a code for each report, run-length encoded: a added, s sighting,
 --   d duplicate, x suppressed ('498a2d'). The same chunk again (same reply key) answers the first
 --   reply. `before` is the reply key of a chunk that must have been stored, or `reply` again. `marks`
---   is '' where no report is marked, else msgpack: {{{cause, most, window_ms, until_ms}, ...},
---   {mark, ...}}, for each report 0 or {number of the first list, source, title}
+--   is '' where no report is marked, else msgpack: {{{most, window_ms, until_ms}, ...}, {number, ...},
+--   {said, ...}}: for each report which of the first list is its ground, 0 for none, and what its
+--   entry says of it: cause, source and title, each after its length (two bytes of 7 bits)
 local function ingest(names, args)
   local keys = ingest_keys(names, #SINGLES + 4)
   local earlier = remembered(keys)

@@ -27,7 +27,7 @@ local function of_cause(named, members, cause, count)
   for position, packed in ipairs(#ids > 0 and redis.call('HMGET', named.suppressed, unpack(ids)) or {}) do
     if not packed then
       refuse('DAMAGED', 'an age names a suppressed entry that is not there')
-    elseif cause == '' or Suppressed.unpack(packed).cause == cause then
+    elseif cause == '' or Suppressed.cause(packed) == cause then
       found[#found + 1], found[#found + 2], bytes = ids[position], packed, bytes + #packed
     end
     if #found == 2 * count or bytes > REPLY_BYTES then

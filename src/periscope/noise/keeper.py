@@ -166,8 +166,10 @@ class NoiseKeeper:
         self._due_at, self._patience_s = 0.0, FIRST_PATIENCE_S
 
     def _apply(self, index: Index) -> None:
+        before = self._judge.marker
         self._judge = Judge(index.rules, self._known, self._server_ms)
-        self._changed(self._judge.marker)
+        if before or self._judge.marker:
+            self._changed(self._judge.marker)
 
     def _server_ms(self) -> int:
         return time.time_ns() // 1_000_000 + self._ahead_ms

@@ -65,7 +65,8 @@ class Kev:
         """Whether it has the catalogue's member and keys, or its header line."""
         text = sample.data.removeprefix(BOM).lstrip()
         if text[:1] == b"{":
-            return b'"vulnerabilities"' in text and b'"cveID"' in text
+            has_entries = b'"vulnerabilities"' in text and b'"cveID"' in text
+            return has_entries and b'"$schema"' not in text  # the schema names them as well
         header = text.splitlines()[0] if text else b""
         return b"{" not in header and all(name.encode() in header for name in COLUMNS)
 
