@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 import sys
+from dataclasses import dataclass
 from datetime import timedelta
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Group, Parameter
 
@@ -65,15 +66,16 @@ async def preview(
     return 0
 
 
-async def add(
-    *where: Where,
-    reason: Annotated[str, Parameter(group=RULE, help="Why this is noise.", metavar="TEXT")],
-    until_text: Annotated[
+@Parameter(name="*")
+@dataclass(frozen=True)
+class RuleOptions:
+    """What a rule is, beside its conditions."""
+
+    reason: Annotated[str, Parameter(group=RULE, help="Why this is noise.", metavar="TEXT")]
+    until: Annotated[
         str | None,
-        Parameter(
-            name="--until", group=RULE, help="When it ends: 7d, or an RFC 3339 time.", metavar="END"
-        ),
-    ] = None,
+        Parameter(group=RULE, help="When it ends: 7d, or an RFC 3339 time.", metavar="END"),
+    ] = None
     rate: Annotated[
         str | None,
         Parameter(
@@ -81,12 +83,31 @@ async def add(
             help="More reports of one threat than that come back: 100/1h.",
             metavar="N/TIME",
         ),
-    ] = None,
+    ] = None
+    force: Force = False
+
+    def arguments(self, author: str) -> dict[str, Any]:
+        """Return them as Python's calls take them.
+
+        Raises:
+            UsageError: one of them is not of its form.
+        """
+        return {
+            "reason": self.reason,
+            "author": author,
+            "until": None if self.until is None else until(self.until),
+            "rate": None if self.rate is None else _rate(self.rate),
+            "force": self.force,
+        }
+
+
+async def add(
+    *where: Where,
+    rule: RuleOptions,
     since: Since = "24h",
     yes: Annotated[
         bool, Parameter(group=ACTING, help="Save it without asking.", show_default=False)
     ] = False,
-    force: Force = False,
     who: AnalystOptions = MYSELF,
     store: StoreOptions = ANY_STORE,
     out: OutputOptions = FOR_PEOPLE,
@@ -94,26 +115,24 @@ async def add(
     """Suppress what fulfils the conditions, after a look at what that would have hidden."""
     from periscope.noise import new_rule
 
-    span, end = duration(since, "--since"), None if until_text is None else until(until_text)
-    limit = None if rate is None else _rate(rate)
+    span = duration(since, "--since")
     _check_can_ask(yes=yes, as_json=out.as_json)
     async with store.open() as periscope:
-        author = who.name(periscope.settings)
-        now_ms = (await periscope.get_stats()).as_of_ms
-        new_rule(where, reason, author, now_ms, end, limit, force=force)  # or a mistake is told
-        found = await _previewed(periscope, where, span, force=force, out=out)
+        given = rule.arguments(who.name(periscope.settings))
+        new_rule(where, now_ms=(await periscope.get_stats()).as_of_ms, **given)  # or it is refused
+        found = await _previewed(periscope, where, span, force=rule.force, out=out)
         if not out.as_json:
             _show_preview(found)
         if not yes and not _asked("Suppress such reports from now on? [y/N] "):
             output.write("Nothing was saved.\n")
             return 1
-        rule = await periscope.add_suppression(where, reason, author, end, limit, force=force)
+        added = await periscope.add_suppression(where, **given)
     if out.as_json:
-        told = noise_told.rule_document(rule)
+        told = noise_told.rule_document(added)
         output.show_json({"rule": told, "preview": noise_told.preview_document(found)})
     else:
-        ends = noise_told.until_of(rule)
-        output.write(f"Rule {rule.id} is in force for everybody ({ends}).\n")
+        ends = noise_told.until_of(added)
+        output.write(f"Rule {added.id} is in force for everybody ({ends}).\n")
     return 0
 
 
