@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +25,9 @@ from tests.conftest import OpenHere
 from tests.connection.test_outcomes import LosingProxy
 from tests.lua.test_damage import as_list, as_text, dump
 from tests.noise.test_desk import KNOWN, LIST, NOISY, marked
+from tests.support.proxy import CuttingProxy
 from tests.support.servers import ServerProcess
+from tests.workers.support import wait_until
 
 CONTROL, NOISE = control_key("periscope"), noise_key("periscope")
 
@@ -151,6 +155,57 @@ async def test_rules_of_a_newer_program_are_refused_and_writes_go_on(periscope: 
         await periscope.add_suppression("source=x", "noise", "zoe")
     assert (await periscope.add_threats_batch([NOISY])).added == 1
     await client.delete(NOISE)
+
+
+class HoldingProxy(CuttingProxy):
+    """Keeps questions about rules and lists to itself while it is armed."""
+
+    def __init__(self, server: ServerProcess) -> None:
+        super().__init__(server.socket, cuts=0, cut_after_bytes=0)
+        self.held = 0
+        self.free = asyncio.Event()
+
+    async def _pump(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with suppress(OSError):
+            while data := await reader.read(65536):
+                if self.armed and b":noise" in data:
+                    self.held += 1
+                    await self.free.wait()
+                writer.write(data)
+                await writer.drain()
+
+
+async def test_a_server_that_does_not_tell_the_rules_holds_up_writes_once() -> None:
+    """For a quarter of a second; what was last known goes on, and what is new comes later."""
+    server = ServerProcess().start()
+    try:
+        async with (
+            Periscope.open(server.url) as direct,
+            HoldingProxy(server) as proxy,
+            Periscope.open(proxy.url) as p,
+        ):
+            rule = await p.add_suppression("source=siem", "noise", "zoe")
+            await p.add_threat("first", "x", "LOW")
+            proxy.armed = True
+            later = await direct.add_suppression("source=later", "noise", "zoe")
+            await asyncio.sleep(1)
+            took = [await timed(p.add_threat(f"t{number}", "x", "LOW")) for number in range(20)]
+            await asyncio.sleep(1)
+            took += [await timed(p.add_threats_batch([NOISY])) for _ in range(20)]
+            assert proxy.held == 1
+            assert sum(took) < 2
+            assert (await p.get_ledger()).suppressed == 20
+            proxy.free.set()
+            await wait_until(lambda: marked(p, NOISY | {"source": "later"}) == later.mark, "told")
+            assert marked(p, NOISY) == rule.mark
+    finally:
+        server.stop()
+
+
+async def timed(call: Awaitable[Any]) -> float:
+    began = asyncio.get_running_loop().time()
+    await call
+    return asyncio.get_running_loop().time() - began
 
 
 @pytest.fixture

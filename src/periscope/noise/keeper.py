@@ -51,6 +51,7 @@ class NoiseKeeper:
         self._ahead_ms = 0  # the server's clock before ours
         self._due_at, self._patience_s = 0.0, FIRST_PATIENCE_S
         self._task: asyncio.Task[None] | None = None
+        self._given_up: asyncio.Task[None] | None = None
         self._lock, self._refreshing = asyncio.Lock(), asyncio.Lock()
         self._inside = self._watchers = 0
         self._timer: asyncio.TimerHandle | None = None
@@ -163,7 +164,8 @@ class NoiseKeeper:
 
     def _owe(self) -> None:
         """The next write is to wait until all is here, and not only for a moment."""
-        self._due_at, self._patience_s = 0.0, FIRST_PATIENCE_S
+        self._adopted += 1
+        self._due_at, self._patience_s, self._given_up = 0.0, FIRST_PATIENCE_S, None
 
     def _apply(self, index: Index) -> None:
         before = self._judge.marker
@@ -176,8 +178,11 @@ class NoiseKeeper:
 
     async def _look(self) -> None:
         """Look at the revision, and wait for what comes of it as long as that is worth."""
-        await asyncio.wait({self._looking()}, timeout=self._patience_s)
-        if time.monotonic() >= self._due_at:  # it takes longer: go on, and see to it later
+        task = self._looking()
+        if task is not self._given_up:  # whoever waited for it once does not so again
+            await asyncio.wait({task}, timeout=self._patience_s)
+        if not task.done():
+            self._given_up, self._patience_s = task, PATIENCE_S
             self._due_at = time.monotonic() + LOOK_S
 
     def _looking(self) -> asyncio.Task[None]:
@@ -186,6 +191,7 @@ class NoiseKeeper:
         return self._task
 
     async def _look_quietly(self) -> None:
+        adopted = self._adopted
         try:
             await self._refresh()
         except Exception as exc:  # whatever it is: writes go on, and this is told
@@ -193,8 +199,9 @@ class NoiseKeeper:
                 log.warning("suppression goes on as last known: %s", exc)
             self._is_behind = True
         else:
-            self._is_behind, self._patience_s = False, PATIENCE_S
-        self._due_at = time.monotonic() + LOOK_S
+            self._is_behind = False
+        if adopted == self._adopted:  # else what it saw may be older than a change of our own
+            self._patience_s, self._due_at = PATIENCE_S, time.monotonic() + LOOK_S
 
     async def _refresh(self) -> None:
         """Bring rules and lists up to what is in force."""
