@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
+from types import NoneType
 from typing import Any
 
 import msgspec
@@ -46,6 +47,7 @@ class Marking:
         self.was_used = False
         self._marker: Marker | None = None
         self._told = False
+        self._checked: Mark | None = None
 
     @property
     def marker(self) -> Marker | None:
@@ -56,24 +58,39 @@ class Marking:
     def marker(self, marker: Marker | None) -> None:
         self._marker, self._told = marker, False
 
-    def all(self, given: Sequence[Mapping[str, Any]], packed: Sequence[Packed]) -> list[Packed]:
+    def all(self, given: Sequence[Mapping[str, Any]], packed: list[Packed]) -> list[Packed]:
         """The packed reports, those that are noise with their marks; `given` are their fields."""
-        return [self.one(fields, report) for fields, report in zip(given, packed, strict=True)]
+        if self._marker is None:
+            return packed
+        try:
+            marks = list(map(self._marker, given))
+        except Exception:  # whichever it was: each is asked by itself
+            return [self.one(fields, one) for fields, one in zip(given, packed, strict=True)]
+        if not set(map(type, marks)) - {NoneType}:  # by type: comparing is their own code
+            return packed
+        return [
+            one if mark is None else self._marked(mark, fields, one)
+            for mark, fields, one in zip(marks, given, packed, strict=True)
+        ]
 
     def one(self, fields: Mapping[str, Any], packed: Packed) -> Packed:
         """The packed report, with its mark if it is noise."""
-        marker = self._marker
-        if marker is None:
-            return packed
         try:
-            mark = marker(fields)
-            if mark is None:
-                return packed
-            _check(mark)
+            mark = None if self._marker is None else self._marker(fields)
+        except Exception as exc:  # a marker is anybody's code: no report may be lost by it
+            self._tell(exc)
+            return packed
+        return packed if mark is None else self._marked(mark, fields, packed)
+
+    def _marked(self, mark: Mark, fields: Mapping[str, Any], packed: Packed) -> Packed:
+        try:
+            if mark is not self._checked:  # mostly the same object: that of a rule or a list
+                _check(mark)
+                self._checked = mark
             marked = MarkedReport(packed)
             marked.ground = mark[1:]
             marked.said = _said(mark.cause, _source(fields), _title(fields))
-        except Exception as exc:  # a marker is anybody's code: no report may be lost by it
+        except Exception as exc:  # so is what it answers, and what it was asked about
             self._tell(exc)
             return packed
         self.was_used = True

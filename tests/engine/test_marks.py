@@ -101,7 +101,20 @@ def exiting(_: Mapping[str, Any]) -> Mark:
     return MARK.missing  # type: ignore[attr-defined, no-any-return]
 
 
+class Hostile:
+    """Raises whatever is done with it."""
+
+    def __eq__(self, other: object) -> bool:
+        raise RuntimeError
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def __bool__(self) -> bool:
+        raise RuntimeError
+
+
 WRONG: list[Any] = [
+    Hostile(),
     *("list:one", 7, True, [], (), ("list:one",), ["list:one", 1, 2, 3], Mark("")),
     *(("list:one", 1, 2, 3), {"cause": "list:one"}),
     *(Mark("x" * 257), Mark("\ud800"), Mark("a", -1), Mark("a", 1.5), Mark("a", True)),  # type: ignore[arg-type]

@@ -179,6 +179,19 @@ async def test_entries_that_are_damaged_are_told(p: Periscope) -> None:
     await client.unlink(*keys.noise)
 
 
+@pytest.mark.parametrize("lost", ["suppressed", "suppressed_ages", "suppressed_causes"])
+async def test_the_deep_ledger_compares_entries_ages_and_causes(p: Periscope, lost: str) -> None:
+    await suppress(p, "t", "u")
+    assert (await p.get_ledger(deep=True)).balanced
+    (keys,) = p.keyspace.partitions
+    client = p.functions.connections.client
+    await client.unlink(getattr(keys, lost))
+    ledger = await p.get_ledger(deep=True)
+    assert not ledger.balanced
+    assert ledger.faults == {"SUPPRESSED_DIFFER": 4 if lost == "suppressed" else 2}
+    await client.unlink(*keys.noise)
+
+
 def test_both_sides_pack_an_entry_alike() -> None:
     expected = (Severity.LOW, "list:old", 1, START_MS, START_MS, "", "")
     assert read_entry(b"t", packed(START_MS)) == Suppressed("t", *expected)

@@ -86,7 +86,7 @@ end
 -- The first report of a threat in this chunk; see `decide` for what a state is.
 local function look(chunk, position)
   local key, packed = chunk.names[chunk.name_at + position], chunk.args[chunk.arg_at + position]
-  local record = redis.call('GETRANGE', key, 0, HEADER_BYTES - 1)
+  local record = chunk.nobody and '' or redis.call('GETRANGE', key, 0, HEADER_BYTES - 1)
   if record == '' then
     return first_word(chunk, position)
   elseif Sighting.is_repetition(record, packed) then
