@@ -216,6 +216,7 @@ class Database:
         def judge_by(marker: Marker | None) -> None:
             engine.marker = marker
 
+        engine.noise = NoiseKeeper(functions, keyspace.namespace, judge_by)
         events = Events(functions, keyspace)
         self._stack.push_async_callback(events.close)
         return _Rooms(
@@ -226,7 +227,7 @@ class Database:
             Keeping(functions, keyspace, queries, secret),
             events,
             membership,
-            NoiseKeeper(functions, keyspace.namespace, judge_by),
+            engine.noise,
             Suppression(functions, keyspace, secret),
         )
 

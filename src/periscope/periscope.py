@@ -76,8 +76,6 @@ class Periscope(NoiseDesk, SetAside):
         """
         fields = (threat_id, content, severity, metadata, source, observed_at)
         report = dict(zip(Report.__struct_fields__, fields, strict=True))
-        if self._noise.is_due:
-            await self._noise.gate()
         return await self._engine.add_one(report, durability)
 
     async def get_threat(self, threat_id: str) -> Threat | None:

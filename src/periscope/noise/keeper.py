@@ -62,6 +62,20 @@ class NoiseKeeper:
         """Must a write that begins now pass the gate, or is what is known recent enough?"""
         return self._inside > 0 or time.monotonic() >= self._due_at
 
+    @property
+    def is_busy(self) -> bool:
+        """Does anybody wait at the gate?"""
+        return self._inside > 0
+
+    async def turn(self) -> None:
+        """Wait for those who came to the gate before."""
+        self._inside += 1
+        try:
+            async with self._lock:
+                pass
+        finally:
+            self._inside -= 1
+
     async def gate(self) -> None:
         """Let a write begin once what is in force is known; in the order of those who come."""
         self._inside += 1
