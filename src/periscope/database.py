@@ -200,6 +200,7 @@ class Database:
         self._rooms = self._build(secret)
         self._stack.push_async_callback(self._rooms.membership.close)
         self._stack.push_async_callback(self._rooms.noise.close)
+        await self._rooms.noise.begin()
         log.info("opened %s, settings %s", connections.shown_url, self.settings.shown())
 
     def _build(self, secret: bytes) -> _Rooms:

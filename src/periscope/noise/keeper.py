@@ -11,9 +11,9 @@ import asyncio
 import logging
 import time
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 
-from periscope.errors import UsageError
+from periscope.errors import PeriscopeError, UsageError
 from periscope.functions import Functions
 from periscope.marks import Marker
 from periscope.noise.calls import INCOMPLETE, SET, NoiseCalls
@@ -56,6 +56,16 @@ class NoiseKeeper:
         self._inside = self._watchers = 0
         self._timer: asyncio.TimerHandle | None = None
         self._is_behind = False
+
+    async def begin(self) -> None:
+        """A first look, which is the last one for a while where there are no rules and lists.
+
+        Lists are loaded with the first write: whoever only reads needs none.
+        """
+        with suppress(PeriscopeError, OSError):  # a write looks again, and tells
+            if await self._calls.revision() == 0:
+                self._revision = self._complete = 0
+                self._patience_s, self._due_at = PATIENCE_S, time.monotonic() + LOOK_S
 
     @property
     def is_due(self) -> bool:
