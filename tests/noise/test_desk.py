@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,8 @@ import pytest
 
 from periscope import Mark, NoiseInvalid, NoiseUnknown, Periscope, StoreDamaged
 from periscope.marks import Marker
+from periscope.noise import NoiseCalls
+from periscope.noise.keeper import LOOK_S
 from tests.conftest import OpenHere
 from tests.support.history import say
 
@@ -156,17 +159,26 @@ async def test_another_process_knows_before_its_first_report(
         assert marked(other, KNOWN) == Mark("list:Our own hosts")
 
 
-async def test_a_look_at_the_revision_is_taken_once_in_a_second(periscope: Periscope) -> None:
-    client = periscope.functions.connections.client
-    await periscope.add_threat("x", "x", "LOW")
-    await client.config_resetstat()
-    for number in range(50):
-        await periscope.add_threat(f"x{number}", "x", "LOW")
+async def test_a_look_at_the_revision_is_taken_once_in_a_second(
+    periscope: Periscope, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[float] = []
+    revision = NoiseCalls.revision
+
+    async def counted(calls: NoiseCalls) -> int:
+        asked.append(asyncio.get_running_loop().time())
+        return await revision(calls)
+
+    monkeypatch.setattr(NoiseCalls, "revision", counted)
+    until = asyncio.get_running_loop().time() + 2
+    written = 0
+    while asyncio.get_running_loop().time() < until:
+        await periscope.add_threat(f"x{written}", "x", "LOW")
         await periscope.add_threats_batch([{"threat_id": "b", "content": "x", "severity": "LOW"}])
-    asked = (await client.info("commandstats")).get("cmdstat_hget", {}).get("calls", 0)
-    assert asked <= 50 * 2 * 2 + 2  # the functions read some fields themselves
-    looks = await client.info("commandstats")
-    assert looks["cmdstat_fcall"]["calls"] == 100
+        written += 2
+    assert written > 50
+    assert 2 <= len(asked) <= 3
+    assert all(later - earlier >= LOOK_S for earlier, later in pairwise(asked))
 
 
 async def test_two_people_at_once_undo_nothing_of_each_other(

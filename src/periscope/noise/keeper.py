@@ -263,13 +263,17 @@ class NoiseKeeper:
         return True
 
     def _arm(self) -> None:
-        self._timer = asyncio.get_running_loop().call_later(LOOK_S, self._tick)
+        """Look again when it is time, as long as a batch is under way."""
+        left_s = self._due_at - time.monotonic()
+        delay_s = left_s if 0 < left_s < LOOK_S else LOOK_S
+        self._timer = asyncio.get_running_loop().call_later(delay_s, self._tick)
 
     def _tick(self) -> None:
         self._timer = None
         if not self._watchers:
             return
-        self._looking()
+        if time.monotonic() >= self._due_at:  # else somebody has looked meanwhile
+            self._looking()
         self._arm()
 
 
