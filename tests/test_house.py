@@ -30,6 +30,7 @@ FLOORS = [
         "analysts",
         "trail",
         "keeping",
+        "waking",
         "events",
         "database",
         "aside",

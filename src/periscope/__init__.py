@@ -29,11 +29,13 @@ from periscope.errors import (
     ReportRejected,
     RequestReused,
     SettingInvalid,
+    SnoozeEnd,
     StoreDamaged,
     StoreError,
     StoreFull,
     StoreUnavailable,
     StoreUnsuitable,
+    ThreatClosed,
     ThreatUnknown,
     TooLate,
     UsageError,
@@ -71,6 +73,7 @@ from periscope.work import (
     LastAct,
     PromotionStats,
     SweepStats,
+    WakeStats,
 )
 
 __version__ = "0.3.0"
@@ -136,6 +139,7 @@ __all__ = [
     "SettingInvalid",
     "Settings",
     "Severity",
+    "SnoozeEnd",
     "Stats",
     "Status",
     "StoreDamaged",
@@ -149,9 +153,11 @@ __all__ = [
     "SweepStats",
     "Term",
     "Threat",
+    "ThreatClosed",
     "ThreatUnknown",
     "TooLate",
     "UsageError",
+    "WakeStats",
     "Warninglist",
     "Writable",
 ]

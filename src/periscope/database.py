@@ -42,6 +42,7 @@ from periscope.rules import Rules
 from periscope.server import EmbeddedServer
 from periscope.settings import Settings
 from periscope.suppression import Suppression
+from periscope.waking import Waking
 
 CLUSTER_PARTITIONS = 64
 
@@ -57,6 +58,7 @@ class _Rooms:
     knowledge: Knowledge
     analysts: Analysts
     keeping: Keeping
+    waking: Waking
     events: Events
     membership: Membership
     noise: NoiseKeeper
@@ -156,6 +158,11 @@ class Database:
         return self._rooms.keeping
 
     @property
+    def _waking(self) -> Waking:
+        self._check_open()
+        return self._rooms.waking
+
+    @property
     def _events(self) -> Events:
         self._check_open()
         return self._rooms.events
@@ -226,6 +233,7 @@ class Database:
             Knowledge(functions, keyspace, secret),
             Analysts(engine, functions, keyspace),
             Keeping(functions, keyspace, queries, secret),
+            Waking(functions, keyspace, queries),
             events,
             membership,
             engine.noise,

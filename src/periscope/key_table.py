@@ -82,7 +82,8 @@ KEY_TABLE = (
         (
             "id -> class * 2^42 + ms, for level 1 threats whose end the board cannot "
             "tell: unseen ones with sightings (by severity; first_seen), open CRITICAL "
-            "and HIGH ones with a dismissal, recalled ones (last_activity)"
+            "and HIGH ones with a dismissal, recalled ones (last_activity), snoozed ones "
+            "that wake by themselves (when)"
         ),
         "for ever",
         "12_index.lua",
@@ -251,7 +252,10 @@ KEY_TABLE = (
         "string",
         "the answer to a chunk, so that a repeated one counts once",
         "10 minutes",
-        "periscope_ingest_3, periscope_act, periscope_promote_2, periscope_settle_2",
+        (
+            "periscope_ingest_3, periscope_act, periscope_promote_2, periscope_settle_2, "
+            "periscope_wake"
+        ),
     ),
     KeyKind(
         "touch",

@@ -223,6 +223,18 @@ async def test_a_forgotten_one_starts_anew(spread: Periscope) -> None:
     assert (await p.get_ledger()).suppressed == 4
 
 
+async def test_a_snoozed_one_sleeps_until_it_gets_worse(p: Periscope) -> None:
+    await add(p, "t", severity="MEDIUM")
+    await p.snooze("t", "ann", None)
+    for number in range(3):
+        assert await marked(p, "t", "MEDIUM", RULE, content=f"{number}") == "suppressed"
+    assert (await look(p, "t")).status is Status.SNOOZED
+    assert await marked(p, "t", "MEDIUM", RULE, content="too often") == "sighting"
+    assert (await look(p, "t")).status is Status.SNOOZED
+    assert await marked(p, "t", "HIGH", LIST, content="worse") == "sighting"
+    assert (await look(p, "t")).status is Status.OPEN
+
+
 async def test_the_filter_does_not_learn_what_left_no_threat(p: Periscope) -> None:
     await p.membership_ready()
     before = p.membership.ids

@@ -58,7 +58,21 @@ def until(text: str, what: str = "--until") -> timedelta | datetime:
     span = _read(text)
     if span is not None and span <= LONGEST:
         return span
-    return to_datetime(since(text, 0, what))
+    return at(text, what)
+
+
+def at(text: str, what: str) -> datetime:
+    """Return the moment that an RFC 3339 text means.
+
+    Raises:
+        UsageError: it means none.
+    """
+    try:
+        if not text[4:5] == "-":  # a bare number would be read as seconds since 1970
+            raise ValueError
+        return to_datetime(moment_ms(text))
+    except (ValueError, OverflowError):
+        raise UsageError(f"{what} {text}: no time; write it like 2026-01-31T12:00:00Z") from None
 
 
 def short(span: timedelta) -> str:

@@ -124,7 +124,9 @@ class NoiseKeeper:
 
     async def now_ms(self) -> int:
         """The time of the server, which decides when a rule ends."""
-        return await self._calls.now_ms()
+        now_ms = await self._calls.now_ms()
+        self._ahead_ms = now_ms - time.time_ns() // 1_000_000
+        return now_ms
 
     async def change(self, edit: Edit, pieces: Mapping[str, bytes] | None = None) -> Index:
         """Change rules or lists, whoever else does so at the same time; in force here at once.
@@ -232,7 +234,7 @@ class NoiseKeeper:
         async with self._refreshing:
             if await self._calls.revision() == self._complete:
                 return
-            self._ahead_ms = await self._calls.now_ms() - time.time_ns() // 1_000_000
+            await self.now_ms()
             for _ in range(TRIES):
                 adopted = self._adopted
                 revision, index = await self._calls.index()
