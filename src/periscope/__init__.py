@@ -19,6 +19,8 @@ from periscope.errors import (
     LibraryMismatch,
     MoveError,
     Moving,
+    NoiseInvalid,
+    NoiseUnknown,
     NotLast,
     NotRemoved,
     OutcomeUnknown,
@@ -53,8 +55,11 @@ from periscope.models import (
     Severity,
     Status,
 )
+from periscope.noise import Condition, Found, Rate, SuppressionRule, Warninglist
+from periscope.noise_desk import NoiseExplanation
 from periscope.periscope import Periscope
 from periscope.policy import Policy
+from periscope.preview import Example, Preview
 from periscope.scoring import Explanation, Term
 from periscope.settings import Settings
 from periscope.suppressed import Suppressed, SuppressedPage
@@ -88,15 +93,18 @@ __all__ = [
     "Claim",
     "ClaimLost",
     "Claimed",
+    "Condition",
     "CursorInvalid",
     "CursorStale",
     "Decision",
     "Desk",
     "Event",
     "EventsLost",
+    "Example",
     "Explanation",
     "FeedError",
     "FilterState",
+    "Found",
     "Interaction",
     "InteractionsResult",
     "LastAct",
@@ -108,6 +116,9 @@ __all__ = [
     "MemoryType",
     "MoveError",
     "Moving",
+    "NoiseExplanation",
+    "NoiseInvalid",
+    "NoiseUnknown",
     "NotLast",
     "NotRemoved",
     "Outcome",
@@ -117,7 +128,9 @@ __all__ = [
     "Periscope",
     "PeriscopeError",
     "Policy",
+    "Preview",
     "PromotionStats",
+    "Rate",
     "Rejection",
     "Report",
     "ReportRejected",
@@ -136,6 +149,7 @@ __all__ = [
     "StoreUnsuitable",
     "Suppressed",
     "SuppressedPage",
+    "SuppressionRule",
     "SweepStats",
     "Term",
     "Threat",
@@ -144,5 +158,6 @@ __all__ = [
     "TooLate",
     "UsageError",
     "WakeStats",
+    "Warninglist",
     "Writable",
 ]

@@ -31,7 +31,9 @@ from periscope.intake import Intake
 from periscope.keeping import Keeping
 from periscope.keys import Keyspace
 from periscope.knowledge import Knowledge
+from periscope.marks import Marker
 from periscope.membership import Membership
+from periscope.noise import NoiseKeeper
 from periscope.policy import Policy
 from periscope.queries import Queries
 from periscope.reader import over
@@ -59,6 +61,7 @@ class _Rooms:
     waking: Waking
     events: Events
     membership: Membership
+    noise: NoiseKeeper
     suppression: Suppression
 
 
@@ -170,6 +173,11 @@ class Database:
         return self._rooms.membership
 
     @property
+    def _noise(self) -> NoiseKeeper:
+        self._check_open()
+        return self._rooms.noise
+
+    @property
     def _suppression(self) -> Suppression:
         self._check_open()
         return self._rooms.suppression
@@ -198,6 +206,8 @@ class Database:
         await self._prepare()
         self._rooms = self._build(secret)
         self._stack.push_async_callback(self._rooms.membership.close)
+        self._stack.push_async_callback(self._rooms.noise.close)
+        await self._rooms.noise.begin()
         log.info("opened %s, settings %s", connections.shown_url, self.settings.shown())
 
     def _build(self, secret: bytes) -> _Rooms:
@@ -210,6 +220,11 @@ class Database:
         room = Room(self.settings.queue_limit, self.settings.operation_timeout_s)
         queries = Queries(functions, keyspace, secret, room)
         self._stack.callback(queries.close)
+
+        def judge_by(marker: Marker | None) -> None:
+            engine.marker = marker
+
+        engine.noise = NoiseKeeper(functions, keyspace.namespace, judge_by)
         events = Events(functions, keyspace)
         self._stack.push_async_callback(events.close)
         return _Rooms(
@@ -221,6 +236,7 @@ class Database:
             Waking(functions, keyspace, queries),
             events,
             membership,
+            engine.noise,
             Suppression(functions, keyspace, secret),
         )
 

@@ -27,6 +27,7 @@ from periscope.keys import Keyspace, PartitionKeys
 from periscope.lane import FULL_PAUSE_S, Lane
 from periscope.marks import Marker
 from periscope.models import BatchResult, Outcome
+from periscope.noise import NoiseKeeper
 from periscope.settings import Acknowledgement, Settings
 from periscope.work import InteractionsResult
 
@@ -37,8 +38,9 @@ Guard = Callable[[], Awaitable[None]]
 class Engine:
     """Takes in reports and acts.
 
-    `guard` is called before each chunk of reports and raises when there is no room; `noted` gets
-    the ids of reports that were stored, before anybody is told.
+    `noise`, where it is set, lets reports in once it is known what is noise. `guard` is called
+    before each chunk of reports and raises when there is no room; `noted` gets the ids of reports
+    that were stored, before anybody is told.
     """
 
     def __init__(
@@ -56,6 +58,7 @@ class Engine:
         self._settings = settings
         self._guard = guard
         self._noted = noted
+        self.noise: NoiseKeeper | None = None
         self._coalescer = Coalescer(functions, keyspace, settings, self._stored)
 
     @property
@@ -95,6 +98,8 @@ class Engine:
     async def add_one(self, item: Any, durability: Acknowledgement | None = None) -> Outcome:
         """Take in one report; see `Periscope.add_threat`."""
         awaits = self._awaits(durability)
+        if self.noise is not None and self.noise.is_due:
+            await self.noise.gate()
         try:
             packed = self._intake.one(item)
         except ReportRejected:
@@ -106,6 +111,8 @@ class Engine:
 
     async def act(self, act: PackedAct, durability: Acknowledgement | None = None) -> ActReply:
         """Carry out one act of an analyst; safe to repeat, as its request id is remembered."""
+        if self.noise is not None and self.noise.is_busy:
+            await self.noise.turn()  # behind the reports that came before it
         keys = self._keyspace.partition_of(act.threat_id)
         return await self._coalescer.act(keys, act, self._awaits(durability))
 

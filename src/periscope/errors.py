@@ -8,6 +8,8 @@
     │   ├── EventsLost              events since there are no longer kept; read the state anew
     │   ├── SettingInvalid          an option, variable or URL that cannot be used
     │   ├── ActInvalid              what an analyst asks for breaks a rule; names the field
+    │   ├── NoiseInvalid            a suppression rule or warninglist that cannot be used
+    │   ├── NoiseUnknown            there is no such suppression rule or warninglist
     │   └── ActRefused              an analyst's act does not fit the threat as it stands
     │       ├── ThreatUnknown       there is no such threat
     │       ├── Claimed             somebody else holds the threat
@@ -111,6 +113,19 @@ class ActInvalid(UsageError):
     def __init__(self, reason: str, *, field: str) -> None:
         super().__init__(reason)
         self.field = field
+
+
+class NoiseInvalid(UsageError):
+    """A suppression rule or warninglist cannot be used as it is; says what is wrong, and where."""
+
+    http_status = 422
+
+
+class NoiseUnknown(UsageError):
+    """There is no suppression rule of this id, or no warninglist of this name."""
+
+    exit_code = 1
+    http_status = 404
 
 
 class ActRefused(UsageError):

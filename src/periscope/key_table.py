@@ -30,6 +30,14 @@ KEY_TABLE = (
         "periscope_control_2, periscope_set_policy, periscope_note, periscope_move",
     ),
     KeyKind(
+        "noise",
+        "{ns:control}:noise",
+        "hash",
+        "revision, index (suppression rules, which warninglists), p:<digest> (pieces of lists)",
+        "for ever",
+        "periscope_noise_piece, periscope_noise_commit",
+    ),
+    KeyKind(
         "meta",
         "{ns:p}:meta",
         "hash",

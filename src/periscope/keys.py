@@ -120,6 +120,11 @@ def control_key(namespace: str) -> bytes:
     return b"{%s:control}" % namespace.encode()
 
 
+def noise_key(namespace: str) -> bytes:
+    """Return the key of suppression rules and warninglists; it shares the control key's slot."""
+    return control_key(namespace) + b":noise"
+
+
 def touch_key(key: bytes) -> bytes:
     """Return the key of the small write that follows a change of `key`, in the same slot."""
     return key[: key.find(b"}") + 1] + TOUCH

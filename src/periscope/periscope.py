@@ -8,13 +8,13 @@ from typing import Any
 
 from periscope.archive import Archive, AuditEntry, find_archive, fingerprint_of, open_archive
 from periscope.aside import SetAside
-from periscope.desk import AnalystsDesk
 from periscope.errors import UsageError
 from periscope.functions import RankQuery
 from periscope.knowledge import normal_industry
 from periscope.ledger import Ledger, Stats
 from periscope.membership import MembershipStatus, Seen
 from periscope.models import BatchResult, Outcome, Report, Severity, Status
+from periscope.noise_desk import NoiseDesk
 from periscope.policy import CAPS, Policy
 from periscope.queries import hot_query, score_query, severity_query, status_query
 from periscope.settings import Acknowledgement
@@ -22,7 +22,7 @@ from periscope.threat import Page, Threat
 from periscope.work import Event, PromotionStats, SweepStats
 
 
-class Periscope(AnalystsDesk, SetAside):
+class Periscope(NoiseDesk, SetAside):
     """One database of threats. Use as `async with Periscope.open() as p:`.
 
     All methods are safe to call concurrently. Cancelling one call harms no other.
@@ -50,7 +50,8 @@ class Periscope(AnalystsDesk, SetAside):
         """
         if not isinstance(reports, Iterable | AsyncIterable) or isinstance(reports, str | bytes):
             raise UsageError(f"reports must be an iterable, not {type(reports).__name__}")
-        return await self._engine.add_batch(reports, durability, wait_s)
+        async with self._noise.watching():
+            return await self._engine.add_batch(reports, durability, wait_s)
 
     async def add_threat(
         self,

@@ -184,4 +184,17 @@ SPECS: dict[str, Spec] = {
     ),
     "periscope_carry": Spec(_PAIRS, ("move", "most"), False),
     "periscope_prove": Spec(("singles...", "record..."), ("policy", "move"), False),
+    "periscope_noise_piece": Spec(
+        ("control", "noise"),
+        ("move", "expected_revision", "name", "bytes"),
+        True,
+        "writes the same again",
+        lasting=False,
+    ),
+    "periscope_noise_commit": Spec(
+        ("control", "noise"),
+        ("move", "expected_revision", "index", "piece..."),
+        True,
+        "compares the revision first",
+    ),
 }

@@ -19,6 +19,7 @@ from tests.rules.scene import DAY_MS, START_MS, acts, add, latch, pass_time, pro
 from tests.support.marking import add_marked, mark_with
 from tests.support.servers import ServerProcess
 
+SAMPLE_LIST = Path(__file__).parents[2] / "samples" / "warninglist-sample.json"
 SNOOZE = timedelta(days=30)
 
 
@@ -80,6 +81,10 @@ async def fill(p: Periscope, archive: Archive) -> None:
     await p.snooze("new 30", "ann", SNOOZE, "until the patch is there")
     await p.snooze("new 31", "ann", None)
     await suppress(p)
+    ended = await p.add_suppression("source=nobody", "never came", "ann")
+    await p.end_suppression(ended.id, "bob")
+    await p.add_suppression(["source=nobody", "severity<=LOW"], "never comes", "ann")
+    await p.load_warninglists(SAMPLE_LIST, analyst="ann")
 
 
 async def suppress(p: Periscope) -> None:

@@ -119,7 +119,18 @@ async def portrait_of(p: Periscope, archive: Archive) -> dict[str, Any]:
         "ledger": ledger,
         "holdings": holdings,
         "stats": await p.get_stats(),
+        "suppressions": await p.get_suppressions(ended=True),
+        "warninglists": await p.get_warninglists(),
+        "noise": (await p.explain_noise(HARMLESS)).because,
     }
+
+
+HARMLESS = {
+    "threat_id": "harmless",
+    "content": "x",
+    "severity": "LOW",
+    "metadata": {"indicators": [{"type": "domain-name", "value": "www.example.com"}]},
+}
 
 
 async def furnish(p: Periscope, archive: Archive) -> None:

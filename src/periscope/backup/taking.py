@@ -12,10 +12,10 @@ from periscope.archive import Archive
 from periscope.backup.moment import Moment, look
 from periscope.backup.problem import BackupError
 from periscope.backup.progress import Progress
-from periscope.backup.records import ArchiveRow, End, Head, Key
+from periscope.backup.records import NOISE_FORMAT, ArchiveRow, End, Head, Key
 from periscope.backup.writer import BackupWriter
 from periscope.header import FORMAT
-from periscope.keys import CONTROL_FORMAT, PartitionKeys, control_key
+from periscope.keys import CONTROL_FORMAT, PartitionKeys, control_key, noise_key
 from periscope.ledger import Ledger
 from periscope.periscope import Periscope
 
@@ -116,6 +116,7 @@ class _Taking:
             head = await self._head()
             self._writer.write(head)
             moments = [await self._partition(keys) for keys in self._periscope.keyspace.partitions]
+            await self._dump([noise_key(head.namespace)])
             seen = await self._rows()
             if seen.departed == departed and not _is_ahead(seen, moments):
                 return await self._finish(head, moments, seen)
@@ -130,12 +131,20 @@ class _Taking:
         return Head(
             namespace=keyspace.namespace,
             partitions=len(keyspace.partitions),
-            record_format=CONTROL_FORMAT if keyspace.generation else FORMAT,
+            record_format=await self._format(),
             taken_ms=stats.now_ms,
             server=f"{server.kind} {server.version}",
             program=__version__,
             generation=keyspace.generation,
         )
+
+    async def _format(self) -> int:
+        """The lowest format that holds all there is, so that older programs read what they can."""
+        keyspace = self._periscope.keyspace
+        exists = self._connections.client.exists(noise_key(keyspace.namespace))
+        if await self._connections.guarded(exists):
+            return NOISE_FORMAT
+        return CONTROL_FORMAT if keyspace.generation else FORMAT
 
     async def _partition(self, keys: PartitionKeys) -> Moment:
         """Copy a partition until nothing was written to it meanwhile."""

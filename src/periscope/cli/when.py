@@ -49,6 +49,18 @@ def since(text: str, now_ms: int, what: str = "--since") -> int:
         ) from None
 
 
+def until(text: str, what: str = "--until") -> timedelta | datetime:
+    """Return how long `7d` is (from now on), or the moment that an RFC 3339 text means.
+
+    Raises:
+        UsageError: neither of the two.
+    """
+    span = _read(text)
+    if span is not None and span <= LONGEST:
+        return span
+    return at(text, what)
+
+
 def at(text: str, what: str) -> datetime:
     """Return the moment that an RFC 3339 text means.
 
