@@ -45,6 +45,33 @@ KEY_TABLE = (
         "periscope_control_2, periscope_set_policy, periscope_note, periscope_move",
     ),
     KeyKind(
+        "feeds",
+        "{ns:control}:feeds",
+        "hash",
+        "feed -> its definition as JSON, for those that were added by command or call",
+        "until removed; 500 at most",
+        "periscope_feed_define",
+    ),
+    KeyKind(
+        "feed_state",
+        "{ns:control}:feed_state",
+        "hash",
+        (
+            "feed -> token, end of the lease, next run, paused?, owner, on one line; below it how "
+            "it is doing, as JSON; '' -> the last token"
+        ),
+        "until removed",
+        "86_feeds.lua",
+    ),
+    KeyKind(
+        "feed_position",
+        "{ns:control}:feed_position",
+        "hash",
+        "feed -> how far it has come, as JSON",
+        "until removed",
+        "periscope_feed_keep, periscope_feed_release",
+    ),
+    KeyKind(
         "meta",
         "{ns:p}:meta",
         "hash",
@@ -329,12 +356,33 @@ class Keyspace:
         return self.partitions[crc32(threat_id) % len(self.partitions)]
 
 
+class FeedKeys(NamedTuple):
+    """The keys about feeds, all in the slot of the control key."""
+
+    control: bytes
+    feeds: bytes
+    state: bytes
+    position: bytes
+
+    @property
+    def own(self) -> tuple[bytes, ...]:
+        """Those that hold nothing else."""
+        return self[1:]
+
+
 CONTROL_FORMAT = 2  # of the control key once a database was repartitioned or rebuilt; 1 before
 
 
 def control_key(namespace: str) -> bytes:
     """Return the key of what belongs to no partition."""
     return b"{%s:control}" % namespace.encode()
+
+
+def feed_keys(namespace: str) -> FeedKeys:
+    """Return the keys about feeds that are polled."""
+    control = control_key(namespace)
+    names = (b":feeds", b":feed_state", b":feed_position")
+    return FeedKeys(control, *(control + name for name in names))
 
 
 def touch_key(key: bytes) -> bytes:

@@ -121,6 +121,10 @@ class Unreadable(NamedTuple):
 
     reason: str
     threat_id: str | None = None
+    place: str | None = None
+    """Where it stands: "line 7", "record 3 (byte 1,024)"."""
+    excerpt: bytes | None = None
+    """The record's own bytes, at most 64 KiB of them."""
 
 
 class Rejection(NamedTuple):

@@ -114,7 +114,8 @@ def _check(names: list[str], shown: list[str], options: ReadOptions) -> None:
     for field, column in options.columns.items():
         if column not in names:
             raise FeedError(f"--map {field}={column}: no such column; there are {listed}")
-    if "threat_id" not in options.columns and not set(ALIASES["threat_id"]) & set(names):
+    has_id = "threat_id" in options.columns or set(ALIASES["threat_id"]) & set(names)
+    if not has_id and not options.fingerprint:
         reason = missing_id(ALIASES["threat_id"], "COLUMN")
         raise FeedError(
             f"{reason}; the columns are {listed} (no header line? --columns names them)"

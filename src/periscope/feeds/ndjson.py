@@ -36,7 +36,7 @@ class Ndjson:
         """Yield the lines' reports; blank lines are none."""
         native = msgspec.json.Decoder(Report).decode
         slow = _slow_path(options)
-        fast = not options.columns
+        fast = not options.columns and not options.fingerprint
         own_source = options.source
         for number, line in enumerate(split_lines(source.chunks(), options.max_record_bytes), 1):
             try:

@@ -20,7 +20,9 @@ class ReadOptions:
     `columns` maps a report's field to the column (CSV) or key (JSON) that holds it. `header` names
     the columns of a CSV file that has no header line. `default_severity` is for records that state
     none; `severity_map` translates those that do. `source` replaces the source of every report.
-    `max_record_bytes` bounds one record, `max_bytes` the whole input after decompression.
+    `fingerprint` names fields of a generic record (dots for nested ones) whose values make its id:
+    the same values are the same threat. `max_record_bytes` bounds one record, `max_bytes` the
+    whole input after decompression.
 
     Raises:
         FeedError: `columns` names a field that reports do not have, or a limit is not positive.
@@ -35,6 +37,7 @@ class ReadOptions:
     source: str | None = None
     max_record_bytes: int = MAX_RECORD_BYTES
     max_bytes: int = MAX_BYTES
+    fingerprint: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         for name in self.columns:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from hashlib import sha256
 from typing import Any
+
+import msgspec
 
 from periscope.feeds.moments import moment_ms
 from periscope.feeds.options import ReadOptions
@@ -68,6 +71,8 @@ class Mapper:
             raise BadRecord(str(exc), threat_id) from None
 
     def _threat_id(self, rest: Record) -> str:
+        if self._options.fingerprint:
+            return self._fingerprint(rest)
         names = self._names["threat_id"]
         for name in names:
             value = _find(rest, name)
@@ -80,6 +85,17 @@ class Mapper:
             if name in self._firm and value not in (None, ""):
                 raise BadRecord(f"{name} is {kind(value)}; an id is text or a whole number")
         raise BadRecord(missing_id(names))
+
+    def _fingerprint(self, rest: Record) -> str:
+        """Make an id of the values of the named fields; it begins with the source."""
+        values = [_find(rest, name) for name in self._options.fingerprint]
+        if all(value is None for value in values):
+            raise BadRecord(
+                f"none of {', '.join(self._options.fingerprint)} is there to make an id"
+            )
+        said = msgspec.json.encode(values, order="deterministic")
+        source = self._options.source or "feed"
+        return f"{source[:200]}:{sha256(said).hexdigest()[:32]}"
 
     def _severity(self, rest: Record) -> Severity:
         names = self._names["severity"]
