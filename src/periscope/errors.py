@@ -28,6 +28,8 @@
     │   └── LibraryMismatch         its function library is not one this program can use
     ├── BatchInterrupted            a batch ended early; says what was committed
     ├── FeedError                   a feed cannot be read (further)
+    │   ├── FetchFailed             what it is fetched from failed; it may work later
+    │   └── FetchRefused            its URL leads to where no feed may lead
     ├── MoveError                   a repartition or rebuild cannot be begun, or not go on
     ├── BackupError                 a backup cannot be taken, read or restored
     ├── ArchiveError                the archive cannot be read or written
@@ -259,6 +261,23 @@ class FeedError(PeriscopeError):
     """A feed cannot be opened, recognised or read further; names the place and the reason."""
 
     http_status = 422
+
+
+class FetchFailed(FeedError):
+    """A feed could not be fetched (further), for a reason that may pass: ask again later.
+
+    `retry_after_s`: the pause that the server asked for, at most a day; None if it said nothing.
+    """
+
+    http_status = 503
+
+    def __init__(self, reason: str, retry_after_s: float | None = None) -> None:
+        super().__init__(reason)
+        self.retry_after_s = retry_after_s
+
+
+class FetchRefused(FeedError):
+    """A URL, or a redirect, leads to where no feed may lead: nothing was sent there."""
 
 
 class MoveError(PeriscopeError):
