@@ -7,6 +7,8 @@
     │   ├── CursorStale             the cursor was right once; start the walk again
     │   ├── EventsLost              events since there are no longer kept; read the state anew
     │   ├── SettingInvalid          an option, variable or URL that cannot be used
+    │   ├── FeedUnknown             there is no feed of that name
+    │   ├── FeedBusy                the feed is paused, or somebody runs it just now
     │   ├── ActInvalid              what an analyst asks for breaks a rule; names the field
     │   └── ActRefused              an analyst's act does not fit the threat as it stands
     │       ├── ThreatUnknown       there is no such threat
@@ -101,6 +103,20 @@ class EventsLost(UsageError):
 
 class SettingInvalid(UsageError):
     """A setting, environment variable or URL has a name or value that cannot be used."""
+
+
+class FeedUnknown(UsageError):
+    """There is no feed of that name that is polled."""
+
+    exit_code = 1
+    http_status = 404
+
+
+class FeedBusy(UsageError):
+    """The feed cannot be run just now: it is paused, or somebody else runs it."""
+
+    exit_code = 1
+    http_status = 409
 
 
 class ActInvalid(UsageError):

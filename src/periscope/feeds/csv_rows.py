@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 import re
 from collections import Counter
 from collections.abc import Iterator
@@ -13,7 +14,7 @@ from periscope.feeds.format import Item, Sample, Skip
 from periscope.feeds.inputs import Input
 from periscope.feeds.lines import BOM, keep_ends
 from periscope.feeds.options import ReadOptions
-from periscope.feeds.problems import BadRecord, Broken, quote
+from periscope.feeds.problems import BadRecord, Broken, quote, unreadable
 from periscope.feeds.records import ALIASES, Mapper, missing_id, missing_severity
 from periscope.models import Unreadable
 
@@ -54,15 +55,25 @@ class CsvRows:
         if header is None:
             return iter(())
         names = _canonical(header, options)
-        return _reports(rows, names, Mapper(options))
+        return _reports(rows, names, options)
 
 
-def _reports(rows: Iterator[Row], names: list[str], mapper: Mapper) -> Iterator[Item]:
+def _reports(rows: Iterator[Row], names: list[str], options: ReadOptions) -> Iterator[Item]:
+    mapper = Mapper(options)
     for row in rows:
         try:
             yield mapper.report(_record(row, names))
         except BadRecord as exc:
-            yield Unreadable(f"line {row.line:,}: {exc}", exc.threat_id)
+            yield bad_row(row, names, options, exc)
+
+
+def bad_row(row: Row, names: list[str], options: ReadOptions, problem: BadRecord) -> Unreadable:
+    """Return what is said of a bad row; the excerpt is a file of this row alone, header and all."""
+    lines = [row.cells] if options.header is not None else [names, row.cells]
+    text = io.StringIO()
+    csv.writer(text, delimiter=options.delimiter or ",", lineterminator="\n").writerows(lines)
+    record = text.getvalue().encode("utf-8", "surrogateescape") if row.cells else None
+    return unreadable(f"line {row.line:,}", problem, problem.threat_id, record)
 
 
 def _record(row: Row, names: list[str]) -> dict[str, str]:

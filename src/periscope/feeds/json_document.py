@@ -10,9 +10,8 @@ from periscope.feeds.inputs import Input
 from periscope.feeds.json_split import Piece, decode, split_json
 from periscope.feeds.lines import BOM
 from periscope.feeds.options import ReadOptions
-from periscope.feeds.problems import BadRecord
+from periscope.feeds.problems import BadRecord, unreadable
 from periscope.feeds.records import Mapper
-from periscope.models import Unreadable
 
 Map = Callable[[Any], Item | None]
 """A record's report; None for one that was skipped and counted. Raises BadRecord."""
@@ -39,6 +38,6 @@ def mapped(pieces: Iterator[Piece], report: Map) -> Iterator[Item]:
             record = decode(piece)
             item = None if piece.envelope else report(record)
         except BadRecord as exc:
-            item = Unreadable(f"{piece.place}: {exc}", exc.threat_id)
+            item = unreadable(piece.place, exc, exc.threat_id, piece.raw)
         if item is not None:
             yield item

@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-from periscope.feeds.csv_rows import Row, cells, first_row, read_rows
+from periscope.feeds.csv_rows import Row, bad_row, cells, first_row, read_rows
 from periscope.feeds.format import Item, Sample, Skip
 from periscope.feeds.inputs import Input
 from periscope.feeds.json_document import mapped
@@ -19,7 +19,7 @@ from periscope.feeds.lines import BOM
 from periscope.feeds.moments import moment_ms, rfc3339
 from periscope.feeds.options import ReadOptions
 from periscope.feeds.problems import BadRecord, kind, quote
-from periscope.models import Report, Unreadable
+from periscope.models import Report
 
 MEMBER = b"vulnerabilities"
 SOURCE = "cisa-kev"
@@ -57,7 +57,7 @@ def _rows(rows: Iterator[Row], names: list[str], options: ReadOptions) -> Iterat
         try:
             yield report(dict(zip(names, cells(row, len(names)), strict=True)), options)
         except BadRecord as exc:
-            yield Unreadable(f"line {row.line:,}: {exc}", exc.threat_id)
+            yield bad_row(row, names, options, exc)
 
 
 def report(entry: object, options: ReadOptions) -> Report:

@@ -11,9 +11,9 @@ from periscope.feeds.inputs import Input
 from periscope.feeds.json_split import explained
 from periscope.feeds.lines import BOM, split_lines
 from periscope.feeds.options import ReadOptions
-from periscope.feeds.problems import BadRecord
+from periscope.feeds.problems import BadRecord, unreadable
 from periscope.feeds.records import Mapper
-from periscope.models import Report, Unreadable
+from periscope.models import Report
 
 LOOKED_AT_LINES = 10
 FAILURES = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
@@ -63,12 +63,12 @@ def _slow_path(options: ReadOptions) -> Callable[[bytes | None, int], Item]:
     def read(line: bytes | None, number: int) -> Item:
         if line is None:
             limit = f"{options.max_record_bytes:,} bytes; raise max_record_bytes"
-            return Unreadable(f"line {number:,}: longer than the limit of {limit}")
+            return unreadable(f"line {number:,}", f"longer than the limit of {limit}")
         try:
             return mapper.report(msgspec.json.decode(line))
         except BadRecord as exc:
-            return Unreadable(f"line {number:,}: {exc}", exc.threat_id)
+            return unreadable(f"line {number:,}", exc, exc.threat_id, line)
         except FAILURES as exc:
-            return Unreadable(f"line {number:,}: {explained(exc, line)}")
+            return unreadable(f"line {number:,}", explained(exc, line), None, line)
 
     return read

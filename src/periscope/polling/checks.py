@@ -89,7 +89,7 @@ def _checked(one: Definition, folder: Path) -> Definition:
         placed = msgspec.structs.replace(one, place=_path(one.place, folder))
     paths = {
         field: _path(getattr(one, field), folder)
-        for field in ("severity_map", "password_file", "token_file")
+        for field in ("severity_map", "password_file", "token_file", "ca_file")
         if getattr(one, field)
     }
     placed = msgspec.structs.replace(placed, **paths)
@@ -123,6 +123,8 @@ def _check_secrets(one: Definition) -> None:
     for kind in ("password", "token"):
         if getattr(one, f"{kind}_env") and getattr(one, f"{kind}_file"):
             raise SettingInvalid(f"{kind}_env and {kind}_file are both given; give one of them")
+    if (one.token_env or one.token_file) and one.username is not None:
+        raise SettingInvalid("a token and a username are both given; give one of them")
     if (one.password_env or one.password_file) and one.username is None:
         raise SettingInvalid("a password without username; give both")
     for header, variable in one.headers_env.items():

@@ -21,13 +21,12 @@ from typing import Any, BinaryIO, NamedTuple
 import msgspec
 
 from periscope.errors import FeedError
-from periscope.models import MAX_ID_BYTES, Unreadable
+from periscope.models import MAX_EXCERPT_BYTES, MAX_ID_BYTES, Unreadable
 from periscope.workers.status import wall_ms
 
 log = logging.getLogger(__name__)
 
 MAX_FILE_BYTES = 64 * 1024 * 1024
-MAX_EXCERPT_BYTES = 64 * 1024
 MAX_REASON_CHARS = 2_000
 MAX_LINE_BYTES = 1024 * 1024
 SUFFIX = ".ndjson"
@@ -82,15 +81,14 @@ def letter(
     problem: Unreadable,
     *,
     format: str | None = None,  # noqa: A002 - the letter's own word
-    size: int | None = None,
 ) -> Letter:
-    """Return the letter about a record; `size` is that of the record, if the excerpt is cut."""
+    """Return the letter about a record; an excerpt of 64 KiB counts as cut, as it may be."""
     data = problem.excerpt
     text, encoded, cut = None, False, False
     if data is not None:
-        cut = len(data) > MAX_EXCERPT_BYTES or (size is not None and size > len(data))
+        cut = len(data) >= MAX_EXCERPT_BYTES
         text, encoded = _text(data[:MAX_EXCERPT_BYTES])
-    said = "\0".join(map(str, (feed, problem.place, problem.reason, problem.threat_id, text)))
+    said = "\0".join(map(str, (feed, source_name, problem.place, problem.reason, text)))
     return Letter(
         id=sha256(said.encode("utf-8", "backslashreplace")).hexdigest()[:16],
         time_ms=wall_ms(),

@@ -56,7 +56,7 @@ class Definition(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
     jitter: Annotated[
         str | None, _help("Up to so much is added to it at random; a tenth of it by default.")
     ] = None
-    timeout: Annotated[str, _help("How long one request may take in all.", FETCHED)] = "60s"
+    timeout: Annotated[str, _help("How long one request may take in all.", FETCHED)] = "5m"
     source: Annotated[str | None, _help("Source of every report, whatever the feed says.")] = None
     severity: Annotated[str | None, _help("Severity of records that state none.")] = None
     severity_map: Annotated[
@@ -103,6 +103,10 @@ class Definition(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
             FETCHED,
         ),
     ] = []
+    ca_file: Annotated[
+        str | None,
+        _help("File of the authorities to trust instead of the system's (PEM).", FETCHED),
+    ] = None
     collections: Annotated[
         list[str], _help("Ids or titles of collections; without any, all.", ("taxii",))
     ] = []

@@ -38,6 +38,7 @@ class Reading:
         self._options = options
         self._feed: Feed | None = None
         self._halt = threading.Event()
+        self._opening: asyncio.Task[None] | None = None
         self._ahead: asyncio.Task[Slice] | None = None
 
     @property
@@ -52,26 +53,23 @@ class Reading:
         Raises:
             FeedError: nothing in it can be read.
         """
-        await asyncio.to_thread(self._open, pass_over)
+        self._opening = asyncio.create_task(asyncio.to_thread(self._open, pass_over))
+        await asyncio.shield(self._opening)
 
     async def next(self) -> Slice:
         """The next slice; the one after it is read meanwhile."""
-        task = self._ahead or asyncio.create_task(self._take())
-        self._ahead = None
-        try:
-            found = await task
-        except asyncio.CancelledError:
-            self._ahead = task
-            raise
-        if not found.is_last:
-            self._ahead = asyncio.create_task(self._take())
+        self._ahead = self._ahead or asyncio.create_task(self._take())
+        found = await asyncio.shield(self._ahead)
+        self._ahead = None if found.is_last else asyncio.create_task(self._take())
         return found
 
     async def close(self) -> None:
         """Let go of the file; a thread that reads ends before."""
         self._halt.set()
-        if self._ahead is not None:
-            await asyncio.wait({self._ahead})
+        for task in (self._opening, self._ahead):
+            if task is not None:
+                await asyncio.wait({task})
+                task.exception()  # told already, or nobody's any more
         if self._feed is not None:
             self._feed.close()
         self._document.file.close()

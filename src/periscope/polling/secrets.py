@@ -7,7 +7,7 @@ from pathlib import Path
 
 from periscope.errors import FeedError
 from periscope.polling.definition import Definition
-from periscope.polling.document import FetchOptions
+from periscope.polling.document import DEFAULT_TIMEOUT_S, FetchOptions
 from periscope.spans import read_span
 
 MAX_SECRET_BYTES = 64 * 1024
@@ -21,9 +21,10 @@ def fetch_options(one: Definition, spool_dir: Path | None = None) -> FetchOption
     """
     timeout = read_span(one.timeout)
     return FetchOptions(
-        timeout_s=60.0 if timeout is None else timeout.total_seconds(),
+        timeout_s=DEFAULT_TIMEOUT_S if timeout is None else timeout.total_seconds(),
         max_bytes=one.max_bytes,
         allow=tuple(one.allow),
+        ca_file=None if one.ca_file is None else Path(one.ca_file),
         username=one.username,
         password=_value(one.password_env, one.password_file),
         token=_value(one.token_env, one.token_file),
