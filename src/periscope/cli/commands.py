@@ -6,6 +6,7 @@ examples run in the order of the table, on one database: a test does so.
 
 from __future__ import annotations
 
+from periscope.cli.commands_feeds import FEED_COMMANDS, FEED_FAMILIES
 from periscope.cli.commands_upkeep import UPKEEP_COMMANDS
 from periscope.cli.commands_work import WORK_COMMANDS
 
@@ -13,11 +14,12 @@ SERVER = "server"
 CLUSTER = "cluster"
 BENCH = "bench"
 FAMILIES = (
+    *FEED_FAMILIES,
     (SERVER, "Look at, stop or repair the embedded server.", "periscope server status"),
     (CLUSTER, "A cluster on this machine, for trying things out.", "periscope cluster up"),
 )
 """Commands of two words: the first one, what its help says, and an example."""
 
-COMMANDS = (*WORK_COMMANDS, *UPKEEP_COMMANDS)
+COMMANDS = (*WORK_COMMANDS, *FEED_COMMANDS, *UPKEEP_COMMANDS)
 
 ROOT_EXAMPLES = ("periscope ingest samples/kev-sample.json", "periscope top")

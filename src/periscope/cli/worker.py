@@ -64,12 +64,14 @@ class PaceOptions:
         Raises:
             UsageError: a pace that is none.
         """
+        from periscope.polling import FeedWorker
         from periscope.workers import ArchiveWriter, ExpiryWorker, PromotionWorker
 
         return [
             PromotionWorker(periscope, _pace(self.promote_every, "--promote-every")),
             ExpiryWorker(periscope, archive, _pace(self.sweep_every, "--sweep-every")),
             ArchiveWriter(periscope, archive, _pace(self.archive_every, "--archive-every")),
+            FeedWorker(periscope),
         ]
 
 
@@ -93,7 +95,7 @@ async def worker(
     store: StoreOptions = ANY_STORE,
     out: OutputOptions = FOR_PEOPLE,
 ) -> int:
-    """Promote, expire and archive."""
+    """Promote, expire, archive, and read feeds."""
     if once and accept_clock:
         raise UsageError("--once and --accept-clock cannot be combined; give one of them")
     async with store.open() as periscope:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import fcntl
 import logging
 import os
+import re
 from base64 import b64decode, b64encode
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -20,8 +21,9 @@ from typing import Any, BinaryIO, NamedTuple
 
 import msgspec
 
-from periscope.errors import FeedError
+from periscope.errors import FeedError, FeedUnknown
 from periscope.models import MAX_EXCERPT_BYTES, MAX_ID_BYTES, Unreadable
+from periscope.polling.definition import NAME_PATTERN
 from periscope.workers.status import wall_ms
 
 log = logging.getLogger(__name__)
@@ -148,7 +150,8 @@ class DeadLetters:
     def feeds(self) -> list[Kept]:
         """Every feed that has letters, or had too many."""
         try:
-            names = sorted(path.stem for path in self._directory.glob(f"*{SUFFIX}"))
+            paths = sorted(self._directory.glob(f"*{SUFFIX}"))
+            names = [path.stem for path in paths if re.match(NAME_PATTERN, path.stem)]
         except OSError:
             return []
         return [self.kept(name) for name in names]
@@ -271,6 +274,8 @@ class DeadLetters:
             yield
 
     def _path(self, feed: str) -> Path:
+        if not re.match(NAME_PATTERN, feed):
+            raise FeedUnknown(f"no feed can be called {feed!r:.60}")
         return self._directory / f"{feed}{SUFFIX}"
 
 
