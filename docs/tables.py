@@ -15,6 +15,8 @@ from periscope.bench import planning, seed_table
 from periscope.bench.report import read_json, where
 from periscope.keys import KEY_TABLE
 from periscope.library import read_library
+from periscope.polling.definition import KINDS
+from periscope.polling.definition import describe as describe_feeds
 from periscope.settings import ENV_PREFIX, describe
 from periscope.specs import SPECS
 
@@ -90,7 +92,28 @@ def costs() -> str:
     return f"{where(document.ran_on)}.\n\n" + table(planning.HEADS, list(rows))
 
 
+def feed_fields() -> str:
+    """Every field of a feed."""
+    rows = [
+        (
+            f"`{name}`",
+            f"`{kind}`",
+            f"`{default}`" if default not in ("", []) else "",
+            kinds_of(kinds),
+            text,
+        )
+        for name, kind, default, text, kinds in describe_feeds()
+    ]
+    return table(("field", "type", "default", "kinds", "meaning"), rows)
+
+
+def kinds_of(kinds: tuple[str, ...]) -> str:
+    """Which feeds have a field."""
+    return "all" if kinds == KINDS else ", ".join(kinds)
+
+
 TABLES = {
+    "feed_fields": feed_fields,
     "seed": seed,
     "costs": costs,
     "settings": settings,

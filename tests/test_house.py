@@ -19,6 +19,7 @@ MODULES = sorted(SOURCE.rglob("*.py"))
 FLOORS = [
     *(
         "errors",
+        "spans",
         "config",
         "settings",
         "policy",

@@ -356,33 +356,12 @@ class Keyspace:
         return self.partitions[crc32(threat_id) % len(self.partitions)]
 
 
-class FeedKeys(NamedTuple):
-    """The keys about feeds, all in the slot of the control key."""
-
-    control: bytes
-    feeds: bytes
-    state: bytes
-    position: bytes
-
-    @property
-    def own(self) -> tuple[bytes, ...]:
-        """Those that hold nothing else."""
-        return self[1:]
-
-
 CONTROL_FORMAT = 2  # of the control key once a database was repartitioned or rebuilt; 1 before
 
 
 def control_key(namespace: str) -> bytes:
     """Return the key of what belongs to no partition."""
     return b"{%s:control}" % namespace.encode()
-
-
-def feed_keys(namespace: str) -> FeedKeys:
-    """Return the keys about feeds that are polled."""
-    control = control_key(namespace)
-    names = (b":feeds", b":feed_state", b":feed_position")
-    return FeedKeys(control, *(control + name for name in names))
 
 
 def touch_key(key: bytes) -> bytes:

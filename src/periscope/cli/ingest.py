@@ -55,20 +55,14 @@ async def ingest(
     out: OutputOptions = FOR_PEOPLE,
 ) -> int:
     """Take in threats from files."""
-    from periscope.cli.ingest_letters import IngestLetters
+    from periscope.cli.ingest_letters import letters_of
     from periscope.cli.ingest_progress import choose_progress
     from periscope.cli.ingest_run import Run
-    from periscope.polling import DeadLetters
 
-    keep = DeadLetters(store.settings().dead_letters_path) if dead_letters == "on" else None
-    run = Run(
-        files.known_format(),
-        files.read_options(),
-        choose_progress(quiet=quiet, as_json=out.as_json),
-        IngestLetters(keep),
-        as_json=out.as_json,
-        wait_s=wait,
-    )
+    progress = choose_progress(quiet=quiet, as_json=out.as_json)
+    letters = letters_of(store.settings() if dead_letters == "on" else None)
+    reading = (files.known_format(), files.read_options())
+    run = Run(*reading, progress, letters, as_json=out.as_json, wait_s=wait)
     async with _opened(store, wait) as periscope:
         tally = await run.over(periscope, paths)
     if out.as_json:

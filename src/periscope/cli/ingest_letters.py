@@ -12,6 +12,7 @@ from periscope.polling.run import problem_of
 
 if TYPE_CHECKING:
     from periscope.feeds import Feed
+    from periscope.settings import Settings
 
 FEED = "ingest"
 AT_ONCE = 500
@@ -54,3 +55,8 @@ class IngestLetters:
         except FeedError as exc:
             self._letters = None
             log.warning("what cannot be read is not kept: %s", exc)
+
+
+def letters_of(settings: Settings | None) -> IngestLetters:
+    """Return where letters go by these settings; without any, nowhere."""
+    return IngestLetters(None if settings is None else DeadLetters(settings.dead_letters_path))

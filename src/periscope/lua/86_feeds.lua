@@ -97,7 +97,7 @@ end
 -- ARGV: name, owner, lease_ms, early, now_ms
 -- Returns: {'TAKEN' | 'HELD' | 'PAUSED' | 'EARLY', now_ms, token, lease_end, owner, status, position}; with
 --   `early` '1' it need not be due. The same owner again is given the same token
-local function take(keys, args)
+local function take_feed(keys, args)
   refuse_moved(keys[1], true)
   local now, state = clock(args[5]), read_state(keys[2], args[1])
   local position = redis.call('HGET', keys[3], args[1]) or ''
@@ -125,7 +125,7 @@ end
 -- ARGV: name, token, lease_ms, status, position, now_ms
 -- Returns: {'KEPT' | 'PAUSED' | 'LOST', now_ms, lease_end}; PAUSED: kept, and asked to stop. '' for a status
 --   or position that is to stay as it is
-local function keep(keys, args)
+local function keep_feed(keys, args)
   local now, state = clock(args[6]), held_by(keys, args)
   if not state or state.lease_end == 0 then
     return {'LOST', now, 0}
@@ -141,7 +141,7 @@ end
 -- KEYS: control, feed_state, feed_position
 -- ARGV: name, token, wait_ms, status, position, now_ms
 -- Returns: {'RELEASED' | 'LOST', now_ms, next_ms}
-local function release(keys, args)
+local function release_feed(keys, args)
   local now, state = clock(args[6]), held_by(keys, args)
   if not state then
     return {'LOST', now, 0}
@@ -158,7 +158,7 @@ end
 -- KEYS: control, feed_state
 -- ARGV: name, paused
 -- Returns: 'CHANGED' | 'SAME'
-local function pause(keys, args)
+local function pause_feed(keys, args)
   refuse_moved(keys[1])
   local state = read_state(keys[2], args[1])
   check_room(keys[2], args[1])
@@ -183,7 +183,7 @@ end
 -- ARGV: name, expected, definition
 -- Returns: {'DEFINED' | 'CHANGED', what is defined now, '' for nothing}; an empty definition removes it. A
 --   feed that is defined anew is due at once
-local function define(keys, args)
+local function define_feed(keys, args)
   refuse_moved(keys[1])
   local found, state = redis.call('HGET', keys[2], args[1]) or '', read_state(keys[3], args[1])
   redis.call('HLEN', keys[4])
@@ -205,9 +205,9 @@ local function define(keys, args)
 end
 
 redis.register_function{function_name = 'periscope_feeds', callback = feeds, flags = {'no-writes'}}
-redis.register_function('periscope_feed_take', take)
-redis.register_function{function_name = 'periscope_feed_keep', callback = keep, flags = {'allow-oom'}}
-redis.register_function{function_name = 'periscope_feed_release', callback = release,
+redis.register_function('periscope_feed_take', take_feed)
+redis.register_function{function_name = 'periscope_feed_keep', callback = keep_feed, flags = {'allow-oom'}}
+redis.register_function{function_name = 'periscope_feed_release', callback = release_feed,
   flags = {'allow-oom'}}
-redis.register_function{function_name = 'periscope_feed_pause', callback = pause, flags = {'allow-oom'}}
-redis.register_function('periscope_feed_define', define)
+redis.register_function{function_name = 'periscope_feed_pause', callback = pause_feed, flags = {'allow-oom'}}
+redis.register_function('periscope_feed_define', define_feed)

@@ -7,8 +7,8 @@ from enum import StrEnum
 from typing import Any, NamedTuple
 
 from periscope.errors import BugError, StoreDamaged
+from periscope.feed_keys import feed_keys
 from periscope.functions import Functions
-from periscope.keys import feed_keys
 
 _STATE = re.compile(rb"(\d+) (\d+) (\d+) ([01]) ([!-~]*)\n(.*)", re.DOTALL)
 
