@@ -28,6 +28,7 @@ FLOORS = [
         "threat",
         "work",
         "keys",
+        "feed_keys",
         "header",
     ),
     *("server", "connection", "awaits", "library", "rules", "specs", "functions", "calls"),

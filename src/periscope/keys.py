@@ -56,10 +56,7 @@ KEY_TABLE = (
         "feed_state",
         "{ns:control}:feed_state",
         "hash",
-        (
-            "feed -> token, end of the lease, next run, paused?, owner, on one line; below it how "
-            "it is doing, as JSON; '' -> the last token"
-        ),
+        "feed -> a line of what the functions go by, then its status as JSON; '' -> last token",
         "until removed",
         "86_feeds.lua",
     ),

@@ -13,6 +13,7 @@ import io
 import logging
 import os
 import re
+import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import closing
 from pathlib import Path
@@ -27,6 +28,7 @@ from periscope.polling.files import HEAD_BYTES, head_of, last_line_end, open_reg
 log = logging.getLogger(__name__)
 
 WINDOW_BYTES = 8 * MIB
+LOOKS, LOOK_AGAIN_S = 4, 0.05
 ROTATED = re.compile(r"[-_.]?(?:\d[\d._T:-]*|old)\Z")
 
 
@@ -62,7 +64,7 @@ class _Open:
         )
 
     def mark(self, offset: int) -> Mark:
-        head_bytes = min(HEAD_BYTES, offset)
+        head_bytes = min(HEAD_BYTES, os.fstat(self.descriptor).st_size)
         return Mark(
             self.status.st_dev,
             self.status.st_ino,
@@ -105,13 +107,19 @@ class FollowSource:
         except FeedError:
             return self._without_current(mark)
         with closing(current):
-            if mark is None:
-                return self._lines(current, current.mark(0))
+            if mark is None:  # even of an empty log it is noted which file it is
+                begin = current.mark(0)
+                return self._lines(current, begin) or self._document(current, begin, 0, begin)
             if not current.is_same_file(mark):
                 return self._rotated(current, mark)
-            if current.continues(mark):
-                return self._lines(current, mark)
-            return self._cut_off(current, mark)
+            if not current.continues(mark):
+                return self._cut_off(current, mark)
+            if not mark.head_bytes:
+                # It was empty: whether it has been filled, copied and cut off since, copies say.
+                later = self._after(mark.mtime_ns, mark, current)
+                if later.inode != mark.inode:
+                    return self._hand_over(None, mark, later)
+            return self._lines(current, mark)
 
     def _without_current(self, mark: Mark | None) -> Document | None:
         """The name is gone: renamed, and nobody has made the next one yet."""
@@ -128,9 +136,9 @@ class FollowSource:
             self._tell(f"{self._path}: was rotated away; what came after the last look may be lost")
             return self._hand_over(None, mark, self._after(mark.mtime_ns, mark, current))
         with closing(old):
-            if current.status.st_size == 0:
-                return self._lines(old, mark)  # who writes may not have turned to it yet
             found = self._after(old.status.st_mtime_ns, mark, current)
+            if not current.status.st_size and current.is_same_file(found):
+                return self._lines(old, mark)  # who writes may not have turned to it yet
             return self._hand_over(old, mark, found)
 
     def _cut_off(self, current: _Open, mark: Mark) -> Document | None:
@@ -138,9 +146,10 @@ class FollowSource:
         copy = self._copy_of(mark, current)
         if copy is None:
             self._tell(f"{self._path}: was cut off, and no copy found: lines may be lost")
-            return self._hand_over(None, mark, current.mark(0))
+            return self._hand_over(None, mark, self._after(mark.mtime_ns, mark, current))
         with closing(copy):
-            return self._hand_over(copy, mark, current.mark(0))
+            found = self._after(copy.status.st_mtime_ns, mark, current)
+            return self._hand_over(copy, mark, found)
 
     def _lines(self, file: _Open, mark: Mark) -> Document | None:
         """Whole lines from the mark on; None if there is none."""
@@ -194,14 +203,19 @@ class FollowSource:
         return current.mark(0)
 
     def _by_inode(self, mark: Mark) -> _Open | None:
-        """Return the file of the mark, whatever it is called now."""
-        for entry in _entries(self._path.parent):
-            if entry.inode() == mark.inode:
-                found = _opened(Path(entry.path))
-                if found is not None:
-                    if found.is_same_file(mark) and found.continues(mark):
-                        return found
-                    found.close()
+        """Return the file of the mark, whatever it is called now.
+
+        A name that changes while the folder is listed may be in no listing: look again.
+        """
+        for turn in range(LOOKS):
+            time.sleep(LOOK_AGAIN_S if turn else 0)
+            for entry in _entries(self._path.parent):
+                if entry.inode() == mark.inode:
+                    found = _opened(Path(entry.path))
+                    if found is not None:
+                        if found.is_same_file(mark) and found.continues(mark):
+                            return found
+                        found.close()
         return None
 
     def _copy_of(self, mark: Mark, current: _Open) -> _Open | None:

@@ -76,7 +76,10 @@ class Reading:
 
     def _open(self, pass_over: int) -> None:
         self._feed = open_feed(
-            self._document.file, format=self._document.format, options=self._options
+            self._document.file,
+            format=self._document.format,
+            options=self._options,
+            name=self._document.name,
         )
         for _ in range(pass_over):
             if self._halt.is_set() or next(self._feed, None) is None:
