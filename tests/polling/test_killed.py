@@ -7,7 +7,7 @@ import os
 import random
 import signal
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -36,9 +36,23 @@ async def here(open_here: OpenHere, tmp_path: Path) -> AsyncIterator[Periscope]:
         await client.flushall()
 
 
-def poller(p: Periscope, lease_ms: int = LEASE_MS) -> Poller:
-    assert p.settings.url is not None
-    return Poller(p.settings.url, p.settings.data_path, lease_ms)
+Start = Callable[..., Poller]
+
+
+@pytest.fixture
+def poller(here: Periscope) -> Iterator[Start]:
+    """Starts workers; none of them outlives the test."""
+    children: list[Poller] = []
+
+    def start(lease_ms: int = LEASE_MS) -> Poller:
+        assert here.settings.url is not None
+        children.append(Poller(here.settings.url, here.settings.data_path, lease_ms))
+        return children[-1]
+
+    yield start
+    for child in children:
+        if child.process.poll() is None:
+            child.kill()
 
 
 def fill(folder: Path, prefix: str = "t") -> set[str]:
@@ -64,19 +78,19 @@ async def is_over(feeds: Feeds, documents: int) -> bool:
     return info.owner is None and info.status.counts.documents >= documents
 
 
-async def test_killed_at_random_points(here: Periscope, tmp_path: Path) -> None:
+async def test_killed_at_random_points(here: Periscope, poller: Start, tmp_path: Path) -> None:
     ids = fill(tmp_path / "drop")
     feeds = await add(here, "directory", tmp_path / "drop", interval="10m")
     dice = random.Random()
     for turn in range(ROUNDS):
-        child = poller(here).await_ready()
+        child = poller().await_ready()
         before = await counts(here)
         goal = min(before + dice.randrange(1, 9_000), FILES * EACH - (ROUNDS - turn) * 500)
         async with asyncio.timeout(30):
             while await counts(here) < goal:
                 await asyncio.sleep(dice.uniform(0, 0.005))
         child.kill()
-    last = poller(here).await_ready()
+    last = poller().await_ready()
     await until(lambda: is_over(feeds, FILES), "all is read")
     assert last.end() == 0
     assert await stored(here) == ids
@@ -90,18 +104,18 @@ async def test_killed_at_random_points(here: Periscope, tmp_path: Path) -> None:
 
 
 async def test_stopped_for_longer_than_the_lease_and_continued(
-    here: Periscope, tmp_path: Path
+    here: Periscope, poller: Start, tmp_path: Path
 ) -> None:
     ids = fill(tmp_path / "drop")
     feeds = await add(here, "directory", tmp_path / "drop", interval="10m")
-    first = poller(here).await_ready()
+    first = poller().await_ready()
     async with asyncio.timeout(30):
         while not await counts(here):
             await asyncio.sleep(0.001)
     first.send(signal.SIGSTOP)
     stopped = time.monotonic()
     info = await feeds.get_feed("f")
-    second = poller(here)
+    second = poller()
 
     async def is_anothers() -> bool:
         now = await feeds.get_feed("f")
@@ -128,10 +142,10 @@ async def _said(child: Poller, words: str) -> bool:
 
 
 async def test_a_killed_worker_is_replaced_within_lease_and_a_second(
-    here: Periscope, tmp_path: Path
+    here: Periscope, poller: Start, tmp_path: Path
 ) -> None:
     ids = fill(tmp_path / "drop")
-    children = [poller(here), poller(here)]
+    children = [poller(), poller()]
     for child in children:
         child.await_ready()
     feeds = await add(here, "directory", tmp_path / "drop", interval="10m")
@@ -155,11 +169,13 @@ async def test_a_killed_worker_is_replaced_within_lease_and_a_second(
     assert await stored(here) == ids
 
 
-async def test_ended_by_a_signal_it_repeats_nothing(here: Periscope, tmp_path: Path) -> None:
+async def test_ended_by_a_signal_it_repeats_nothing(
+    here: Periscope, poller: Start, tmp_path: Path
+) -> None:
     ids = fill(tmp_path / "drop")
     feeds = await add(here, "directory", tmp_path / "drop", interval="10m")
     for _ in range(ROUNDS):
-        child = poller(here).await_ready()
+        child = poller().await_ready()
         before = await counts(here)
         async with asyncio.timeout(30):
             while await counts(here) == before < FILES * EACH:
@@ -171,14 +187,16 @@ async def test_ended_by_a_signal_it_repeats_nothing(here: Periscope, tmp_path: P
         await feeds.resume_feed("f")
         await feeds.pause_feed("f")
         await feeds.resume_feed("f")  # due at once
-    last = poller(here).await_ready()
+    last = poller().await_ready()
     await until(lambda: is_over(feeds, FILES), "all is read")
     last.end()
     assert await stored(here) == ids
     assert (await here.get_ledger()).duplicates == 0
 
 
-async def test_of_many_workers_one_runs_each_feed(here: Periscope, tmp_path: Path) -> None:
+async def test_of_many_workers_one_runs_each_feed(
+    here: Periscope, poller: Start, tmp_path: Path
+) -> None:
     feeds, ids = Feeds(here), set()
     for number in range(5):
         place = tmp_path / f"{number}.ndjson"
@@ -186,7 +204,7 @@ async def test_of_many_workers_one_runs_each_feed(here: Periscope, tmp_path: Pat
         place.write_text(lines(some))
         ids.update(some)
         await feeds.add_feed(f"f{number}", kind="file", place=str(place), settle="0s")
-    children = [poller(here) for _ in range(3)]
+    children = [poller(15_000) for _ in range(3)]  # a busy machine must not cost a lease
     for child in children:
         child.await_ready()
 

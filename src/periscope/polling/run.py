@@ -93,7 +93,6 @@ class Run:
                 self._refuse(document, exc)
                 return
             await self._slices(document, self.reading, pass_over)
-            self.counts.documents += 1
         finally:
             await self.reading.close()
             self.reading = None
@@ -112,6 +111,7 @@ class Run:
             records += len(part.items)
             if part.is_last:
                 self.place = Place(self.place.of, document.after)
+                self.counts.documents += 1
             else:
                 self.place = Place(self.place.of, self.place.done, document.identity, records)
             await self.lease.keep(status=self._status(), position=encode_place(self.place))
