@@ -14,7 +14,6 @@ MAX_CONTENT_BYTES = 64 * 1024
 MAX_METADATA_BYTES = 64 * 1024
 MAX_METADATA_DEPTH = 32
 MAX_SOURCE_BYTES = 256
-MAX_EXCERPT_BYTES = 64 * 1024
 
 
 class Severity(StrEnum):
@@ -118,14 +117,15 @@ class Report(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Unreadable(NamedTuple):
-    """A place in a feed that holds no usable report: counted as rejected, with its reason."""
+    """A place in a feed that holds no usable report: counted as rejected, with its reason.
+
+    `place` is like "line 7", `excerpt` the record's own bytes, at most 64 KiB of them.
+    """
 
     reason: str
     threat_id: str | None = None
     place: str | None = None
-    """Where it stands: "line 7", "record 3 (byte 1,024)"."""
     excerpt: bytes | None = None
-    """The record's own bytes, at most 64 KiB of them."""
 
 
 class Rejection(NamedTuple):

@@ -7,10 +7,11 @@ into an `Unreadable`, so callers meet them only where a feed cannot be opened at
 from __future__ import annotations
 
 from periscope.errors import FeedError
-from periscope.models import MAX_EXCERPT_BYTES, Unreadable
 
 SHOWN_CHARS = 80
 """Characters of a source's own text that a message may quote."""
+EXCERPT_BYTES = 64 * 1024
+"""Bytes of a record that cannot be used which are kept, so that it can be read again later."""
 
 
 class BadRecord(FeedError):
@@ -23,14 +24,6 @@ class BadRecord(FeedError):
 
 class Broken(FeedError):
     """From this place on the input cannot be read; what came before it stands."""
-
-
-def unreadable(
-    place: str, reason: object, threat_id: str | None = None, record: bytes | None = None
-) -> Unreadable:
-    """Return what a reader says of a record that it cannot use, with the record's first 64 KiB."""
-    excerpt = None if record is None else record[:MAX_EXCERPT_BYTES]
-    return Unreadable(f"{place}: {reason}", threat_id, place, excerpt)
 
 
 def quote(value: object) -> str:

@@ -12,7 +12,7 @@ import msgspec
 
 from periscope.config import suggestion
 from periscope.errors import FeedError, PeriscopeError, SettingInvalid
-from periscope.feeds import FORMATS, ReadOptions, SeverityTable
+from periscope.feeds import ReadOptions, SeverityTable, format_names
 from periscope.models import Severity
 from periscope.polling.definition import KINDS, Definition, describe
 from periscope.spans import LONGEST, read_span
@@ -93,8 +93,8 @@ def _checked(one: Definition, folder: Path) -> Definition:
         if getattr(one, field)
     }
     placed = msgspec.structs.replace(placed, **paths)
-    if one.format is not None and one.format.lower() not in FORMATS:
-        near = suggestion(one.format, FORMATS) or f"; one of {', '.join(FORMATS)}"
+    if one.format is not None and one.format.lower() not in format_names():
+        near = suggestion(one.format, format_names()) or f"; one of {', '.join(format_names())}"
         raise SettingInvalid(f"format {one.format}: there is no such format{near}")
     _check_follow(one)
     read_options(placed)

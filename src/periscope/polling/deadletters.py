@@ -22,7 +22,8 @@ from typing import Any, BinaryIO, NamedTuple
 import msgspec
 
 from periscope.errors import FeedError, FeedUnknown
-from periscope.models import MAX_EXCERPT_BYTES, MAX_ID_BYTES, Unreadable
+from periscope.feeds.problems import EXCERPT_BYTES as MAX_EXCERPT_BYTES
+from periscope.models import MAX_ID_BYTES, Unreadable
 from periscope.polling.definition import NAME_PATTERN
 from periscope.workers.status import wall_ms
 

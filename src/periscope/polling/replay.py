@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import csv
 import io
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any
+
+import msgspec
 
 from periscope.errors import FeedError
 from periscope.feeds import ReadOptions, open_feed
@@ -16,6 +19,8 @@ from periscope.periscope import Periscope
 from periscope.polling.deadletters import DeadLetters, Letter
 
 AT_ONCE = 500
+ROWS = ("csv", "ioc-csv", "kev")
+"""Formats that may come as rows."""
 
 
 @dataclass
@@ -109,6 +114,8 @@ def _read(
     data = one.data
     if data is None or one.cut:
         return [], 0, "not whole"
+    if one.format in ROWS and (one.place or "").startswith("line "):
+        data = _as_rows(data, options)
     try:
         with open_feed(io.BytesIO(data), format=format_name or one.format, options=options) as feed:
             items = list(_bounded(feed))
@@ -116,6 +123,18 @@ def _read(
             return items, feed.skipped.total(), None if bad is None else bad.reason
     except FeedError as exc:
         return [], 0, str(exc)
+
+
+def _as_rows(data: bytes, options: ReadOptions) -> bytes:
+    """A row is kept as a JSON object; make a file of it again: its header, and the row."""
+    try:
+        cells = msgspec.json.decode(data, type=dict[str, str])
+    except msgspec.DecodeError:
+        return data
+    lines = [list(cells.values())] if options.header is not None else [list(cells), cells.values()]
+    text = io.StringIO()
+    csv.writer(text, delimiter=options.delimiter or ",", lineterminator="\n").writerows(lines)
+    return text.getvalue().encode()
 
 
 def _bounded(items: Iterable[Any]) -> Iterator[Any]:
