@@ -21,6 +21,7 @@ from multidict import CIMultiDict, CIMultiDictProxy
 from yarl import URL
 
 from periscope.errors import FeedError, FetchFailed, FetchRefused
+from periscope.feeds.inputs import Input
 from periscope.polling.answers import REDIRECTS, TAKEN, refusal
 from periscope.polling.document import FetchOptions
 from periscope.polling.guard import (
@@ -218,6 +219,21 @@ class Fetcher:
                 _write(file, piece)
         file.seek(0)
         return Fetched(url, response.status, response.headers, file, size, digest.hexdigest())
+
+
+async def contents(found: Fetched, max_bytes: int) -> bytes:
+    """Return the whole body, unpacked, and close its file; for what is known to be small.
+
+    Raises:
+        FeedError: it is larger than `max_bytes`, or damaged.
+
+    """
+    with found.file as file:
+        try:
+            source = Input.open(file, max_bytes=max_bytes)
+            return await asyncio.to_thread(lambda: b"".join(source.chunks()))
+        except FeedError as exc:
+            raise FeedError(f"{found.name}: {exc}") from None
 
 
 def _write(file: BinaryIO, piece: bytes) -> None:

@@ -10,7 +10,7 @@ import msgspec
 from yarl import URL
 
 from periscope.errors import FeedError, FetchFailed
-from periscope.polling.fetch import Fetcher
+from periscope.polling.fetch import Fetcher, contents
 from periscope.polling.guard import read_url, shown
 
 MEDIA_TYPE = "application/taxii+json;version=2.1"
@@ -164,8 +164,7 @@ def _folder(url: URL) -> URL:
 
 async def _get(fetcher: Fetcher, url: URL) -> _Resource:
     found = await fetcher.get(url, {"Accept": MEDIA_TYPE}, MAX_RESOURCE_BYTES)
-    with found.file as file:
-        try:
-            return msgspec.json.decode(file.read(), type=_Resource)
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-            raise FeedError(f"{found.name}: no resource of TAXII 2.1; check the URL") from None
+    try:
+        return msgspec.json.decode(await contents(found, MAX_RESOURCE_BYTES), type=_Resource)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        raise FeedError(f"{found.name}: no resource of TAXII 2.1; check the URL") from None

@@ -13,7 +13,13 @@ from periscope.polling.document import Document, FetchOptions, Position
 from periscope.polling.fetch import Client, Fetched, Fetcher
 from periscope.polling.guard import shown
 from periscope.polling.taxii_page import Page, moment, read_page
-from periscope.polling.taxii_places import MEDIA_TYPE, Collection, Found, collections
+from periscope.polling.taxii_places import (
+    MAX_COLLECTIONS,
+    MEDIA_TYPE,
+    Collection,
+    Found,
+    collections,
+)
 from periscope.polling.taxii_walk import Walk
 
 PAGE_OBJECTS = 1_000
@@ -94,12 +100,15 @@ class TaxiiSource:
         self, fetcher: Fetcher, one: Collection, walk: Walk
     ) -> AsyncGenerator[Document, None]:
         before = self._stored.get(one.key) or walk.stored()
-        seen, idle = set[int](), 0
+        resumed, seen, idle = walk.under_way, set[int](), 0
         for _ in range(MAX_PAGES):
             found, page = await self._page(fetcher, one, walk)
             new = page.objects > 0 and page.digest not in seen
             seen.add(page.digest)
             ended = not page.more and not (page.next and new)
+            if ended and not new and resumed and len(seen) == 1:
+                found.file.close()
+                return
             walk = walk.complete(page) if ended else walk.on(page)
             if new or (ended and walk.stored() != before):
                 yield self._document(found, one, walk, has_objects=page.objects > 0)
@@ -137,12 +146,13 @@ def _start(text: str | None) -> datetime | None:
 
 
 def _kept(position: Position | None, found: Found) -> dict[str, object]:
-    """Return the stored walks; if all is well, only those of collections that are still there."""
+    """Return the stored walks; of collections that are gone only while something is wrong."""
     stored = (position or {}).get("collections")
     if not isinstance(stored, dict):
         return {}
-    gone = set() if found.problem else stored.keys() - found.collections.keys()
-    return {key: walk for key, walk in stored.items() if key not in gone}
+    gone = [key for key in stored if key not in found.collections]
+    dropped = set(gone[MAX_COLLECTIONS:] if found.problem else gone)
+    return {key: walk for key, walk in stored.items() if key not in dropped}
 
 
 def _asks_for_a_pause(exc: FeedError) -> bool:
