@@ -104,8 +104,8 @@ class FetchOptions:
             raise FeedError("give a username and password, or a token: not both")
         if self.password is not None and self.username is None:
             raise FeedError("a password needs a username")
-        if ":" in (self.username or ""):
-            raise FeedError("a username cannot hold a colon")
+        if ":" in (self.username or "") or not _is_text(f"{self.username}{self.password}"):
+            raise FeedError("a username holds no colon, and it and the password are UTF-8")
         if self.token is not None and not HEADER_VALUE.match(self.token):
             raise FeedError("the token holds characters that cannot be sent, or is too long")
         for name, value in self.headers.items():
@@ -120,6 +120,10 @@ class FetchOptions:
     def has_secrets(self) -> bool:
         """Is there anything that only the feed's own server may see?"""
         return self.has_login or bool(self.headers)
+
+
+def _is_text(value: str) -> bool:
+    return value.isascii() or not any("\ud800" <= char <= "\udfff" for char in value)
 
 
 def _check_header(name: str, value: str, *, taken: bool) -> None:

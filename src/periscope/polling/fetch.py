@@ -8,6 +8,7 @@ the feed's URL and are never sent to another one.
 from __future__ import annotations
 
 import asyncio
+import base64
 import hashlib
 import ssl
 import tempfile
@@ -247,8 +248,8 @@ def _login(options: FetchOptions) -> dict[str, str]:
     if options.token is not None:
         return {"Authorization": f"Bearer {options.token}"}
     if options.username is not None:
-        login = aiohttp.BasicAuth(options.username, options.password or "", "utf-8")
-        return {"Authorization": login.encode()}
+        login = f"{options.username}:{options.password or ''}".encode()
+        return {"Authorization": f"Basic {base64.b64encode(login).decode()}"}
     return {}
 
 
