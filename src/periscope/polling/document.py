@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
@@ -11,6 +12,7 @@ from typing import Any, BinaryIO, Protocol
 from periscope.errors import FeedError, FetchFailed, FetchRefused
 
 __all__ = [
+    "NOTHING",
     "Document",
     "FetchFailed",
     "FetchOptions",
@@ -22,6 +24,8 @@ __all__ = [
 Position = dict[str, Any]
 """How far a feed has come: JSON, at most 64 KiB, understood only by the source that gave it."""
 
+NOTHING = hashlib.sha256().hexdigest()
+"""The identity of a document without a byte."""
 DEFAULT_TIMEOUT_S = 300.0
 DEFAULT_MAX_BYTES = 1024 * 1024 * 1024
 HEADER_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]{1,128}\Z")

@@ -89,17 +89,23 @@ def known_of(events: Iterable[Event], unread: set[Event]) -> Known:
 
 
 def _unread(bucket: list[Event], known: int) -> list[Event]:
-    """Find which events, oldest first, the sum lacks: the newest ones, and at most one before."""
+    """Find which events, oldest first, a sum lacks.
+
+    What is new is mostly the newest: then the sum is one of the first so many. Of those that failed
+    or were published late, it finds one besides the newest, or two.
+    """
     sums = [0]
     for event in bucket:
         sums.append((sums[-1] + event.digest) % MODULUS)
-    if known == sums[-1]:
-        return []
     if known in sums:
         return bucket[sums.index(known) :]
-    missing = {event.digest: event for event in bucket}
-    for at, total in enumerate(sums):
-        lacking = missing.get((total - known) % MODULUS)
-        if lacking is not None and lacking in bucket[:at]:
-            return [lacking, *bucket[at:]]
+    place = {event.digest: at for at, event in enumerate(bucket)}
+    for end, total in enumerate(sums):
+        at = place.get((total - known) % MODULUS, end)
+        if at < end:
+            return [bucket[at], *bucket[end:]]
+    for event in bucket:
+        at = place.get((sums[-1] - known - event.digest) % MODULUS)
+        if at is not None and bucket[at] != event:
+            return [event, bucket[at]]
     return bucket

@@ -7,7 +7,6 @@ so only what is a UUID, letter by letter, does.
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import io
 import logging
 import re
@@ -19,7 +18,7 @@ from yarl import URL
 
 from periscope.errors import FeedError, FetchFailed
 from periscope.polling.answers import Answered, AnsweredLater
-from periscope.polling.document import Document, FetchOptions, Position
+from periscope.polling.document import NOTHING, Document, FetchOptions, Position
 from periscope.polling.fetch import Client, Fetcher, contents
 from periscope.polling.guard import shown
 from periscope.polling.misp_known import Event, Known, known_of
@@ -35,7 +34,6 @@ MAX_LATE = 200
 UUID = re.compile(r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}\Z")
 STAMP = re.compile(r"[0-9]{1,15}\Z")
 FORMAT = "misp"
-NOTHING = hashlib.sha256().hexdigest()
 
 
 class _Entry(msgspec.Struct):
@@ -63,7 +61,7 @@ class MispSource:
         """
         async with self._client.fetcher(self._place, self._options) as fetcher:
             events = await _manifest(fetcher)
-            run = _Run(events, position or {})
+            run = await asyncio.to_thread(_Run, events, position or {})
             for event in run.todo[:MAX_EVENTS]:
                 try:
                     yield await self._document(fetcher, run, event)

@@ -96,7 +96,8 @@ def _envelope(last: Piece | None, count: int) -> dict[str, Any]:
         raise _NoEnvelope("no object")
     if last.envelope or not found:
         return found
-    if count or not found.keys() & {"more", "next", "objects"}:
+    known = found.keys() & {"more", "next", "objects"}
+    if count or not known or isinstance(found.get("objects"), list):
         raise _NoEnvelope("another object")
     return found
 

@@ -9,7 +9,7 @@ from datetime import datetime
 
 from periscope.errors import FeedError, FetchFailed
 from periscope.polling.answers import Answered, AnsweredLater
-from periscope.polling.document import Document, FetchOptions, Position
+from periscope.polling.document import NOTHING, Document, FetchOptions, Position
 from periscope.polling.fetch import Client, Fetched, Fetcher
 from periscope.polling.guard import shown
 from periscope.polling.taxii_page import Page, moment, read_page
@@ -99,25 +99,31 @@ class TaxiiSource:
     async def _pages(
         self, fetcher: Fetcher, one: Collection, walk: Walk
     ) -> AsyncGenerator[Document, None]:
-        before = self._stored.get(one.key) or walk.stored()
         resumed, seen, idle = walk.under_way, set[int](), 0
         for _ in range(MAX_PAGES):
             found, page = await self._page(fetcher, one, walk)
             new = page.objects > 0 and page.digest not in seen
-            seen.add(page.digest)
             ended = not page.more and not (page.next and new)
-            if ended and not new and resumed and len(seen) == 1:
+            if ended and not new and resumed and not seen:
                 found.file.close()
                 return
+            seen.add(page.digest)
+            idle = 0 if new else idle + 1
             walk = walk.complete(page) if ended else walk.on(page)
-            if new or (ended and walk.stored() != before):
-                yield self._document(found, one, walk, has_objects=page.objects > 0)
+            stuck = None if ended else _stuck(one, page, idle)
+            walk = walk.given_up() if stuck else walk
+            if new or (not walk.under_way and self._moves(one, walk)):
+                yield self._document(found, one, walk, new=new)
             else:
                 found.file.close()
+            if stuck:
+                raise stuck
             if ended:
                 return
-            idle = 0 if new else idle + 1
-            _demand_progress(one, page, idle)
+
+    def _moves(self, one: Collection, walk: Walk) -> bool:
+        before = self._stored.get(one.key) or Walk(after=self._start).stored()
+        return walk.stored() != before
 
     async def _page(self, fetcher: Fetcher, one: Collection, walk: Walk) -> tuple[Fetched, Page]:
         url = one.url.update_query({"limit": str(PAGE_OBJECTS), **walk.query()})
@@ -128,14 +134,13 @@ class TaxiiSource:
             found.file.close()
             raise
 
-    def _document(
-        self, found: Fetched, one: Collection, walk: Walk, *, has_objects: bool
-    ) -> Document:
+    def _document(self, found: Fetched, one: Collection, walk: Walk, *, new: bool) -> Document:
         self._stored = {**self._stored, one.key: walk.stored()}
-        if not has_objects:
+        if not new:
             found.file.truncate(0)
         after = {"collections": self._stored}
-        return Document(found.name, found.file, found.sha256, after, FORMAT)
+        identity = found.sha256 if new else NOTHING
+        return Document(found.name, found.file, identity, after, FORMAT)
 
 
 def _start(text: str | None) -> datetime | None:
@@ -169,14 +174,16 @@ class _NoProgress(FeedError):
     pass
 
 
-def _demand_progress(one: Collection, page: Page, idle: int) -> None:
+def _stuck(one: Collection, page: Page, idle: int) -> FeedError | None:
+    """Return why a walk that should go on cannot; None while it can."""
     if idle >= MAX_IDLE_PAGES:
-        raise _NoProgress(
+        return _NoProgress(
             f"{shown(one.url)}: says that there is more, but {idle} pages brought nothing new; "
             "what was new has been read; ask who runs the server"
         )
     if page.next is None and page.last is None:
-        raise _NoProgress(
+        return _NoProgress(
             f"{shown(one.url)}: says that there is more, but not where: neither next nor the time "
             "of the last object; ask who runs the server"
         )
+    return None

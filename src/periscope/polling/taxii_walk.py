@@ -5,8 +5,8 @@ strictly later. So a walk that is complete moves on to the time of the last obje
 closer than `SETTLED` to when it began: whatever was added at the same microsecond, or committed
 late, is met again by the next walk (as duplicates). Both times are the server's own.
 
-While pages follow each other by `next`, the place to begin anew (`after`) moves only as long as
-the pages are in order; a server that mixes them begins anew from where the walk began.
+While a walk is under way the place to begin anew (`after`) does not move: that the pages so far
+were in order says nothing of those to come. What is kept to go on from is the server's `next`.
 """
 
 from __future__ import annotations
@@ -34,6 +34,7 @@ class Walk:
     began: datetime | None = None
     high: datetime | None = None
     ordered: bool = True
+    """Has every page come in order, with the times that show it?"""
     any: bool = False
     """Has it met an object?"""
 
@@ -46,7 +47,7 @@ class Walk:
         return cls(
             **times,
             next=_text(stored.get("next")),
-            ordered=stored.get("ordered") is True,
+            ordered=stored.get("ordered") is not False,
             any=stored.get("any") is True,
         )
 
@@ -88,10 +89,7 @@ class Walk:
         since = self._filter
         if page.next is None:
             since = None if page.last is None else page.last - INSTANT
-        after = walk.after
-        if walk.ordered and walk.high is not None:
-            after = _later(after, walk._safe(walk.high - INSTANT))
-        return replace(walk, next=page.next, since=since, after=after)
+        return replace(walk, next=page.next, since=since)
 
     def complete(self, page: Page) -> Walk:
         """Return where it stands after its last page: what the next walk begins from."""
@@ -99,6 +97,15 @@ class Walk:
         if not walk.any:
             return Walk(after=walk.after)
         return Walk(after=_later(walk.after, walk._safe(walk.high)))
+
+    def given_up(self) -> Walk:
+        """Return what the next walk begins from, where a server does not let this one go on.
+
+        If all came in order, what it withholds is of the last instant or later.
+        """
+        if not self.ordered or self.high is None:
+            return self
+        return Walk(after=_later(self.after, self._safe(self.high - INSTANT)))
 
     def _having(self, page: Page) -> Walk:
         began = self.began if self.under_way else page.date
