@@ -243,8 +243,10 @@ async def contents(found: Fetched, max_bytes: int) -> bytes:
         try:
             source = Input.open(file, max_bytes=max_bytes)
             return await asyncio.to_thread(lambda: b"".join(source.chunks()))
-        except FeedError as exc:
-            raise FeedError(f"{found.name}: {exc}") from None
+        except FeedError:
+            raise FeedError(
+                f"{found.name}: larger than {max_bytes:,} bytes unpacked, or damaged"
+            ) from None
 
 
 def _write(file: BinaryIO, piece: bytes) -> None:

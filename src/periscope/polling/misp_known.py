@@ -105,7 +105,7 @@ def _unread(bucket: list[Event], known: int) -> list[Event]:
         if at < end:
             return [bucket[at], *bucket[end:]]
     for event in bucket:
-        at = place.get((sums[-1] - known - event.digest) % MODULUS)
-        if at is not None and bucket[at] != event:
-            return [event, bucket[at]]
+        other = place.get((sums[-1] - known - event.digest) % MODULUS)
+        if other is not None and bucket[other] != event:
+            return [event, bucket[other]]
     return bucket

@@ -10,7 +10,7 @@ import asyncio
 import io
 import logging
 import re
-from collections.abc import AsyncGenerator, Iterable
+from collections.abc import AsyncGenerator
 
 import msgspec
 import xxhash
@@ -126,25 +126,22 @@ async def _manifest(fetcher: Fetcher) -> list[Event]:
     url = _beside(fetcher.place, MANIFEST)
     found = await fetcher.get(url, max_bytes=MAX_MANIFEST_BYTES)
     raw = await contents(found, MAX_MANIFEST_BYTES)
-    if raw.strip() == b"[]":  # how PHP writes an empty object
-        return []
     try:
-        entries = await asyncio.to_thread(msgspec.json.decode, raw, type=dict[str, msgspec.Raw])
+        events, unfit = await asyncio.to_thread(_events, raw)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         raise FeedError(f"{found.name}: no manifest of a MISP feed; check the URL") from None
-    return _events(entries.items(), found.name)
-
-
-def _events(entries: Iterable[tuple[str, msgspec.Raw]], name: str) -> list[Event]:
-    events, unfit = [], 0
-    for uuid, raw in entries:
-        if UUID.match(uuid):
-            events.append(_event(uuid, bytes(raw)))
-        else:
-            unfit += 1
     if unfit:
-        log.warning("%s: %d entries have no UUID and are passed over", name, unfit)
+        log.warning("%s: %d entries have no UUID and are passed over", found.name, unfit)
     return events
+
+
+def _events(raw: bytes) -> tuple[list[Event], int]:
+    """Return a manifest's events, and how many entries are none."""
+    if raw.strip() == b"[]":  # how PHP writes an empty object
+        return [], 0
+    entries = msgspec.json.decode(raw, type=dict[str, msgspec.Raw])
+    events = [_event(uuid, bytes(entry)) for uuid, entry in entries.items() if UUID.match(uuid)]
+    return events, len(entries) - len(events)
 
 
 def _event(uuid: str, raw: bytes) -> Event:
