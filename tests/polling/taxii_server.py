@@ -51,6 +51,8 @@ class Lies:
     """Requests whose answer is whole, and no JSON."""
     ends_never: bool = False
     """`more` stays true after the last object, with ever new tokens and no objects."""
+    hides: int | None = None
+    """`more` stays true after so many objects of a walk, with ever new tokens and no objects."""
     repeats: bool = False
     """After the last page comes that page again, with ever new tokens."""
     same_next: bool = False
@@ -64,6 +66,8 @@ class Lies:
     no_date: bool = False
     mixes: bool = False
     """Pages are not in the order of what was added."""
+    reverses: bool = False
+    """The newest come first."""
     forgets: int = 0
     """The status with which every token that was given in an earlier run is answered."""
     grows: int = 0
@@ -179,12 +183,16 @@ class TaxiiServer(Web):
         found = [entry for entry in self.collections[name] if stamp(entry[0]) > since]
         if self.lies.mixes:
             found = found[::2] + found[1::2]
+        if self.lies.reverses:
+            found.reverse()
         token = request.query.get("next")
         start = self._started(token)
         if isinstance(start, http.Response):
             return start
         size = min(self.page_objects, int(request.query.get("limit", "100000")))
         page = found[start : start + size]
+        if self.lies.hides is not None and start >= self.lies.hides:
+            page, start = [], start - size
         end = start + size
         if self.lies.repeats and not page:
             page = found[-size:]

@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from periscope.errors import FeedError, FetchFailed, FetchRefused
@@ -255,7 +255,6 @@ def test_a_feed_that_changes_is_never_skipped() -> None:
     )
 
     @given(moves)
-    @settings(max_examples=30)
     def holds(moves: list[tuple[str, int]]) -> None:
         asyncio.run(_played(moves))
 

@@ -34,7 +34,9 @@ async def catches_up(server: TaxiiServer, first: Run) -> None:
     server.add(100, at=server.now - timedelta(minutes=1))
     server.pass_time(60)
     second = await poll(server, first.position())
-    assert set(objects_of(first.bodies + second.bodies)) == {*range(8), 100}
+    third = await poll(server, second.position(first.position()))
+    read = objects_of(first.bodies + second.bodies + third.bodies)
+    assert set(read) == {*range(8), 100}
 
 
 @pytest.mark.parametrize("lie", ["ends_never", "repeats"])
@@ -153,6 +155,27 @@ async def test_pages_out_of_order_skip_nothing(server: TaxiiServer, kept: int) -
     server.lies.mixes = True
     first = await poll(server, stop_after=kept)
     server.forget_tokens()  # so that it cannot go on from where it was
+    await catches_up(server, first)
+
+
+@pytest.mark.parametrize("order", [None, "mixes", "reverses"])
+@pytest.mark.parametrize("forgets", [False, True])
+@pytest.mark.parametrize("shown", [3, 6])
+async def test_what_a_server_hides_is_read_when_it_shows(
+    server: TaxiiServer, order: str | None, forgets: bool, shown: int
+) -> None:
+    server.collections = {name: [] for name in server.collections}
+    for number in range(8):
+        server.add(number, at=NOW - timedelta(days=9 - number))
+    server.lies.hides = shown
+    if order is not None:
+        setattr(server.lies, order, True)
+    first = await poll(server)
+    assert "brought nothing new" in str(first.error)
+    assert len(objects_of(first.bodies)) == shown
+    server.lies.hides = None
+    if forgets:
+        server.forget_tokens()
     await catches_up(server, first)
 
 

@@ -10,7 +10,7 @@ from io import BytesIO
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from periscope.errors import FeedError, FetchFailed
@@ -233,11 +233,11 @@ def test_the_walk_never_skips() -> None:
     @given(
         moves=moves,
         mixes=st.booleans(),
+        reverses=st.booleans(),
         no_times=st.booleans(),
         no_date=st.booleans(),
         grows=st.booleans(),
     )
-    @settings(max_examples=40)
     def holds(moves: list[tuple[str, int, int]], **lies: bool) -> None:
         asyncio.run(_played(moves, **lies))
 

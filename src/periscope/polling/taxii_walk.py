@@ -35,8 +35,8 @@ class Walk:
     high: datetime | None = None
     ordered: bool = True
     """Has every page come in order, with the times that show it?"""
-    any: bool = False
-    """Has it met an object?"""
+    pages: int = 0
+    """Pages with objects that it met; beyond two they are not counted."""
 
     @classmethod
     def load(cls, stored: object, start: datetime | None) -> Self:
@@ -48,7 +48,7 @@ class Walk:
             **times,
             next=_text(stored.get("next")),
             ordered=stored.get("ordered") is not False,
-            any=stored.get("any") is True,
+            pages=pages if (pages := stored.get("pages")) in (1, 2) else 0,
         )
 
     def stored(self) -> dict[str, Any]:
@@ -58,7 +58,7 @@ class Walk:
         if self.next and len(self.next) <= MAX_KEPT_NEXT_CHARS:
             found["next"] = self.next
         if self.under_way:
-            found |= {"ordered": self.ordered, "any": self.any}
+            found |= {"ordered": self.ordered, "pages": self.pages}
         return found
 
     @property
@@ -94,16 +94,17 @@ class Walk:
     def complete(self, page: Page) -> Walk:
         """Return where it stands after its last page: what the next walk begins from."""
         walk = self._having(page)
-        if not walk.any:
+        if not walk.pages:
             return Walk(after=walk.after)
         return Walk(after=_later(walk.after, walk._safe(walk.high)))
 
     def given_up(self) -> Walk:
         """Return what the next walk begins from, where a server does not let this one go on.
 
-        If all came in order, what it withholds is of the last instant or later.
+        If its pages came in order, and there were two at least to show it, what it withholds is of
+        the last instant or later. Otherwise it may be anything since the walk began.
         """
-        if not self.ordered or self.high is None:
+        if not self.ordered or self.high is None or self.pages < 2:
             return self
         return Walk(after=_later(self.after, self._safe(self.high - INSTANT)))
 
@@ -113,7 +114,11 @@ class Walk:
             return replace(self, began=began)
         high = _later(self.high, page.last)
         return replace(
-            self, began=began, high=high, ordered=self.ordered and self._follows(page), any=True
+            self,
+            began=began,
+            high=high,
+            ordered=self.ordered and self._follows(page),
+            pages=min(self.pages + 1, 2),
         )
 
     def _follows(self, page: Page) -> bool:
