@@ -13,6 +13,8 @@ from typing import Any
 from periscope import errors
 from periscope.bench import planning, seed_table
 from periscope.bench.report import read_json, where
+from periscope.feeds.registry import all_formats
+from periscope.feeds.severity import FieldTable, SeverityTable
 from periscope.keys import KEY_TABLE
 from periscope.library import read_library
 from periscope.settings import ENV_PREFIX, describe
@@ -90,7 +92,52 @@ def costs() -> str:
     return f"{where(document.ran_on)}.\n\n" + table(planning.HEADS, list(rows))
 
 
+def formats() -> str:
+    """Every format, in the order of their names."""
+    rows = [
+        (f"`{one.name}`", one.title, one.one_report_is)
+        for one in sorted(all_formats(), key=lambda one: one.name)
+    ]
+    return table(("`--format`", "what", "one report is"), rows)
+
+
+def mappings() -> str:
+    """What each format makes a report of."""
+    parts = []
+    for one in sorted(all_formats(), key=lambda one: one.name):
+        rows = [(_fields(fields), source) for fields, source in one.mapping]
+        parts.append(f"### {one.title} (`{one.name}`)\n\n" + table(("report", "source"), rows))
+    return "\n\n".join(parts)
+
+
+def _fields(names: str) -> str:
+    return ", ".join(f"`{name.strip()}`" for name in names.split(","))
+
+
+def severities() -> str:
+    """Words and numbers of each format, from severity.toml."""
+    rows: list[tuple[Any, ...]] = []
+    for name, part in sorted(SeverityTable.load().formats.items()):
+        for field, known in part.fields.items():
+            rows.append((f"`{name}`", f"`{field}`", _meanings(known)))
+        rows.append((f"`{name}`", "none stated", part.missing or "refused"))
+    return table(("format", "field", "severity"), rows)
+
+
+def _meanings(known: FieldTable) -> str:
+    words = [f"{word} {severity or 'as if missing'}" for word, severity in known.words.items()]
+    scale = known.scale
+    if scale is not None:
+        steps = zip(scale.bounds, scale.severities, strict=True)
+        words += [f"from {bound:g} {severity}" for bound, severity in steps]
+        words.append(f"at most {scale.at_most:g}")
+    return ", ".join(words)
+
+
 TABLES = {
+    "formats": formats,
+    "mappings": mappings,
+    "severities": severities,
     "seed": seed,
     "costs": costs,
     "settings": settings,

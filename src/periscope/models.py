@@ -117,10 +117,15 @@ class Report(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Unreadable(NamedTuple):
-    """A place in a feed that holds no usable report: counted as rejected, with its reason."""
+    """A place in a feed that holds no usable report: counted as rejected, with its reason.
+
+    `place` is like "line 7", `excerpt` the record's own bytes, at most 64 KiB of them.
+    """
 
     reason: str
     threat_id: str | None = None
+    place: str | None = None
+    excerpt: bytes | None = None
 
 
 class Rejection(NamedTuple):

@@ -50,8 +50,8 @@ def test_columns_are_matched_in_any_case_and_listed_when_missing() -> None:
     assert read(data, columns=columns, default_severity=LOW) == [
         Report("evil.example", "domain", LOW)
     ]
-    with pytest.raises(FeedError, match=r"--map threat_id=COLUMN.*'Value', 'Kind'"):
-        read(data, default_severity=LOW)
+    with pytest.raises(FeedError, match=r"--map threat_id=COLUMN.*'Number', 'Kind'"):
+        read(b"Number,Kind\n17,domain\n", default_severity=LOW)
     with pytest.raises(FeedError, match=r"--map threat_id=nope: no such column.*'Value', 'Kind'"):
         read(data, columns={"threat_id": "nope"})
     with pytest.raises(FeedError, match="give --severity"):

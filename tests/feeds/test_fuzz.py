@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from periscope.errors import FeedError
-from periscope.feeds import FORMATS, ReadOptions, open_feed
+from periscope.feeds import ReadOptions, format_names, open_feed
 from periscope.feeds.format import Item
 from periscope.feeds.json_split import split_json
 from periscope.feeds.lines import keep_ends, split_lines
@@ -21,7 +21,7 @@ from periscope.feeds.problems import Broken
 from periscope.models import Report, Severity, Unreadable
 from tests.feeds.support import SAMPLES, Pipe, refusal
 
-NAMES = st.sampled_from((None, *FORMATS))
+NAMES = st.sampled_from((None, *format_names()))
 OPTIONS = st.builds(
     ReadOptions,
     default_severity=st.sampled_from([None, Severity.LOW]),

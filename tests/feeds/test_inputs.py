@@ -16,7 +16,7 @@ import pytest
 import zstandard
 
 from periscope.errors import FeedError
-from periscope.feeds import FORMATS, ReadOptions, open_feed
+from periscope.feeds import ReadOptions, format_names, open_feed
 from periscope.feeds.format import Item
 from tests.feeds.support import (
     MIB,
@@ -46,7 +46,7 @@ PACKERS: list[Callable[[bytes], bytes]] = [gzip.compress, zstd]
 
 
 def test_formats() -> None:
-    assert FORMATS == ("csv", "json", "kev", "ndjson", "stix")
+    assert {"csv", "json", "kev", "ndjson", "stix"} <= set(format_names())
 
 
 @pytest.mark.parametrize("name", SAMPLE_FORMATS)
@@ -155,7 +155,7 @@ def test_paths(tmp_path: Path) -> None:
     with pytest.raises(FeedError, match="cannot be opened"):
         open_feed("a\0b")
     (tmp_path / "x").write_bytes(lines(GOOD))
-    with pytest.raises(FeedError, match="one of csv, json, kev, ndjson, stix"):
+    with pytest.raises(FeedError, match=r"one of .*csv, .*json, .*kev, .*ndjson, .*stix"):
         open_feed(tmp_path / "x", format="xml")
     with open_feed(str(tmp_path / "x"), format="NDJSON") as feed:
         assert len(list(feed)) == 1

@@ -55,6 +55,7 @@ def test_mapping() -> None:
                 "tags": ["known-exploited", "CWE-59", "CWE-436"],
                 "tlp": "CLEAR",
                 "references": ["https://a.example/x", "https://b.example/y"],
+                "indicators": [{"type": "vulnerability", "value": "CVE-2025-48384"}],
                 "first_observed": "2025-08-25T00:00:00Z",
                 "vendor": "Git",
                 "product": "Git",

@@ -38,8 +38,9 @@ class FileOptions:
         Parameter(
             name="--map",
             group=READING,
-            help="Where a field is: threat_id, content, severity, source or observed_at = the "
-            "column (CSV) or key (JSON, dots for nested). May be repeated.",
+            help="Where a field is: threat_id, content, severity, source, observed_at, title, "
+            "tags, indicator ... = the column (CSV) or key (JSON, dots for nested). May be "
+            "repeated.",
             metavar="FIELD=COLUMN",
             show_default=False,
         ),
@@ -90,17 +91,30 @@ class FileOptions:
         ),
     ] = None
 
+    fingerprint: Annotated[
+        tuple[str, ...],
+        Parameter(
+            name="--fingerprint",
+            group=READING,
+            help="A field (dots for nested) that makes the id, instead of the record's own: what "
+            "has the same values is the same threat. May be repeated.",
+            metavar="FIELD",
+            show_default=False,
+        ),
+    ] = ()
+
     def known_format(self) -> str | None:
         """Return the format asked for, if any.
 
         Raises:
             UsageError: there is no such format.
         """
-        from periscope.feeds import FORMATS
+        from periscope.feeds import format_names
 
         name = self.format_name
-        if name is not None and name.lower() not in FORMATS:
-            near = suggestion(name, FORMATS) or f"; one of {', '.join(FORMATS)}"
+        known = format_names()
+        if name is not None and name.lower() not in known:
+            near = suggestion(name, known) or f"; one of {', '.join(known)}"
             raise UsageError(f"--format {name}: there is no such format{near}")
         return name
 
@@ -119,6 +133,7 @@ class FileOptions:
             default_severity=None if self.severity is None else _severity(self.severity),
             severity_map=SeverityTable.load(self.severity_map),
             source=self.source,
+            fingerprint=self.fingerprint,
         )
 
 

@@ -3,12 +3,13 @@
     with open_feed("known_exploited_vulnerabilities.json") as feed:
         result = await periscope.add_threats_batch(feed)
 
-Layers: `inputs` (bytes) · `lines`, `json_split` (records) · one file a format (reports) · `feed`.
+Layers: `inputs` (bytes) · `lines`, `json_split`, `csv_rows` (records) · `json_records`, `finding`
+(what formats share) · `formats/`, one file a format (reports) · `feed`.
 """
 
 from periscope.feeds.feed import Feed, open_feed
 from periscope.feeds.options import ReadOptions
-from periscope.feeds.registry import FORMATS
+from periscope.feeds.registry import format_names
 from periscope.feeds.severity import SeverityTable
 
-__all__ = ["FORMATS", "Feed", "ReadOptions", "SeverityTable", "open_feed"]
+__all__ = ["Feed", "ReadOptions", "SeverityTable", "format_names", "open_feed"]

@@ -1,4 +1,4 @@
-"""CSV: a header line (or `header`), then one report a row."""
+"""Cuts CSV into rows while it streams by, each with its line, and names its columns."""
 
 from __future__ import annotations
 
@@ -6,20 +6,21 @@ import csv
 import re
 from collections import Counter
 from collections.abc import Iterator
+from itertools import islice
 from typing import NamedTuple
 
+import msgspec
+
 from periscope.errors import FeedError
-from periscope.feeds.format import Item, Sample, Skip
+from periscope.feeds.format import Sample
 from periscope.feeds.inputs import Input
 from periscope.feeds.lines import BOM, keep_ends
 from periscope.feeds.options import ReadOptions
-from periscope.feeds.problems import BadRecord, Broken, quote
-from periscope.feeds.records import ALIASES, Mapper, missing_id, missing_severity
+from periscope.feeds.problems import EXCERPT_BYTES, BadRecord, Broken
 from periscope.models import Unreadable
 
 DELIMITERS = ",;\t|"
 NOT_UTF8 = re.compile("[\ud800-\udfff]")
-SHOWN_COLUMNS = 30
 MAX_COLUMNS = 10_000
 NOT_CSV = (b"{", b"[", b"<")
 
@@ -32,41 +33,42 @@ class Row(NamedTuple):
     problem: str | None = None
 
 
-class CsvRows:
-    """Columns are found by name as keys are in JSON, upper and lower case alike."""
-
-    name = "csv"
-
-    def recognises(self, sample: Sample) -> bool:
-        """Whether the first rows have the same number of cells, two or more."""
-        text = sample.data.removeprefix(BOM)
-        if text.lstrip()[:1] in NOT_CSV or b"\0" in text[:1024]:
-            return False
-        lines = [line for line in text[:8192].splitlines() if line.strip()][:2]
-        delimiter = sniff(text)
-        counts = {len(row) for row in csv.reader(map(_text, lines), delimiter=delimiter) if row}
-        return bool(counts) and min(counts) > 1 and (len(counts) == 1 or _odd_quotes(lines))
-
-    def read(self, source: Input, options: ReadOptions, skip: Skip) -> Iterator[Item]:
-        """Yield the rows' reports; the header is read, and judged, at once."""
-        rows = read_rows(source, options)
-        header = first_row(rows, options)
-        if header is None:
-            return iter(())
-        names = _canonical(header, options)
-        return _reports(rows, names, Mapper(options))
+def looks_like_rows(sample: Sample) -> bool:
+    """Whether the first rows have the same number of cells, two or more."""
+    text = sample.data.removeprefix(BOM)
+    if text.lstrip()[:1] in NOT_CSV or b"\0" in text[:1024]:
+        return False
+    lines = [line for line in text[:8192].splitlines() if line.strip()][:2]
+    delimiter = sniff(text)
+    counts = {len(row) for row in csv.reader(map(_text, lines), delimiter=delimiter) if row}
+    return bool(counts) and min(counts) > 1 and (len(counts) == 1 or _odd_quotes(lines))
 
 
-def _reports(rows: Iterator[Row], names: list[str], mapper: Mapper) -> Iterator[Item]:
-    for row in rows:
-        try:
-            yield mapper.report(_record(row, names))
-        except BadRecord as exc:
-            yield Unreadable(f"line {row.line:,}: {exc}", exc.threat_id)
+def first_cells(sample: Sample, most: int) -> list[list[str]]:
+    """Cells of the first whole rows of a sample.
+
+    Raises:
+        csv.Error: they are not CSV.
+
+    """
+    data = sample.data.removeprefix(BOM)
+    if not sample.complete:
+        data = data.rpartition(b"\n")[0] or data
+    lines = map(_text, data.splitlines(keepends=True))
+    rows = csv.reader(lines, delimiter=sniff(data), skipinitialspace=True)
+    return list(islice(rows, most))
 
 
-def _record(row: Row, names: list[str]) -> dict[str, str]:
-    return {name: cell for name, cell in zip(names, cells(row, len(names)), strict=True) if cell}
+def bad_row(row: Row, names: list[str], exc: BadRecord) -> Unreadable:
+    """What stands in the place of a row that gives no report; its excerpt is a JSON object."""
+    place = f"line {row.line:,}"
+    known = dict(zip(names, row.cells, strict=False))
+    text = msgspec.json.encode({name: _whole(cell) for name, cell in known.items()})
+    return Unreadable(f"{place}: {exc}", exc.threat_id, place, text[:EXCERPT_BYTES])
+
+
+def _whole(cell: str) -> str:
+    return cell.encode("utf-8", "replace").decode()
 
 
 def cells(row: Row, width: int) -> list[str]:
@@ -85,19 +87,7 @@ def cells(row: Row, width: int) -> list[str]:
     return row.cells
 
 
-def _canonical(header: list[str], options: ReadOptions) -> list[str]:
-    """Return the column names; those that reports know, in the spelling that `Mapper` wants."""
-    if len(header) > MAX_COLUMNS:
-        raise FeedError(f"{len(header):,} columns; {MAX_COLUMNS:,} is the limit: is this CSV?")
-    unique = _unique(header)
-    wanted = {name.lower(): name for names in ALIASES.values() for name in names}
-    wanted |= {name.lower(): name for name in options.columns.values()}
-    names = [wanted.get(name.lower(), name) for name in unique]
-    _check(names, unique, options)
-    return names
-
-
-def _unique(header: list[str]) -> list[str]:
+def unique_names(header: list[str]) -> list[str]:
     """Every column keeps a name of its own: nameless and repeated ones are numbered."""
     named = [name.strip() or f"column_{place}" for place, name in enumerate(header, 1)]
     repeated = {name for name, count in Counter(map(str.lower, named)).items() if count > 1}
@@ -107,22 +97,6 @@ def _unique(header: list[str]) -> list[str]:
         if name.lower() in repeated and seen[name.lower()] > 1:
             named[place] = f"{name}_{place + 1}"
     return named
-
-
-def _check(names: list[str], shown: list[str], options: ReadOptions) -> None:
-    listed = ", ".join(map(quote, shown[:SHOWN_COLUMNS])) + ", ..." * (len(shown) > SHOWN_COLUMNS)
-    for field, column in options.columns.items():
-        if column not in names:
-            raise FeedError(f"--map {field}={column}: no such column; there are {listed}")
-    if "threat_id" not in options.columns and not set(ALIASES["threat_id"]) & set(names):
-        reason = missing_id(ALIASES["threat_id"], "COLUMN")
-        raise FeedError(
-            f"{reason}; the columns are {listed} (no header line? --columns names them)"
-        )
-    has_severity = "severity" in options.columns or set(ALIASES["severity"]) & set(names)
-    if not has_severity and options.default_severity is None:
-        reason = missing_severity(ALIASES["severity"], "COLUMN")
-        raise FeedError(f"{reason}; the columns are {listed}")
 
 
 def first_row(rows: Iterator[Row], options: ReadOptions) -> list[str] | None:
@@ -140,21 +114,23 @@ def first_row(rows: Iterator[Row], options: ReadOptions) -> list[str] | None:
     return None if row is None else row.cells
 
 
-def read_rows(source: Input, options: ReadOptions) -> Iterator[Row]:
+def read_rows(source: Input, options: ReadOptions, *, spaced: bool = False) -> Iterator[Row]:
     """Rows that are not blank, each with its line; bad ones with their problem.
+
+    `spaced`: blanks after a delimiter are no part of the cell.
 
     Raises:
         Broken: while iterating, where a quoted cell does not end.
 
     """
     delimiter = options.delimiter or sniff(source.sample()[0])
-    return _Rows(source, options.max_record_bytes, delimiter).rows()
+    return _Rows(source, options.max_record_bytes, delimiter, spaced).rows()
 
 
 class _Rows:
     """Feeds lines to `csv.reader` and knows, for each row, the lines and bytes it took."""
 
-    def __init__(self, source: Input, max_bytes: int, delimiter: str) -> None:
+    def __init__(self, source: Input, max_bytes: int, delimiter: str, spaced: bool) -> None:
         self._lines = keep_ends(source.chunks(), max_bytes)
         self._max_bytes = max_bytes
         self._line = 0
@@ -163,7 +139,7 @@ class _Rows:
         self._too_long: list[Row] = []
         if csv.field_size_limit() < max_bytes:  # process-wide: raised, never lowered
             csv.field_size_limit(max_bytes)
-        self._reader = csv.reader(self._feed(), delimiter=delimiter)
+        self._reader = csv.reader(self._feed(), delimiter=delimiter, skipinitialspace=spaced)
 
     def rows(self) -> Iterator[Row]:
         while True:

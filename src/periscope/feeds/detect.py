@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from periscope.errors import FeedError
 from periscope.feeds.compression import packed_as
-from periscope.feeds.format import Format, Sample
+from periscope.feeds.format import GENERAL, Format, Sample
 from periscope.feeds.inputs import Input
 from periscope.feeds.lines import BOM
-from periscope.feeds.registry import ALL, FORMATS, by_name
+from periscope.feeds.options import ReadOptions
+from periscope.feeds.registry import all_formats, by_name, format_names
 
 UTF16 = (b"\xff\xfe", b"\xfe\xff")
 
 
-def choose(source: Input, name: str | None) -> Format | None:
+def choose(source: Input, name: str | None, options: ReadOptions) -> Format | None:
     """Return the format named, or else recognised; None for an input without any content.
+
+    Where the caller says which columns or keys mean what, only the generic formats are asked.
 
     Raises:
         FeedError: no such format, none recognised, or nothing that any format could read.
@@ -24,15 +27,15 @@ def choose(source: Input, name: str | None) -> Format | None:
     _refuse_binary(sample.data)
     if sample.complete and not sample.data.removeprefix(BOM).strip():
         return None
-    return named or _recognised(sample)
+    return named or _recognised(sample, generic=bool(options.columns or options.header))
 
 
-def _recognised(sample: Sample) -> Format:
-    for one in ALL:
-        if one.recognises(sample):
+def _recognised(sample: Sample, *, generic: bool) -> Format:
+    for one in all_formats():
+        if (one.rank >= GENERAL or not generic) and one.recognises(sample):
             return one
     raise FeedError(
-        f"the first 64 KiB look like none of {', '.join(FORMATS)}; if it is one of them, "
+        f"the first 64 KiB look like none of {', '.join(format_names())}; if it is one of them, "
         "give --format"
     )
 

@@ -9,7 +9,7 @@ from typing import BinaryIO, Self
 
 from periscope.errors import FeedError
 from periscope.feeds.detect import choose
-from periscope.feeds.format import Item
+from periscope.feeds.format import Format, Item
 from periscope.feeds.inputs import Input
 from periscope.feeds.options import ReadOptions
 from periscope.models import Unreadable
@@ -92,8 +92,8 @@ def open_feed(
 ) -> Feed:
     """Open a file or binary stream as a feed; gzip and zstd are unpacked on the way.
 
-    Without `format` (one of `FORMATS`) the content decides. An empty file is an empty feed. A
-    stream given by the caller stays the caller's to close.
+    Without `format` (one of `format_names()`) the content decides. An empty file is an empty feed.
+    A stream given by the caller stays the caller's to close.
 
     Raises:
         FeedError: it cannot be opened, or nothing in it can ever be read; one line that says what,
@@ -111,7 +111,7 @@ def open_feed(
 
 def _opened(source: Input, name: str | None, options: ReadOptions) -> Feed:
     try:
-        chosen = choose(source, name)
+        chosen = choose(source, name, options)
         if chosen is None:
             return Feed(source, name or "empty")
         feed = Feed(source, chosen.name)
@@ -119,3 +119,16 @@ def _opened(source: Input, name: str | None, options: ReadOptions) -> Feed:
     except FeedError as exc:
         raise FeedError(f"{source.name}: {exc}") from None
     return feed
+
+
+def read_as(chosen: Format, file: BinaryIO, options: ReadOptions) -> list[Item]:
+    """Return all items of a stream, read by a format at hand, whether it is installed or not.
+
+    Raises:
+        FeedError: nothing in it can ever be read.
+
+    """
+    source = Input.open(file, max_bytes=options.max_bytes)
+    feed = Feed(source, chosen.name)
+    feed.begin(chosen.read(source, options, feed.skip))
+    return list(feed)

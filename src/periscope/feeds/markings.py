@@ -69,11 +69,14 @@ def _stated(head: _Head) -> str | None:
         stated += [
             part.get("tlp_2_0") for part in head.extensions.values() if isinstance(part, dict)
         ]
-    words = [_word(text) for text in stated if isinstance(text, str)]
+    words = [tlp_word(text) for text in stated]
     return next(filter(None, words), None)
 
 
-def _word(text: str) -> str | None:
+def tlp_word(text: object) -> str | None:
+    """Return a TLP label in the words of TLP 2, however it is written; None if it is none."""
+    if not isinstance(text, str):
+        return None
     word = text.strip().upper().removeprefix("TLP:")
     word = "CLEAR" if word == "WHITE" else word
     return word if word in TLP_RANK else None

@@ -10,6 +10,8 @@ from periscope.errors import FeedError
 
 SHOWN_CHARS = 80
 """Characters of a source's own text that a message may quote."""
+EXCERPT_BYTES = 64 * 1024
+"""Bytes of a record that cannot be used which are kept, so that it can be read again later."""
 
 
 class BadRecord(FeedError):

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
+from periscope.feeds.fingerprint import field_of, fingerprint_id
 from periscope.feeds.moments import moment_ms
-from periscope.feeds.options import ReadOptions
+from periscope.feeds.options import UNIFORM_FIELDS, ReadOptions
 from periscope.feeds.problems import BadRecord, kind, quote
+from periscope.feeds.uniform import uniform
 from periscope.models import Report, Severity
 
 Record = dict[str, Any]
@@ -19,6 +21,11 @@ ALIASES: dict[str, tuple[str, ...]] = {
     "observed_at": ("observed_at", "timestamp", "time", "created", "@timestamp"),
 }
 """Keys in the order in which they are tried; the first with a usable value wins."""
+
+GENERIC_MAPPING = (
+    *((field, ", ".join(f"`{name}`" for name in names)) for field, names in ALIASES.items()),
+    ("metadata", "all other keys; a `metadata` object as it is"),
+)
 
 
 def missing_id(names: tuple[str, ...], what: str = "FIELD") -> str:
@@ -42,6 +49,9 @@ class Mapper:
             field: (options.columns[field],) if field in options.columns else names
             for field, names in ALIASES.items()
         }
+        self._mapped = {
+            field: options.columns[field] for field in UNIFORM_FIELDS if field in options.columns
+        }
         self._firm = {names[0] for names in self._names.values()}
 
     def report(self, record: object) -> Report:
@@ -62,15 +72,27 @@ class Mapper:
                 content=self._text("content", rest) or threat_id,
                 source=self._source(rest),
                 observed_at=self._observed_at(rest),
-                metadata=_metadata(rest) or None,
+                metadata=self._metadata(record, rest) or None,
             )
         except BadRecord as exc:
             raise BadRecord(str(exc), threat_id) from None
 
+    def _metadata(self, record: Record, rest: Record) -> Record:
+        """What the mapping says of uniform keys, and all that has no meaning of its own."""
+        if not self._mapped:
+            return _metadata(rest)
+        for name in self._mapped.values():
+            rest.pop(name, None)
+        said = {field: field_of(record, name) for field, name in self._mapped.items()}
+        return {**uniform(said), **_metadata(rest)}
+
     def _threat_id(self, rest: Record) -> str:
+        if self._options.fingerprint:
+            values = [field_of(rest, name) for name in self._options.fingerprint]
+            return fingerprint_id(self._options.source or "report", values)
         names = self._names["threat_id"]
         for name in names:
-            value = _find(rest, name)
+            value = field_of(rest, name)
             if isinstance(value, str) and value:
                 rest.pop(name, None)
                 return value
@@ -84,7 +106,7 @@ class Mapper:
     def _severity(self, rest: Record) -> Severity:
         names = self._names["severity"]
         for name in names:
-            value = _find(rest, name)
+            value = field_of(rest, name)
             if value is None or (isinstance(value, dict | list) and name not in self._firm):
                 continue
             try:
@@ -100,7 +122,7 @@ class Mapper:
 
     def _text(self, field: str, rest: Record) -> str:
         for name in self._names[field]:
-            value = _find(rest, name)
+            value = field_of(rest, name)
             if isinstance(value, str) and value:
                 rest.pop(name, None)
                 return value
@@ -112,7 +134,7 @@ class Mapper:
         if self._options.source is not None:
             return self._options.source
         name = self._names["source"][0]
-        value = _find(rest, name)
+        value = field_of(rest, name)
         if isinstance(value, str):
             rest.pop(name, None)
             return value
@@ -122,7 +144,7 @@ class Mapper:
 
     def _observed_at(self, rest: Record) -> int | None:
         for name in self._names["observed_at"]:
-            value = _find(rest, name)
+            value = field_of(rest, name)
             if value in (None, ""):
                 continue
             try:
@@ -149,16 +171,6 @@ def _unknown_severity(name: str, value: object) -> str:
             "or --map severity=FIELD names another field"
         )
     return f"{name} is {kind(value)}; a severity is a word or a number"
-
-
-def _find(record: Record, name: str) -> Any:
-    """Return the value under a key, or under a path of keys with dots between them; else None."""
-    if name in record or "." not in name:
-        return record.get(name)
-    value: Any = record
-    for key in name.split("."):
-        value = value.get(key) if isinstance(value, dict) else None
-    return value
 
 
 def _metadata(rest: Record) -> Record:

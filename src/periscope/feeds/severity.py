@@ -15,8 +15,6 @@ from periscope.models import SEVERITIES, Severity
 
 Section = dict[str, Any]
 NONE = "NONE"
-WHOLE_SECTIONS = ("numbers", "score")
-"""Scales are replaced whole: two half scales laid over each other would surprise everyone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +32,41 @@ class Scale:
 
 
 @dataclass(frozen=True, slots=True)
+class FieldTable:
+    """What the words and numbers in one field of one format mean."""
+
+    words: dict[str, Severity | None]
+    scale: Scale | None
+
+    def look_up(self, value: object) -> Severity | None:
+        """Return the severity of a stated value; None if it says nothing.
+
+        Raises:
+            KeyError: the table has no such word or number.
+
+        """
+        if isinstance(value, str):
+            word = value.strip().lower()
+            if not word or word in self.words:
+                return self.words.get(word)
+            value = _numeric(word)
+        if self.scale is None or isinstance(value, bool) or not isinstance(value, int | float):
+            raise KeyError(value)
+        severity = self.scale.look_up(value)
+        if severity is None:
+            raise KeyError(value)
+        return severity
+
+
+@dataclass(frozen=True, slots=True)
+class FormatTable:
+    """The fields of one format that state a severity, and what holds where none of them does."""
+
+    missing: Severity | None
+    fields: dict[str, FieldTable]
+
+
+@dataclass(frozen=True, slots=True)
 class SeverityTable:
     """The rules by which words, numbers, KEV entries and STIX objects get a severity."""
 
@@ -45,6 +78,7 @@ class SeverityTable:
     stix_capec: dict[str, Severity | None]
     stix_types: dict[str, Severity]
     stix_lower_below: float
+    formats: dict[str, FormatTable]
 
     @classmethod
     def load(cls, path: Path | None = None) -> Self:
@@ -77,6 +111,9 @@ class SeverityTable:
             stix_lower_below=_number(
                 stix["confidence"]["lower_below"], "stix.confidence.lower_below"
             ),
+            formats={
+                name: _format(part, f"formats.{name}") for name, part in table["formats"].items()
+            },
         )
 
     def look_up(self, value: object, field: str) -> Severity | None:
@@ -128,13 +165,16 @@ def _merged(default: Section, own: Section, at: str) -> Section:
     result = dict(default)
     for key, value in own.items():
         place = f"{at}{key}"
-        free = at in ("words.", "stix.capec.", "numbers.")
+        free = at in ("words.", "stix.capec.", "numbers.") or at.startswith("formats.")
         if key not in default and not free:
             raise SettingInvalid(f"severity map: unknown key {place}; known: {', '.join(default)}")
-        result[key] = _laid_over(
-            default.get(key), value, place, whole=at == "numbers." or key == "score"
-        )
+        result[key] = _laid_over(default.get(key), value, place, whole=_is_whole(at, key))
     return result
+
+
+def _is_whole(at: str, key: str) -> bool:
+    """Scales, and the tables of a format's fields, are replaced and not laid over."""
+    return at == "numbers." or key == "score" or (at.count(".") == 2 and at.startswith("formats."))
 
 
 def _laid_over(default: Any, value: Any, place: str, *, whole: bool) -> Any:
@@ -164,6 +204,30 @@ def _scale(section: Any, at: str) -> Scale:
     )
     bounds, severities = zip(*rows, strict=True)
     return Scale(bounds, severities, _number(section["at_most"], f"{at}.at_most"))
+
+
+def _format(section: Any, at: str) -> FormatTable:
+    if not isinstance(section, dict):
+        raise SettingInvalid(f"severity map: {at} must be a section")
+    missing = section.get("missing", NONE)
+    return FormatTable(
+        missing=None if missing == NONE else _severity(missing, f"{at}.missing"),
+        fields={
+            name: _field(part, f"{at}.{name}")
+            for name, part in section.items()
+            if name != "missing"
+        },
+    )
+
+
+def _field(section: Any, at: str) -> FieldTable:
+    if not isinstance(section, dict):
+        raise SettingInvalid(f"severity map: {at} must be a section")
+    numbers = {key: word for key, word in section.items() if _numeric(key) is not None}
+    words = {key: word for key, word in section.items() if key not in numbers and key != "at_most"}
+    has_scale = "at_most" in section or numbers
+    scale = {**numbers, **{k: v for k, v in section.items() if k == "at_most"}}
+    return FieldTable(_words(words, at), _scale(scale, at) if has_scale else None)
 
 
 def _severity(word: object, at: str) -> Severity:

@@ -6,23 +6,31 @@ from collections.abc import Callable, Iterator
 
 import msgspec
 
-from periscope.feeds.format import Item, Sample, Skip
+from periscope.feeds.format import GENERAL, Item, Sample, Skip
 from periscope.feeds.inputs import Input
+from periscope.feeds.json_records import FAILURES, unreadable
 from periscope.feeds.json_split import explained
 from periscope.feeds.lines import BOM, split_lines
 from periscope.feeds.options import ReadOptions
 from periscope.feeds.problems import BadRecord
-from periscope.feeds.records import Mapper
+from periscope.feeds.records import GENERIC_MAPPING, Mapper
 from periscope.models import Report, Unreadable
 
 LOOKED_AT_LINES = 10
-FAILURES = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
 
 class Ndjson:
     """Objects in Periscope's own fields go straight through; others are mapped by `Mapper`."""
 
     name = "ndjson"
+    title = "NDJSON"
+    one_report_is = "a line"
+    rank = GENERAL
+    example = (
+        b'{"threat_id": "edr-1", "content": "beacon to 203.0.113.7", "severity": "HIGH"}\n'
+        b'{"id": "edr-2", "message": "new service", "priority": 3}\n'
+    )
+    mapping = GENERIC_MAPPING
 
     def recognises(self, sample: Sample) -> bool:
         """Whether every line is an object of its own, and at least one of them is whole."""
@@ -36,7 +44,7 @@ class Ndjson:
         """Yield the lines' reports; blank lines are none."""
         native = msgspec.json.Decoder(Report).decode
         slow = _slow_path(options)
-        fast = not options.columns
+        fast = not options.columns and not options.fingerprint
         own_source = options.source
         for number, line in enumerate(split_lines(source.chunks(), options.max_record_bytes), 1):
             try:
@@ -63,12 +71,13 @@ def _slow_path(options: ReadOptions) -> Callable[[bytes | None, int], Item]:
     def read(line: bytes | None, number: int) -> Item:
         if line is None:
             limit = f"{options.max_record_bytes:,} bytes; raise max_record_bytes"
-            return Unreadable(f"line {number:,}: longer than the limit of {limit}")
+            reason = f"line {number:,}: longer than the limit of {limit}"
+            return Unreadable(reason, None, f"line {number:,}")
         try:
             return mapper.report(msgspec.json.decode(line))
         except BadRecord as exc:
-            return Unreadable(f"line {number:,}: {exc}", exc.threat_id)
+            return unreadable(f"line {number:,}", exc, line)
         except FAILURES as exc:
-            return Unreadable(f"line {number:,}: {explained(exc, line)}")
+            return unreadable(f"line {number:,}", BadRecord(explained(exc, line)), line)
 
     return read

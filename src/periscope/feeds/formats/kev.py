@@ -10,16 +10,16 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-from periscope.feeds.csv_rows import Row, cells, first_row, read_rows
-from periscope.feeds.format import Item, Sample, Skip
+from periscope.feeds.csv_rows import Row, bad_row, cells, first_row, read_rows
+from periscope.feeds.format import PRODUCT, Item, Sample, Skip
 from periscope.feeds.inputs import Input
-from periscope.feeds.json_document import mapped
+from periscope.feeds.json_records import mapped
 from periscope.feeds.json_split import split_json
 from periscope.feeds.lines import BOM
 from periscope.feeds.moments import moment_ms, rfc3339
 from periscope.feeds.options import ReadOptions
 from periscope.feeds.problems import BadRecord, kind, quote
-from periscope.models import Report, Unreadable
+from periscope.models import Report
 
 MEMBER = b"vulnerabilities"
 SOURCE = "cisa-kev"
@@ -33,12 +33,40 @@ class Kev:
     """One report a catalogue entry; its id is the CVE."""
 
     name = "kev"
+    title = "CISA KEV, as JSON and as CSV"
+    one_report_is = "an entry of the catalogue"
+    rank = PRODUCT
+    example = (
+        b'{"vulnerabilities": [{"cveID": "CVE-2024-0001", "vendorProject": "Example", '
+        b'"product": "Gateway", "vulnerabilityName": "Example Gateway command injection", '
+        b'"dateAdded": "2024-01-31", "shortDescription": "Runs commands.", '
+        b'"knownRansomwareCampaignUse": "Known"}]}\n'
+    )
+    mapping = (
+        ("threat_id", "`cveID`"),
+        ("content", "`shortDescription`, an empty line, `requiredAction`"),
+        ("severity", "CRITICAL if `knownRansomwareCampaignUse` is Known, else HIGH"),
+        ("source", "`cisa-kev`"),
+        ("observed_at", "`dateAdded`, midnight UTC"),
+        ("metadata.title", "`vulnerabilityName`"),
+        ("metadata.type", "`vulnerability`"),
+        ("metadata.tags", "`known-exploited`, `ransomware` where Known, and `cwes`"),
+        ("metadata.tlp", "CLEAR: the catalogue is public"),
+        ("metadata.references", "the links in `notes`"),
+        ("metadata.indicators", "the CVE"),
+        ("metadata.first_observed", "`dateAdded`"),
+        ("metadata.vendor, .product", "`vendorProject`, `product`"),
+        ("metadata.cwes, .due_date", "`cwes`, `dueDate`"),
+        ("metadata.ransomware", "true or false"),
+        ("metadata.notes", "`notes`, where it holds more than links"),
+    )
 
     def recognises(self, sample: Sample) -> bool:
         """Whether it has the catalogue's member and keys, or its header line."""
         text = sample.data.removeprefix(BOM).lstrip()
         if text[:1] == b"{":
-            return b'"vulnerabilities"' in text and b'"cveID"' in text
+            has_entries = b'"vulnerabilities"' in text and b'"cveID"' in text
+            return has_entries and b'"$schema"' not in text  # the schema names them as well
         header = text.splitlines()[0] if text else b""
         return b"{" not in header and all(name.encode() in header for name in COLUMNS)
 
@@ -57,7 +85,7 @@ def _rows(rows: Iterator[Row], names: list[str], options: ReadOptions) -> Iterat
         try:
             yield report(dict(zip(names, cells(row, len(names)), strict=True)), options)
         except BadRecord as exc:
-            yield Unreadable(f"line {row.line:,}: {exc}", exc.threat_id)
+            yield bad_row(row, names, exc)
 
 
 def report(entry: object, options: ReadOptions) -> Report:
@@ -103,6 +131,7 @@ def _metadata(entry: dict[str, Any], *, ransomware: bool) -> dict[str, Any]:
         "tags": ["known-exploited", *(["ransomware"] if ransomware else []), *cwes],
         "tlp": "CLEAR",
         "references": list(dict.fromkeys(URL.findall(notes))),
+        "indicators": [{"type": "vulnerability", "value": _text(entry, "cveID").upper()}],
         "first_observed": _moment(entry, "dateAdded", rfc3339),
         "vendor": _text(entry, "vendorProject"),
         "product": _text(entry, "product"),

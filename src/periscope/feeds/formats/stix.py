@@ -12,9 +12,9 @@ from itertools import islice
 from typing import Any
 
 from periscope.errors import FeedError
-from periscope.feeds.format import Item, Sample, Skip
+from periscope.feeds.format import FAMILY, Item, Sample, Skip
 from periscope.feeds.inputs import Input
-from periscope.feeds.json_document import mapped
+from periscope.feeds.json_records import mapped
 from periscope.feeds.json_split import decode, split_json
 from periscope.feeds.markings import Context
 from periscope.feeds.moments import moment_ms
@@ -35,6 +35,51 @@ class Stix:
     """One report for each object of a type that is a threat (the types in severity.toml)."""
 
     name = "stix"
+    title = "STIX 2.1 and 2.0, TAXII 2.1 envelopes"
+    one_report_is = "an object of a type that is a threat"
+    rank = FAMILY
+    example = (
+        b'{"type": "bundle", "id": "bundle--0b6c1b3c-5d5e-4b6b-8f0a-2f1f3c4d5e6f", "objects": ['
+        b'{"type": "indicator", "spec_version": "2.1", '
+        b'"id": "indicator--8e2e2d2b-17d4-4cbf-938f-98ee46b3cd3f", '
+        b'"created": "2024-01-31T08:00:00.000Z", "modified": "2024-01-31T08:00:00.000Z", '
+        b'"name": "Beacon address", "pattern": "[ipv4-addr:value = \'203.0.113.7\']", '
+        b'"pattern_type": "stix", "valid_from": "2024-01-31T08:00:00Z"}]}\n'
+    )
+    mapping = (
+        ("threat_id", "`id`"),
+        ("content", "`description`, else `name`, else `pattern`"),
+        ("severity", "by score, CAPEC severity or type"),
+        (
+            "source",
+            "name of the `identity` in `created_by_ref`, wherever in the file it stands; "
+            "else `stix`",
+        ),
+        ("observed_at", "`modified`"),
+        ("metadata.title", "`name`, else `pattern`"),
+        ("metadata.type", "`type`"),
+        (
+            "metadata.tags",
+            "`labels`, `indicator_types`, `malware_types`, `tool_types`, `threat_actor_types`, "
+            "`report_types`, names of kill chain phases, and external ids of ATT&CK, CAPEC, CWE, "
+            "CVE",
+        ),
+        (
+            "metadata.tlp",
+            "the strictest TLP 1 or TLP 2 marking in `object_marking_refs`, by its fixed id or "
+            "as the file defines it",
+        ),
+        (
+            "metadata.references",
+            "links of `external_references`, or their ids where there is no link",
+        ),
+        ("metadata.first_observed, .last_observed", "`first_seen`, `last_seen`"),
+        ("metadata.valid_from, .valid_until, .published", "the same"),
+        (
+            "metadata.confidence, .pattern, .pattern_type, .aliases, .x_mitre_platforms",
+            "the same",
+        ),
+    )
 
     def recognises(self, sample: Sample) -> bool:
         """Whether the first object is a bundle or has a type and the id that goes with it."""

@@ -1,0 +1,1 @@
+"""One file a format; `pyproject.toml` lists them as entry points of `periscope.formats`."""
