@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
@@ -11,6 +12,7 @@ from typing import Any, BinaryIO, Protocol
 from periscope.errors import FeedError, FetchFailed, FetchRefused
 
 __all__ = [
+    "NOTHING",
     "Document",
     "FetchFailed",
     "FetchOptions",
@@ -22,6 +24,8 @@ __all__ = [
 Position = dict[str, Any]
 """How far a feed has come: JSON, at most 64 KiB, understood only by the source that gave it."""
 
+NOTHING = hashlib.sha256().hexdigest()
+"""The identity of a document without a byte."""
 DEFAULT_TIMEOUT_S = 300.0
 DEFAULT_MAX_BYTES = 1024 * 1024 * 1024
 HEADER_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]{1,128}\Z")
@@ -104,8 +108,8 @@ class FetchOptions:
             raise FeedError("give a username and password, or a token: not both")
         if self.password is not None and self.username is None:
             raise FeedError("a password needs a username")
-        if ":" in (self.username or ""):
-            raise FeedError("a username cannot hold a colon")
+        if ":" in (self.username or "") or not _is_text(f"{self.username}{self.password}"):
+            raise FeedError("a username holds no colon, and it and the password are UTF-8")
         if self.token is not None and not HEADER_VALUE.match(self.token):
             raise FeedError("the token holds characters that cannot be sent, or is too long")
         for name, value in self.headers.items():
@@ -120,6 +124,10 @@ class FetchOptions:
     def has_secrets(self) -> bool:
         """Is there anything that only the feed's own server may see?"""
         return self.has_login or bool(self.headers)
+
+
+def _is_text(value: str) -> bool:
+    return value.isascii() or not any("\ud800" <= char <= "\udfff" for char in value)
 
 
 def _check_header(name: str, value: str, *, taken: bool) -> None:

@@ -58,7 +58,7 @@ def read_url(text: str) -> URL:
         url = URL(text)
         if url.scheme and not url.absolute:
             raise ValueError
-    except ValueError:
+    except (ValueError, IndexError):  # yarl 1.25 raises the other one for "x://[]@"
         raise FetchRefused("the URL cannot be used: it is not a valid one") from None
     return url
 
@@ -137,7 +137,7 @@ class Allowed:
 def _ascii(host: str) -> str:
     try:
         return URL.build(scheme="http", host=host).raw_host or ""
-    except ValueError:
+    except (ValueError, IndexError):
         return ""
 
 
