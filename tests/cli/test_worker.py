@@ -23,6 +23,7 @@ def test_once_says_what_was_done(desk: Program) -> None:
         "promotion: 1 promoted",
         "expiry: nothing to do",
         "archive: 2 moved",
+        "feeds: nothing to do",
     ]
     again = told(desk, "worker", "--once")
     assert again["promotion"] == {"promoted": 0, "failed": 0, "promoted_ids": []}
@@ -45,6 +46,7 @@ def test_it_works_until_told_to_end(desk: Program, ending: signal.Signals) -> No
         "promotion",
         "expiry",
         "archive",
+        "feeds",
     ]
 
 
@@ -58,7 +60,7 @@ def test_as_json_it_says_at_the_end_how_it_went(desk: Program) -> None:
     assert (done.code, done.err) == (0, "")
     workers = json.loads(done.out)["workers"]
     assert {one["name"]: one["state"] for one in workers} == dict.fromkeys(
-        ("promotion", "expiry", "archive"), "stopped"
+        ("promotion", "expiry", "archive", "feeds"), "stopped"
     )
     assert not any(one["failures"] for one in workers)
 

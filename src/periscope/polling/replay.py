@@ -19,7 +19,7 @@ from periscope.periscope import Periscope
 from periscope.polling.deadletters import DeadLetters, Letter
 
 AT_ONCE = 500
-ROWS = ("csv", "ioc-csv", "kev")
+ROWS = ("csv", "ioc_csv", "kev")
 """Formats that may come as rows."""
 
 
