@@ -12,8 +12,9 @@ from periscope.archive import Archive
 from periscope.backup.moment import Moment, look
 from periscope.backup.problem import BackupError
 from periscope.backup.progress import Progress
-from periscope.backup.records import ArchiveRow, End, Head, Key
+from periscope.backup.records import ASIDE_FORMAT, ArchiveRow, End, Head, Key
 from periscope.backup.writer import BackupWriter
+from periscope.feed_keys import feed_keys
 from periscope.header import FORMAT
 from periscope.keys import CONTROL_FORMAT, PartitionKeys, control_key
 from periscope.ledger import Ledger
@@ -115,6 +116,7 @@ class _Taking:
             departed = await self._archive.counts()
             head = await self._head()
             self._writer.write(head)
+            await self._dump(list(feed_keys(head.namespace).own))
             moments = [await self._partition(keys) for keys in self._periscope.keyspace.partitions]
             seen = await self._rows()
             if seen.departed == departed and not _is_ahead(seen, moments):
@@ -130,12 +132,20 @@ class _Taking:
         return Head(
             namespace=keyspace.namespace,
             partitions=len(keyspace.partitions),
-            record_format=CONTROL_FORMAT if keyspace.generation else FORMAT,
+            record_format=await self._format(),
             taken_ms=stats.now_ms,
             server=f"{server.kind} {server.version}",
             program=__version__,
             generation=keyspace.generation,
         )
+
+    async def _format(self) -> int:
+        """The lowest format that holds all there is, so that older programs read what they can."""
+        keyspace = self._periscope.keyspace
+        exists = self._connections.client.exists(*feed_keys(keyspace.namespace).own)
+        if await self._connections.guarded(exists):
+            return ASIDE_FORMAT
+        return CONTROL_FORMAT if keyspace.generation else FORMAT
 
     async def _partition(self, keys: PartitionKeys) -> Moment:
         """Copy a partition until nothing was written to it meanwhile."""

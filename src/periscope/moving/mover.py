@@ -20,6 +20,7 @@ from periscope.keys import CONTROL_FORMAT, Keyspace, PartitionKeys
 from periscope.ledger import Ledger
 from periscope.moving.calls import NO_DATABASE, MoverCalls
 from periscope.moving.copying import Copying
+from periscope.moving.feeds import carry_feeds, forget_feeds
 from periscope.moving.fences import fenced_by, let_in
 from periscope.moving.proving import Proving
 from periscope.moving.reading import Reading, levels
@@ -149,6 +150,8 @@ class Mover:
         self._begin("copy deleted", "threats")
         await self._clear()
         if self.state.to:
+            if (await self.sides.target.control()).get("move") == self.state.id.encode():
+                await forget_feeds(self.sides.target)
             fields: dict[str, Arg] = {"format": "", "moving": ""}
             await self.copy_calls.move(self.sides.target.control_key, self.state.id, "", fields)
 
@@ -263,6 +266,8 @@ class Mover:
     async def _switch_over(self) -> None:
         """Make the copy the database of the other server; the source says from then on where."""
         await self._check_source()
+        if not await self._is_over():
+            await carry_feeds(*self.sides, self.state.id)
         control = await self.sides.source.control()
         carried: dict[str, Arg] = {n: v for n, v in control.items() if n not in NOT_CARRIED}
         fields = {**carried, **self._settings(), "moving": ""}
@@ -323,6 +328,8 @@ class Mover:
         self._begin("left behind, deleted", "threats")
         for keys in partitions:
             await self._discard(self.sides.source, self.calls, keys, FENCE_KEPT_MS)
+        if self.state.to:
+            await forget_feeds(self.sides.source)
 
     async def _discard(
         self, side: Side, calls: MoverCalls, keys: PartitionKeys, keep_ms: int
