@@ -6,6 +6,7 @@ On the same server they stay where they are: their keys belong to no partition.
 from __future__ import annotations
 
 from periscope.feed_keys import feed_keys
+from periscope.functions import Arg
 from periscope.moving.side import Side, as_pairs
 
 STEP = 50  # fields of one call
@@ -24,7 +25,7 @@ async def carry_feeds(source: Side, target: Side, move_id: str) -> None:
         await target.connections.guarded(target.connections.run("UNLINK", key, key=key))
         step = 2 * STEP
         for first in range(0, len(flat), step):
-            args = (move_id, "hash", *flat[first : first + step])
+            args: tuple[Arg, ...] = (move_id, "hash", *flat[first : first + step])
             await target.functions.call("periscope_fill", [keys.control, key], args)
 
 
