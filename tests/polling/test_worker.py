@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import AsyncIterator
 from datetime import timedelta
 from io import BytesIO
@@ -20,6 +21,7 @@ from periscope.polling.document import Position
 from periscope.workers import State
 from tests.conftest import OpenHere
 from tests.polling.scene import USUAL, add, done, lines, numbered, run_once, stored, until
+from tests.support.history import say
 
 QUICK = timedelta(milliseconds=10)
 
@@ -201,30 +203,29 @@ async def test_a_limit_of_records_goes_on_in_the_next_run(here: Periscope, tmp_p
 
 
 async def test_reading_does_not_hold_up_the_event_loop(here: Periscope, tmp_path: Path) -> None:
-    """Records that the slow way has to map, 40,000 of them, while a clock ticks."""
+    """Records that the slow way has to map, 40,000 of them, while a clock ticks.
+
+    Measured in this process's own time: how long others have the machine says nothing about us.
+    """
     place = tmp_path / "feed.ndjson"
     place.write_text(
         "".join(f'{{"id": "t{n}", "level": "high", "message": "m{n}"}}\n' for n in range(40_000))
     )
     await add(here, "file", place)
-    loop, longest = asyncio.get_running_loop(), 0.0
+    longest_s = 0.0
 
     async def tick() -> None:
-        nonlocal longest
+        nonlocal longest_s
         while True:
-            before = loop.time()
+            before = time.process_time()
             await asyncio.sleep(0.001)
-            longest = max(longest, loop.time() - before)
+            longest_s = max(longest_s, time.process_time() - before)
 
     ticking = asyncio.create_task(tick())
-    began = loop.time()
     assert done(await run_once(here))["added"] == 40_000
-    took_s = loop.time() - began
     ticking.cancel()
-    from tests.support.history import say
-
-    say(f"feeds: 40,000 mapped records in {took_s:.2f} s, the loop held up {longest * 1000:.0f} ms")
-    assert longest < 0.25
+    say(f"feeds: 40,000 mapped records, the loop held up for {longest_s * 1000:.0f} ms at most")
+    assert longest_s < 0.08
 
 
 async def test_definitions_are_looked_at_anew(here: Periscope, tmp_path: Path) -> None:
