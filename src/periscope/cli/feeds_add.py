@@ -90,15 +90,6 @@ class FeedOptions:
     added_after: Annotated[
         str | None, _option("--added-after", FETCHING, "Where TAXII begins (RFC 3339).", "TIME")
     ] = None
-    fingerprint: Annotated[
-        tuple[str, ...],
-        _option(
-            "--fingerprint",
-            LIMITS,
-            "A field whose value is part of a record's id. May be repeated.",
-            "FIELD",
-        ),
-    ] = ()
     max_bytes: Annotated[
         int | None, _option("--max-bytes", LIMITS, "Bytes of one document at most.", "N")
     ] = None
@@ -165,8 +156,9 @@ def reading_of(files: FileOptions) -> dict[str, Any]:
         "severity": files.severity,
         "severity_map": None if files.severity_map is None else str(files.severity_map),
         "source": files.source,
+        "fingerprint": list(files.read_options().fingerprint),
     }
-    return {name: value for name, value in given.items() if value not in (None, {})}
+    return {name: value for name, value in given.items() if value not in (None, {}, [])}
 
 
 def _header(text: str) -> tuple[str, str]:
