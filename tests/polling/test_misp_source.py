@@ -101,13 +101,18 @@ async def test_an_event_that_nobody_can_open_is_asked_for_again(feed: MispFeed) 
         feed.put(number, 100 + number)
     source = MispSource(feed.place, CLIENT, options())
     position: Position | None = None
-    with pytest.raises(FeedError, match="no event"):
+
+    async def read() -> None:
+        nonlocal position
         async for document in source.documents(None):
             document.file.close()
             if document.name.endswith(f"{uuid_of(1)}.json"):
                 source.refuse(document, "no event")
             else:
                 position = document.after
+
+    with pytest.raises(FeedError, match="no event"):
+        await read()
     assert [one for one, _ in events_of((await poll(feed, position)).bodies)] == [1]
 
 
