@@ -102,7 +102,8 @@ async def test_a_manifest_of_100_000_events_is_bounded(web: Web) -> None:
         uuid_of(number): {"timestamp": str(number), "Tag": tags} for number in range(100_000)
     }
     web.says("/manifest.json", json.dumps(entries))
+    web.says(f"/{uuid_of(0)}.json", status=401)
     web.says("/small/manifest.json", "{}")
     told = await cost("misp", web, "/manifest.json", "/small/")
-    assert "404" in told["error"]
+    assert "401" in told["error"]
     assert told["grown_mib"] <= 160

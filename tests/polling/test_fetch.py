@@ -267,6 +267,33 @@ async def test_what_is_fetched_has_no_name_on_disk(tmp_path: Path) -> None:
                 assert file.read() == b"the feed"
 
 
+async def test_nothing_is_left_open(tmp_path: Path) -> None:
+    """Neither connections nor files, however a fetch ended; or where somebody stopped reading."""
+    here = Path("/proc/self/fd")
+    if not here.exists():
+        pytest.skip("needs /proc")
+
+    async def silent(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(OK + b"\r\nabc")
+        await reader.read()
+
+    async with Web() as web, Wire(WRONG["too short"]) as cut, Wire(silent) as half:
+        web.says("/feed", "the feed")
+        web.sends_on("/away", "http://10.0.0.1/")
+        places = [web.url("/feed"), web.url("/away"), web.url("/none"), cut.url]
+        await asyncio.gather(*(fetched(place) for place in places))
+        before = len(list(here.iterdir()))
+        for _ in range(10):
+            await asyncio.gather(*(fetched(place) for place in places))
+            with pytest.raises(TimeoutError):
+                async with asyncio.timeout(0.1):
+                    await fetched(half.url)
+        gone = time.monotonic() + 10
+        while len(list(here.iterdir())) > before and time.monotonic() < gone:
+            await asyncio.sleep(0.01)
+        assert len(list(here.iterdir())) <= before
+
+
 # ---- TLS ----------------------------------------------------------------------------------------
 
 

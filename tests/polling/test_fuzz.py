@@ -90,6 +90,29 @@ def test_any_header_is_read_or_ignored(text: str) -> None:
     retry_after_s(text)
 
 
+TIMES = st.sampled_from(
+    [
+        *(
+            "0001-01-01T00:00:00Z",
+            "9999-12-31T23:59:59.999999Z",
+            "2026-01-01T00:00:00+14:00",
+            "",
+            "x",
+        ),
+        *("0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-14:00", "1970-01-01T00:00:00.0000001Z"),
+    ]
+)
+
+
+@given(TIMES, TIMES, st.sampled_from(["", "Mon, 01 Jan 0001 00:00:00 GMT", "x"]), st.booleans())
+def test_any_times_can_be_reckoned_with(first: str, last: str, date: str, known: bool) -> None:
+    headers = {"X-TAXII-Date-Added-First": first, "X-TAXII-Date-Added-Last": last, "Date": date}
+    page = read_page(fetched(json.dumps(PAGE).encode(), **headers))
+    walk = Walk.load({"after": first, "high": last, "began": date} if known else None, moment(last))
+    for step in (walk.on(page), walk.on(page).on(page).given_up(), walk.complete(page)):
+        assert Walk.load(step.stored(), None).query().keys() == step.query().keys()
+
+
 @given(JSON | st.dictionaries(st.sampled_from(["after", "since", "began", "high", "next"]), JSON))
 def test_any_position_is_taken_up_or_ignored(stored: Any) -> None:
     walk = Walk.load(stored, None)

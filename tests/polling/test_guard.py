@@ -43,11 +43,16 @@ async def test_loopback_is_refused_in_every_spelling(host: str, trap: Wire) -> N
 
 
 @pytest.mark.parametrize("host", ELSEWHERE)
-async def test_what_is_not_public_is_refused_and_said(host: str) -> None:
+async def test_what_is_not_public_is_refused_and_said(
+    host: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened: list[object] = []
+    monkeypatch.setattr(Guard, "open_socket", lambda _, info: opened.append(info))
     result = await run(HttpSource(f"http://{host}/feed", Client(), FetchOptions()))
     assert isinstance(result.error, FetchRefused)
     assert "\n" not in str(result.error)
     assert "in allow" in str(result.error)
+    assert opened == []
 
 
 @pytest.mark.parametrize(
@@ -135,8 +140,11 @@ async def test_credentials_do_not_follow_a_redirect() -> None:
         other.sends_on("/away", home.url("/back"))
         home.says("/back", "the feed")
         result = await run(HttpSource(home.url("/feed"), Client(), options(**secret)))
+        other.says("/away", status=401)
+        refused = await run(HttpSource(home.url("/feed"), Client(), options(**secret)))
+    assert "asked without credentials" in str(refused.error)
     assert result.bodies == [b"the feed"]
-    first, back = home.asked
+    first, back, _ = home.asked
     assert first.headers["Authorization"] == "Bearer s3cret-token"
     assert first.headers["X-Key"] == "s3cret-key"
     for request in (*other.asked, back):

@@ -96,6 +96,26 @@ async def test_a_failed_event_stops_no_other_and_is_asked_for_again(
     assert second.error is None
 
 
+async def test_an_event_that_nobody_can_open_is_asked_for_again(feed: MispFeed) -> None:
+    for number in range(4):
+        feed.put(number, 100 + number)
+    source = MispSource(feed.place, CLIENT, options())
+    position: Position | None = None
+
+    async def read() -> None:
+        nonlocal position
+        async for document in source.documents(None):
+            document.file.close()
+            if document.name.endswith(f"{uuid_of(1)}.json"):
+                source.refuse(document, "no event")
+            else:
+                position = document.after
+
+    with pytest.raises(FeedError, match="no event"):
+        await read()
+    assert [one for one, _ in events_of((await poll(feed, position)).bodies)] == [1]
+
+
 async def test_events_that_always_fail_do_not_starve_the_others(feed: MispFeed) -> None:
     """Ten failures in a row look like a server that is down; next time the others go first."""
     for number in range(MAX_FAILED_IN_A_ROW + 20):

@@ -58,8 +58,9 @@ def retry_after_s(text: str | None) -> float | None:
     """Seconds that a `Retry-After` asks for, at most a day; None where it says nothing usable."""
     if text is None or len(text) > 64:
         return None
-    if text.strip().isascii() and text.strip().isdigit():
-        return min(float(text), MAX_RETRY_AFTER_S)
+    number = text.strip()
+    if number.isascii() and number.isdigit():
+        return min(float(number), MAX_RETRY_AFTER_S)
     moment = http_date(text)
     if moment is None:
         return None

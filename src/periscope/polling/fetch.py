@@ -168,7 +168,8 @@ class Fetcher:
                     url, headers=self._sent(headers, trusted), allow_redirects=False
                 ) as response:
                     if response.status not in REDIRECTS:
-                        return await self._taken(url, response, limit)
+                        where = self._place_of(url, trusted)
+                        return await self._taken(where, url, response, limit)
                     target = _redirected(url, response)
             url = target
         raise FeedError(f"{shown(url)}: redirected more than {MAX_REDIRECTS} times; check the URL")
@@ -196,9 +197,18 @@ class Fetcher:
             sent.update(_login(self._options))
         return sent
 
-    async def _taken(self, url: URL, response: aiohttp.ClientResponse, limit: int) -> Fetched:
+    def _place_of(self, url: URL, trusted: bool) -> str:
+        if trusted or not self._options.has_secrets:
+            return shown(url)
+        return (
+            f"{shown(url)} (asked without credentials, since the feed's URL is of another origin)"
+        )
+
+    async def _taken(
+        self, where: str, url: URL, response: aiohttp.ClientResponse, limit: int
+    ) -> Fetched:
         if response.status not in TAKEN:
-            raise refusal(shown(url), response.status, response.headers)
+            raise refusal(where, response.status, response.headers)
         _refuse_encoding(url, response)
         _refuse_declared(url, response, limit)
         file = self._spool()

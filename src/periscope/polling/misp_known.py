@@ -65,6 +65,11 @@ class Known:
         at = self._bucket(event)
         self._sums[at] = (self._sums[at] + event.digest) % MODULUS
 
+    def take_back(self, event: Event) -> None:
+        """Count an event as not read after all."""
+        at = self._bucket(event)
+        self._sums[at] = (self._sums[at] - event.digest) % MODULUS
+
     def _bucket(self, event: Event) -> int:
         return xxhash.xxh3_64_intdigest(event.uuid.encode()) % len(self._sums)
 

@@ -51,6 +51,7 @@ class MispSource:
         self._place = place
         self._client = client
         self._options = options
+        self._run: _Run | None = None
 
     async def documents(self, position: Position | None) -> AsyncGenerator[Document, None]:
         """Give each event as a document, oldest first; see `Source`.
@@ -61,7 +62,7 @@ class MispSource:
         """
         async with self._client.fetcher(self._place, self._options) as fetcher:
             events = await _manifest(fetcher)
-            run = await asyncio.to_thread(_Run, events, position or {})
+            run = self._run = await asyncio.to_thread(_Run, events, position or {})
             for event in run.todo[:MAX_EVENTS]:
                 try:
                     yield await self._document(fetcher, run, event)
@@ -74,6 +75,11 @@ class MispSource:
             yield Document(name, io.BytesIO(), NOTHING, run.position(), FORMAT)
         if run.problem is not None:
             raise run.problem
+
+    def refuse(self, _: Document, reason: str) -> None:
+        """Take note that the event given last could not be opened: the next run asks again."""
+        if self._run is not None:
+            self._run.take_back(FeedError(reason))
 
     async def _document(self, fetcher: Fetcher, run: _Run, event: Event) -> Document:
         found = await fetcher.get(_beside(fetcher.place, f"{event.uuid}.json"))
@@ -94,12 +100,21 @@ class _Run:
         self.problem: FeedError | None = None
         self.is_over = self.set_back = False
         self._failures: list[str] = []
+        self._given: list[Event] = []
 
     def read(self, event: Event) -> None:
         """Count an event as read, once its document is acknowledged."""
         self._known.add(event)
+        self._given = [event]
         self._late = [uuid for uuid in self._late if uuid != event.uuid]
         self._failures = []
+
+    def take_back(self, exc: FeedError) -> None:
+        """The event given last was not read after all."""
+        self.problem = self.problem or exc
+        for event in self._given:
+            self._known.take_back(event)
+        self._given = []
 
     def failed(self, event: Event, exc: FeedError) -> None:
         """Note a failure; the run is over where the server asks for a pause, or seems down."""

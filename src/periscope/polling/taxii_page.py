@@ -22,12 +22,14 @@ FIRST = "X-TAXII-Date-Added-First"
 LAST = "X-TAXII-Date-Added-Last"
 MAX_NEXT_CHARS = 4_000
 MODULUS = 1 << 128
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class Page(NamedTuple):
     """What a page says and holds: so many objects, and a digest of them in whatever order.
 
-    No time in it is later than now: a clock that goes wrong must not hide what comes next year.
+    No time in it is later than now (a clock that goes wrong must not hide what comes next year), or
+    before 1970 (so that it can be reckoned with).
     """
 
     more: bool
@@ -110,14 +112,14 @@ def _next(value: object) -> str | None:
 
 
 def _past(time: datetime | None) -> datetime | None:
-    return None if time is None else min(time, datetime.now(UTC))
+    return None if time is None else min(max(time, EPOCH), datetime.now(UTC))
 
 
 def moment(text: str | None) -> datetime | None:
-    """Return the time that a timestamp of TAXII states; None where it states none."""
+    """Return the time that a timestamp states, from 1970 on; None where it states none."""
     try:
         found = datetime.fromisoformat((text or "").strip())
-        return (found if found.tzinfo else found.replace(tzinfo=UTC)).astimezone(UTC)
+        return max(found if found.tzinfo else found.replace(tzinfo=UTC), EPOCH).astimezone(UTC)
     except (ValueError, OverflowError):
         return None
 

@@ -65,7 +65,9 @@ class TaxiiSource:
                 except FeedError as exc:
                     found.blame(exc)
                     failures += isinstance(exc, FetchFailed)
-                    if failures >= MAX_FAILURES or _asks_for_a_pause(exc):
+                    if _asks_for_a_pause(exc):
+                        raise
+                    if failures >= MAX_FAILURES:
                         break
         if found.problem is not None:
             raise found.problem
