@@ -19,6 +19,7 @@ from tests.conftest import OpenHere
 from tests.polling.poller import Poller
 from tests.polling.scene import add, lines, numbered, stored, until
 from tests.support.history import say
+from tests.support.servers import ServerProcess
 
 ROUNDS = int(os.environ.get("CRASHES", "4"))
 FILES, EACH = 4, 11_000
@@ -217,3 +218,26 @@ async def test_of_many_workers_one_runs_each_feed(
     assert await stored(here) == ids
     ledger = await here.get_ledger()
     assert (ledger.added, ledger.received) == (len(ids), len(ids))
+
+
+async def test_it_ends_within_two_seconds_while_the_server_hangs(tmp_path: Path) -> None:
+    fill(tmp_path / "drop")
+    server = ServerProcess().start()
+    try:
+        async with Periscope.open(server.url, data_dir=str(tmp_path / "data")) as p:
+            feeds = await add(p, "directory", tmp_path / "drop")
+            child = Poller(server.url, tmp_path / "data", 15_000).await_ready()
+            async with asyncio.timeout(30):
+                while not await counts(p):
+                    await asyncio.sleep(0.001)
+            server.freeze()
+            try:
+                began = time.monotonic()
+                assert child.end() == 0
+                took_s = time.monotonic() - began
+            finally:
+                server.thaw()
+            assert took_s < 3, "two seconds, and the end of the process"
+            await feeds.pause_feed("f")
+    finally:
+        server.stop()
