@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import time
 from collections.abc import AsyncIterator
 from datetime import timedelta
@@ -196,9 +197,9 @@ async def test_paused_in_the_middle_it_ends_after_the_slice(
 async def test_a_limit_of_records_goes_on_in_the_next_run(here: Periscope, tmp_path: Path) -> None:
     place = tmp_path / "feed.ndjson"
     place.write_text(lines(numbered(0, 9_000)))
-    await add(here, "file", place, max_records=4_000)
-    runs = [done(await run_once(here)) for _ in range(4)]
-    assert [run["added"] for run in runs] == [4_000, 4_000, 1_000, 0]
+    await add(here, "file", place, max_records=4_500)
+    runs = [done(await run_once(here)) for _ in range(3)]
+    assert [run["added"] for run in runs] == [4_500, 4_500, 0]
     assert await stored(here) == set(numbered(0, 9_000))
 
 
@@ -262,3 +263,18 @@ async def test_what_is_left_of_a_feed_that_is_gone(
         assert (await Feeds(p).get_feed("mine")).origin == "file"
     assert "the file counts" in caplog.text
     await Feeds(here).remove_feed("mine")
+
+
+async def test_what_was_begun_is_remembered_while_another_document_comes_before(
+    here: Periscope, tmp_path: Path
+) -> None:
+    """A file with an older time is moved in after a run was broken off in the middle of another."""
+    folder = tmp_path / "drop"
+    folder.mkdir()
+    (folder / "big.ndjson").write_text(lines(numbered(0, 6_000)))
+    feeds = await add(here, "directory", folder, max_records=4_000)
+    assert done(await run_once(here))["added"] == 4_000
+    (folder / "small.ndjson").write_text(lines(["small"]))
+    os.utime(folder / "small.ndjson", (1, 1))
+    await feeds.add_feed("f", replace=True, kind="directory", place=str(folder), **USUAL)
+    assert done(await run_once(here)) == {"documents": 2, "read": 2_001, "added": 2_001}

@@ -39,9 +39,9 @@ def place_of(definition: Definition) -> str:
 
 def definition_document(definition: Definition) -> documents.Document:
     """Return what differs from the defaults."""
-    from periscope.polling import fields_of
+    from periscope.polling import shown_fields
 
-    return {**fields_of(definition), "place": place_of(definition)}
+    return shown_fields(definition)
 
 
 def info_document(one: FeedInfo) -> documents.Document:

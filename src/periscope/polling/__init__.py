@@ -8,7 +8,7 @@ feed, while it is ours) · `worker` (all that are due) · `feeds` (what people d
 from periscope.polling.deadletters import DeadLetters, Kept, Letter
 from periscope.polling.definition import Definition
 from periscope.polling.document import Document, Source
-from periscope.polling.feeds import FeedInfo, Feeds, fields_of
+from periscope.polling.feeds import FeedInfo, Feeds, fields_of, shown_fields
 from periscope.polling.replay import Replayed, replay
 from periscope.polling.runner import Ended
 from periscope.polling.state import Counts, Status
@@ -31,4 +31,5 @@ __all__ = [
     "Status",
     "fields_of",
     "replay",
+    "shown_fields",
 ]

@@ -20,7 +20,7 @@ from periscope.polling.definition import Definition
 from periscope.polling.run import Run
 from periscope.polling.runner import Ended, Runner
 from periscope.polling.state import Status, encode, read_status
-from periscope.settings import Settings
+from periscope.settings import Settings, hide_password
 
 FILE, STORE, GONE = "file", "store", "gone"
 
@@ -250,6 +250,13 @@ def _info(name: str, one: Known, held: Held, now_ms: int) -> FeedInfo:
 
 def _unknown(name: str, known: list[str]) -> FeedUnknown:
     return FeedUnknown(f"there is no feed {name!r:.60}{suggestion(name, known)}")
+
+
+def shown_fields(definition: Definition) -> dict[str, Any]:
+    """Return the same fit for a log or a screen: a URL has lost its query."""
+    place = definition.place
+    shown = hide_password(place) if definition.is_fetched else place
+    return {**fields_of(definition), "place": shown}
 
 
 def fields_of(definition: Definition) -> dict[str, Any]:

@@ -16,6 +16,7 @@ import re
 import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import closing
+from hashlib import sha256
 from pathlib import Path
 
 import msgspec
@@ -179,7 +180,9 @@ class FollowSource:
         if len(data) < end - mark.offset or (file is not None and not file.continues(mark)):
             return None
         after = to if to is not None or file is None else file.mark(end)
-        identity = f"{mark.device}:{mark.inode}:{mark.offset}"
+        # With the first bytes: a file that was cut off and filled again has the same inode.
+        head = sha256(data[:HEAD_BYTES]).hexdigest()[:16]
+        identity = f"{mark.device}:{mark.inode}:{mark.offset}:{head}"
         name = str(self._path if file is None else file.path)
         return Document(name, io.BytesIO(data), identity, msgspec.to_builtins(after), self._format)
 

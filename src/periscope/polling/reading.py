@@ -30,10 +30,12 @@ class Slice:
 class Reading:
     """One document, opened and read by threads, a slice ahead of whoever takes them.
 
-    Close it in any case; the document's file is closed with it.
+    No more than `most` items are read of it (None: all). Close it in any case; the document's file
+    is closed with it.
     """
 
-    def __init__(self, document: Document, options: ReadOptions) -> None:
+    def __init__(self, document: Document, options: ReadOptions, most: int | None = None) -> None:
+        self._left = most
         self._document = document
         self._options = options
         self._feed: Feed | None = None
@@ -92,19 +94,22 @@ class Reading:
         feed, found, size = self.feed, Slice(), 0
         read, skipped, at = feed.read, feed.skipped.total(), feed.bytes_read
         items = found.items
-        for item in feed:
+        most = SLICE_ITEMS if self._left is None else min(SLICE_ITEMS, self._left)
+        for item in feed if most else ():
             items.append(item)
             if type(item) is Report:
                 size += len(item.content)
                 moment = item.observed_at
                 if moment is not None:
                     found.newest_ms = _newer(found.newest_ms, moment)
-            if len(items) >= SLICE_ITEMS or max(size, feed.bytes_read - at) > SLICE_BYTES:
+            if len(items) >= most or max(size, feed.bytes_read - at) > SLICE_BYTES:
                 break
             if self._halt.is_set():
                 break
         else:
-            found.is_last = True
+            found.is_last = most > 0
+        if self._left is not None:
+            self._left -= len(items)
         found.read, found.skipped = feed.read - read, feed.skipped.total() - skipped
         return found
 

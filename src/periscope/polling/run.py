@@ -84,7 +84,10 @@ class Run:
 
     async def _read(self, document: Document) -> None:
         self.status.document = document.name
-        self.reading = Reading(document, self.options)
+        left = self.definition.max_records - self.counts.read
+        self.reading = Reading(
+            document, self.options, left if self.definition.max_records else None
+        )
         try:
             pass_over = self.place.begun(document.identity)
             try:
@@ -110,7 +113,7 @@ class Run:
             await self._take_in(document, reading.feed.format, part, records)
             records += len(part.items)
             if part.is_last:
-                self.place = Place(self.place.of, document.after)
+                self.place = self.place.past(document.identity, document.after)
                 self.counts.documents += 1
             else:
                 self.place = Place(self.place.of, self.place.done, document.identity, records)

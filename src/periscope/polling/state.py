@@ -74,6 +74,12 @@ class Place(msgspec.Struct):
         """How many records of that document are acknowledged already."""
         return self.records if identity == self.identity else 0
 
+    def past(self, identity: str, after: Position) -> Place:
+        """Where it stands after the whole of a document; what was begun of another one stays."""
+        if identity == self.identity:
+            return Place(self.of, after)
+        return Place(self.of, after, self.identity, self.records)
+
 
 def read_status(text: bytes) -> Status:
     """Return the status that is stored; a new one where there is none, or none that can be read."""

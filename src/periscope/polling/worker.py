@@ -10,7 +10,7 @@ from datetime import timedelta
 from periscope.periscope import Periscope
 from periscope.polling.calls import Book
 from periscope.polling.definition import Definition
-from periscope.polling.feeds import FILE, STORE, Feeds
+from periscope.polling.feeds import FILE, STORE, Feeds, shown_fields
 from periscope.polling.runner import LEASE_MS, Ended, Runner
 from periscope.workers.worker import CANCEL_AGAIN_S, CANCEL_TIMES, GRACE, Worker
 
@@ -84,6 +84,8 @@ class FeedWorker(Worker[FeedStats]):
     async def start(self) -> FeedWorker:
         """See `Worker.start`."""
         self._halt.clear()
+        for name, one in self.feeds.in_file.items():
+            log.info("feed %s: %s", name, shown_fields(one))
         return await super().start()
 
     async def stop(self, grace: timedelta = GRACE) -> None:
