@@ -15,7 +15,7 @@ from periscope.bench import planning, seed_table
 from periscope.bench.report import read_json, where
 from periscope.feeds.registry import all_formats
 from periscope.feeds.severity import FieldTable, SeverityTable
-from periscope.keys import KEY_TABLE
+from periscope.key_table import KEY_TABLE
 from periscope.library import read_library
 from periscope.polling.definition import KINDS
 from periscope.polling.definition import describe as describe_feeds

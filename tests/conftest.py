@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, settings
 from redis.asyncio import Redis
 
 from periscope import Periscope
-from periscope.keys import KEY_TABLE
+from periscope.key_table import KEY_TABLE
 from tests.support.history import FIGURE
 from tests.support.servers import ServerProcess
 

@@ -31,11 +31,13 @@ from periscope.errors import (
     ReportRejected,
     RequestReused,
     SettingInvalid,
+    SnoozeEnd,
     StoreDamaged,
     StoreError,
     StoreFull,
     StoreUnavailable,
     StoreUnsuitable,
+    ThreatClosed,
     ThreatUnknown,
     TooLate,
     UsageError,
@@ -68,6 +70,7 @@ from periscope.work import (
     LastAct,
     PromotionStats,
     SweepStats,
+    WakeStats,
 )
 
 __version__ = "0.3.0"
@@ -128,6 +131,7 @@ __all__ = [
     "SettingInvalid",
     "Settings",
     "Severity",
+    "SnoozeEnd",
     "Stats",
     "Status",
     "StoreDamaged",
@@ -138,8 +142,10 @@ __all__ = [
     "SweepStats",
     "Term",
     "Threat",
+    "ThreatClosed",
     "ThreatUnknown",
     "TooLate",
     "UsageError",
+    "WakeStats",
     "Writable",
 ]

@@ -39,6 +39,7 @@ from periscope.room import Room
 from periscope.rules import Rules
 from periscope.server import EmbeddedServer
 from periscope.settings import Settings
+from periscope.waking import Waking
 
 CLUSTER_PARTITIONS = 64
 
@@ -54,6 +55,7 @@ class _Rooms:
     knowledge: Knowledge
     analysts: Analysts
     keeping: Keeping
+    waking: Waking
     events: Events
     membership: Membership
 
@@ -151,6 +153,11 @@ class Database:
         return self._rooms.keeping
 
     @property
+    def _waking(self) -> Waking:
+        self._check_open()
+        return self._rooms.waking
+
+    @property
     def _events(self) -> Events:
         self._check_open()
         return self._rooms.events
@@ -204,6 +211,7 @@ class Database:
             Knowledge(functions, keyspace, secret),
             Analysts(engine, functions, keyspace),
             Keeping(functions, keyspace, queries, secret),
+            Waking(functions, keyspace, queries),
             events,
             membership,
         )

@@ -17,6 +17,8 @@
     │       ├── TooLate             the act can no longer be taken back
     │       ├── NotLast             the act is not the analyst's last one on that threat
     │       ├── RequestReused       the request id belongs to another act
+    │       ├── SnoozeEnd           a snooze cannot end then: past, or over ten years ahead
+    │       ├── ThreatClosed        it has an outcome, which only reopening withdraws
     │       └── NotRemoved          the id is not one that was removed
     ├── StoreError                  the server
     │   ├── StoreUnavailable        cannot be reached, or went away
@@ -172,6 +174,19 @@ class RequestReused(ActRefused):
     """The interaction or request id was used before, for another act."""
 
     code = "CONFLICT"
+
+
+class SnoozeEnd(ActRefused):
+    """A snooze cannot end then: that moment is past, or more than ten years ahead."""
+
+    http_status = 422
+    code = "BAD_END"
+
+
+class ThreatClosed(ActRefused):
+    """The threat is closed by an outcome, which only reopening it withdraws."""
+
+    code = "CLOSED"
 
 
 class NotRemoved(ActRefused):

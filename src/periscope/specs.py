@@ -108,6 +108,8 @@ SPECS: dict[str, Spec] = {
     ),
     "periscope_settle": Spec(_PAIRS, _NOW, True, "looks again: settled once"),
     "periscope_settle_2": Spec(_ONCE, _NOW, True, "remembered by batch"),
+    "periscope_sleepers": Spec(("meta", "exceptions"), ("now_ms", "offset", "count"), False),
+    "periscope_wake": Spec(_ONCE, _NOW, True, "remembered by batch"),
     "periscope_depart": Spec(
         _PAIRS, (*_NOW, "batch", "actor", "revision..."), True, "remembered by batch"
     ),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,8 @@ from periscope.backup import backup
 from tests.conftest import OpenHere
 from tests.rules.scene import DAY_MS, START_MS, acts, add, latch, pass_time, promote
 from tests.support.servers import ServerProcess
+
+SNOOZE = timedelta(days=30)
 
 
 @dataclass
@@ -54,7 +57,7 @@ async def lively(
 
 
 async def fill(p: Periscope, archive: Archive) -> None:
-    """All levels, departed and removed ones, a claim, stubs, audit on both sides, a policy."""
+    """All levels, departed, removed, snoozed ones, a claim, stubs, audit on both sides, policy."""
     await p.set_policy(Policy(target_high=p.functions.rules.policy.target_high * 2))
     await add(p, *(f"old {number}" for number in range(40)), severity="LOW")
     await add(p, "to remove", "hostile { } * ? \r\n \0 \u202e é 🙈", severity="HIGH")
@@ -72,6 +75,8 @@ async def fill(p: Periscope, archive: Archive) -> None:
     await acts(p, "new 2", "ann view", "ann dismiss")
     await p.claim("claimed", "ann")
     await p.comment("new 3", "ann", "a comment that is not archived yet")
+    await p.snooze("new 30", "ann", SNOOZE, "until the patch is there")
+    await p.snooze("new 31", "ann", None)
 
 
 @pytest.fixture

@@ -1,8 +1,9 @@
-"""Functions that act, promote, settle, let go and take in: refused whole on any damage, or none."""
+"""Functions that act, promote, settle, wake, let go, take in: refused whole on damage, or none."""
 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -19,13 +20,27 @@ from tests.support.servers import ServerProcess, free_port
 
 NOW = 1_790_000_000_000
 HOUR = 3_600_000
-IDS = [b"latched", b"recalled", b"expired"]
-CALLS = ("act", "promote", "promote_2", "settle", "settle_2", "depart", "ingest_2")
+IDS = [b"latched", b"recalled", b"expired", b"snoozed"]
+CALLS = (
+    "act",
+    "snooze",
+    "promote",
+    "promote_2",
+    "settle",
+    "settle_2",
+    "wake",
+    "depart",
+    "ingest_2",
+)
+VERBS: dict[str, tuple[str, tuple[Any, ...]]] = {
+    "act": ("view", ()),
+    "snooze": ("snooze", (0, "a note", HOUR)),
+}
 Damage = Callable[[Any, bytes], Awaitable[None]]
 
 
 async def a_store(p: Periscope) -> PartitionKeys:
-    """One threat for each function to work on, all of them overtaken or latched."""
+    """One threat for each function to work on, all of them overtaken, latched or to be woken."""
     p.functions.now_ms = NOW
     for one in IDS:
         await p.add_threat(one.decode(), "x", "CRITICAL", {"industry": "finance"})
@@ -35,26 +50,28 @@ async def a_store(p: Periscope) -> PartitionKeys:
     await p.decide("recalled", "ann", "true_positive_impact")
     await p.recall("recalled", "ann")
     await p.decide("expired", "ann", "inconclusive")
+    await p.snooze("snoozed", "ann", timedelta(hours=1))
     p.functions.now_ms = NOW + 2 * HOUR
     return p.keyspace.partitions[0]
 
 
 async def command(functions: Functions, keys: PartitionKeys, name: str) -> tuple[Any, ...]:
-    """The call as the product makes it, on all three threats at once."""
+    """The call as the product makes it, on all threats at once."""
     names = [*keys.singles]
     rules = (functions.rules.packed, functions.moment)
     if name == "ingest_2":
         return functions.ingest_command(keys, b"c", b"c", 0, [(i, bytes(21) + b"{}") for i in IDS])
-    if name == "act":
+    if name in VERBS:
         names += [keys.reply(b"c"), keys.reply(b"c")]
-    elif name.endswith("_2"):
+    elif name.endswith("_2") or name == "wake":
         names.append(keys.reply(b"c"))
     for threat_id in IDS:
         names += [keys.record(threat_id), keys.analysts(threat_id)]
     args: tuple[Any, ...] = rules
-    if name == "act":
-        acts = [pack_act("view", i.decode(), "eve", f"r-{i.decode()}").payload for i in IDS]
-        args = (*rules, "0", "0", *acts)
+    if name in VERBS:
+        verb, own = VERBS[name]
+        acts = [pack_act(verb, i.decode(), "eve", f"r-{i.decode()}", own).payload for i in IDS]
+        name, args = "act", (*rules, "0", "0", *acts)
     elif name == "depart":
         _, records = await functions.threats(keys, functions.rules, IDS)
         revisions = [int.from_bytes(r[7:11], "little") for r in records]
@@ -95,7 +112,7 @@ RECORDS: list[tuple[str, Damage]] = [
 ]
 ANALYSTS: list[tuple[str, Damage]] = [(f"analysts {i.decode()}", as_list) for i in IDS]
 CASES = [(call, name, damage) for call in CALLS for name, damage in (*SINGLES, *RECORDS)]
-CASES += [("act", *case) for case in ANALYSTS]
+CASES += [(call, *case) for call in VERBS for case in ANALYSTS]
 CASES += [("depart", "analysts expired", as_list)]
 CASES += [(call, "ledger", bad_counters) for call in ("depart", "ingest_2")]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import tempfile
 from collections.abc import Coroutine
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -22,7 +22,7 @@ from hypothesis.stateful import (
 from periscope import Claim, Periscope, Threat
 from periscope.archive import Archive, open_archive
 from periscope.errors import ActRefused
-from periscope.models import SEVERITIES
+from periscope.models import SEVERITIES, to_datetime
 from tests.support.model import Held, Model
 from tests.support.servers import ServerProcess
 from tests.support.shown import check_all, check_threat, same_counts
@@ -48,6 +48,8 @@ outcomes = st.sampled_from(
     ]
 )
 leases = st.sampled_from([SECOND, 15 * MINUTE, 30 * 24 * HOUR])
+spans = st.sampled_from([None, SECOND, MINUTE, HOUR, 25 * HOUR, 3653 * 24 * HOUR])
+bad_spans = st.sampled_from([0, -1, -HOUR, 3653 * 24 * HOUR + 1])
 METADATA: dict[str, dict[str, Any]] = {
     "one": {"industry": " Finance "},
     "two": {"industries": ["Energy", "finance"], "title": "two"},
@@ -189,6 +191,81 @@ class Engine(RuleBasedStateMachine):
         call = self.periscope.reopen(threat_id, analyst, request_id=request)
         self.compare_reply(word, threat_id, self.attempt(call))
 
+    @rule(
+        threat_id=ids, analyst=analysts, lasts=st.one_of(spans, spans, bad_spans), by=st.booleans()
+    )
+    def snooze(self, threat_id: str, analyst: str, lasts: int | None, *, by: bool) -> None:
+        """For a while, or by a moment: the same thing in two ways."""
+        self.tick()
+        request, ends = self.new_request(), 0 if lasts is None else self.now + lasts
+        word = self.model.snooze(threat_id, analyst, ends, request, self.now)
+        until: timedelta | datetime | None = None
+        if lasts is not None:
+            until = to_datetime(ends) if by else timedelta(milliseconds=lasts)
+        call = self.periscope.snooze(threat_id, analyst, until, "a note", request)
+        self.compare_reply(word, threat_id, self.attempt(call))
+
+    @rule(
+        row=reports,
+        analyst=analysts,
+        lasts=spans,
+        ending=st.sampled_from(["act", "raise", "judge", "time", "again"]),
+        data=st.data(),
+    )
+    def sleep(
+        self,
+        row: tuple[str, str, int, str, int],
+        analyst: str,
+        lasts: int | None,
+        ending: str,
+        data: st.DataObject,
+    ) -> None:
+        """Reported, snoozed, perhaps awake again, perhaps taken back: random acts seldom meet."""
+        threat_id = row[0]
+        self.ingest([row])
+        for _ in range(data.draw(st.integers(0, 2))):
+            self.interact(threat_id, analyst, data.draw(actions))
+        if data.draw(st.booleans()):
+            self.decide(threat_id, analyst, "true_positive_impact")
+        self.snooze(threat_id, analyst, lasts, by=False)
+        self._end_sleep(ending, row, lasts, data)
+        if data.draw(st.booleans()) and self.model.memos:
+            self.undo(data, 0)
+        if data.draw(st.booleans()):
+            self.tick(data.draw(st.sampled_from([HOUR - 1, HOUR, HOUR + 1])))
+            self.wake()
+            self.sweep()
+
+    def _end_sleep(
+        self,
+        ending: str,
+        row: tuple[str, str, int, str, int],
+        lasts: int | None,
+        data: st.DataObject,
+    ) -> None:
+        threat_id, said, severity, source, observed_at = row
+        analyst = data.draw(analysts)
+        if ending == "act":
+            self.interact(threat_id, analyst, data.draw(actions))
+        elif ending == "raise":
+            self.ingest([(threat_id, said, min(3, severity + 1), source, observed_at)])
+        elif ending == "judge" and data.draw(st.booleans()):
+            self.reopen(threat_id, analyst)
+        elif ending == "judge":
+            self.decide(threat_id, analyst, data.draw(outcomes))
+        elif ending == "again":
+            self.snooze(threat_id, analyst, data.draw(spans), by=True)
+        else:
+            self.tick((lasts or 0) - data.draw(st.integers(0, 1)))
+            self.wake()
+
+    @rule()
+    def wake(self) -> None:
+        expected = self.model.wake(self.now)
+        stats = self.run(self.periscope.wake_snoozed_threats())
+        assert set(stats.woken_ids) == expected
+        assert (stats.woken, stats.failed) == (len(expected), 0)
+
     @rule(threat_id=ids, analyst=analysts)
     def comment(self, threat_id: str, analyst: str) -> None:
         word = self.model.comment(threat_id)
@@ -224,7 +301,7 @@ class Engine(RuleBasedStateMachine):
         """An id is used again: for the same act it returns the first reply, else it is refused."""
         request = data.draw(st.sampled_from(list(self.model.memos)))
         memo = self.model.memos[request]
-        if memo.verb in ("decide", "reopen"):
+        if memo.verb in ("decide", "reopen", "snooze"):
             return
         by = analyst if other else memo.analyst
         word = self.model.act(memo.verb, memo.threat_id, by, request, self.now)
@@ -335,6 +412,7 @@ class Engine(RuleBasedStateMachine):
         ahead = sorted(moment for moment in self._boundaries() if moment + offset > self.now)
         if ahead:
             self.tick(data.draw(st.sampled_from(ahead)) + offset - self.now)
+            self.wake()
             self.sweep()
 
     def _boundaries(self) -> set[int]:
@@ -342,6 +420,8 @@ class Engine(RuleBasedStateMachine):
         for threat in self.model.threats.values():
             claim = threat.claim.until if threat.claim else None
             found |= {threat.end(self.now), threat.due, claim}
+            if threat.status == "snoozed" and threat.snoozed_until:
+                found.add(threat.snoozed_until)
             if threat.consolidated:
                 found.add(threat.consolidated + 24 * HOUR)
         return {moment for moment in found if moment is not None}

@@ -14,7 +14,7 @@ from periscope import Periscope, Policy, Settings, UsageError
 from periscope.archive import Archive, open_archive
 from periscope.models import SEVERITIES, STATUSES
 from periscope.moving import Moved, repartition
-from tests.backup.conftest import fill
+from tests.backup.conftest import SNOOZE, fill
 from tests.rules.scene import DAY_MS, START_MS, acts, add, latch, pass_time, promote, walk
 from tests.support.servers import ServerProcess
 
@@ -120,9 +120,11 @@ async def portrait_of(p: Periscope, archive: Archive) -> dict[str, Any]:
 
 
 async def furnish(p: Periscope, archive: Archive) -> None:
-    """Beside what `fill` puts in: a latch, a snooze, level 3 protected and fading, industries."""
+    """Beside what `fill` puts in: a latch, a recalled snooze, level 3 both ways, industries."""
     await fill(p, archive)
-    await add(p, "latched", "again", "fading", "kept", severity="CRITICAL", metadata=FINANCE)
+    await add(
+        p, "latched", "again", "asleep", "fading", "kept", severity="CRITICAL", metadata=FINANCE
+    )
     for threat_id in ("fading", "kept"):
         await to_long_term(p, threat_id)
     await p.decide("fading", "bob", "benign_expected")
@@ -132,6 +134,9 @@ async def furnish(p: Periscope, archive: Archive) -> None:
     await latch(p, "again")
     await promote(p, "again")
     await p.add_threat("again", "recalls", "HIGH")
+    await latch(p, "asleep")
+    await promote(p, "asleep")
+    await p.snooze("asleep", "ann", SNOOZE)
     await latch(p, "latched")
     await p.claim("new 9", "ann")
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from contextlib import suppress
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -27,9 +28,10 @@ from periscope.backup import backup, restore
 from periscope.keys import Keyspace
 from periscope.moving import abort, rebuild
 from periscope.moving.mover import FENCE_KEPT_MS
+from tests.backup.conftest import SNOOZE
 from tests.conftest import assert_only_known_keys
 from tests.moving.conftest import Scene, furnish
-from tests.rules.scene import say
+from tests.rules.scene import pass_time, say
 from tests.support.following import Follower
 from tests.support.servers import ServerProcess
 
@@ -69,6 +71,8 @@ async def check_works_on(p: Periscope, scene: Scene) -> None:
     acts_before = len(await scene.archive.audit(limit=1000))
     assert await p.archive_audit(scene.archive) == 2  # undo and claim
     assert len(await scene.archive.audit(limit=1000)) == acts_before + 2
+    pass_time(p, SNOOZE // timedelta(milliseconds=1))
+    assert sorted((await p.wake_snoozed_threats()).woken_ids) == ["asleep", "new 30"]
     ledger = await p.get_ledger(deep=True, archive=scene.archive)
     assert ledger.balanced, ledger
     await assert_only_known_keys(p)

@@ -73,9 +73,8 @@ class Model(Acts):
         threat.sightings += 1
         threat.revision += 1
         threat.last_activity = max(threat.last_activity, now)
-        if threat.status != "open" and threat.severity > threat.status_severity:
-            threat.set_status("open")
-            threat.outcome = None
+        if threat.raised():
+            threat.reopen_as_raised(now)
             threat.decided = threat.revision
         return "sightings"
 
@@ -86,6 +85,17 @@ class Model(Acts):
             if threat.latch is not None and threat.holder(now) is None:
                 threat.revision += 1
                 threat.promote(threat.latch, now)
+                done.add(threat.threat_id)
+        return done
+
+    def wake(self, now: int) -> set[str]:
+        """Open what was snoozed until now or before."""
+        done = set()
+        for threat in self.threats.values():
+            if threat.wakes(now):
+                threat.revision += 1
+                threat.set_status("open", now)
+                threat.decided = threat.revision
                 done.add(threat.threat_id)
         return done
 

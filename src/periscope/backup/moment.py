@@ -16,7 +16,8 @@ from redis.exceptions import ResponseError
 
 from periscope.connection import Connections
 from periscope.functions import LEDGER_FIELDS
-from periscope.keys import KEY_TABLE, SINGLE_KEYS, PartitionKeys
+from periscope.key_table import KEY_TABLE
+from periscope.keys import SINGLE_KEYS, PartitionKeys
 
 SIZE_COMMANDS = {"hash": "HLEN", "sorted set": "ZCARD", "stream": "XLEN"}
 TYPES = {kind.name: kind.type for kind in KEY_TABLE}

@@ -28,6 +28,8 @@ def standing(threat: Threat, desk: Desk) -> Iterator[Text]:
     yield Text("")
     if threat.home is not None:
         yield fact("Home", f"level {int(threat.home)}: goes back there when it is quiet")
+    if threat.status is Status.SNOOZED:
+        yield fact("Snoozed", snooze(threat))
     if threat.latched:
         when = " when it is released" if desk.claim is not None else ""
         yield fact("Promotion", f"eligible: will be promoted{when}")
@@ -58,6 +60,14 @@ def target(threat: Threat) -> str | None:
     if threat.overdue:
         return f"{due} (OVERDUE since {age(-left_ms)})".replace("since now", "now")
     return f"{due} (due in {age(left_ms)})".replace("in now", "now")
+
+
+def snooze(threat: Threat) -> str:
+    """Return until when it is out of the queue."""
+    if threat.snoozed_until_ms is None:
+        return f"until it gets worse than {threat.severity.value}, or somebody reopens it"
+    left = age(threat.snoozed_until_ms - threat.as_of_ms).replace("now", "less than 1s")
+    return f"until {moment(threat.snoozed_until_ms)} ({left} left), or until it gets worse"
 
 
 def confidence(threat: Threat) -> str:

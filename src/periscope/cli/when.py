@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from periscope.errors import UsageError
 from periscope.feeds.moments import moment_ms
+from periscope.models import to_datetime
 from periscope.spans import LONGEST, MILLISECOND, read_span, short
 
-__all__ = ["MILLISECOND", "duration", "short", "since"]
+__all__ = ["MILLISECOND", "at", "duration", "short", "since"]
 
 
 def duration(text: str, what: str) -> timedelta:
@@ -42,3 +43,17 @@ def since(text: str, now_ms: int, what: str = "--since") -> int:
         raise UsageError(
             f"{what} {text}: no time; write it like 2h, 7d or 2026-01-31T12:00:00Z"
         ) from None
+
+
+def at(text: str, what: str) -> datetime:
+    """Return the moment that an RFC 3339 text means.
+
+    Raises:
+        UsageError: it means none.
+    """
+    try:
+        if not text[4:5] == "-":  # a bare number would be read as seconds since 1970
+            raise ValueError
+        return to_datetime(moment_ms(text))
+    except (ValueError, OverflowError):
+        raise UsageError(f"{what} {text}: no time; write it like 2026-01-31T12:00:00Z") from None
