@@ -54,6 +54,8 @@ MISTAKES: list[tuple[dict[str, Any], str]] = [
     ({**HTTP, "place": "https://[::1/"}, "no URL"),
     ({**HTTP, "place": "https://example.com/\x1b[2J"}, "characters that no URL has"),
     ({**FILE, "name": "other"}, "leave it out there"),
+    ({**FILE, "source": "\udcff"}, "not valid UTF-8"),
+    ({**FILE, "columns": ["x" * 100] * 200}, "more than 16,384 bytes"),
 ]
 
 
@@ -62,7 +64,7 @@ def test_a_mistake_is_one_line(fields: dict[str, Any], answer: str) -> None:
     with pytest.raises(SettingInvalid) as caught:
         define("f", fields)
     told = str(caught.value)
-    assert told.startswith("feed f: ")
+    assert told.startswith(("feed f: ", "feed 'f': "))
     assert answer in told
     assert "\n" not in told
     assert "sesame" not in told

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gzip
 import json
 import os
 import shutil
@@ -319,3 +320,31 @@ async def test_rotation_under_load_loses_nothing(
     after = {f"after{number}" for number in range(199, total, 200)}
     left = {*numbered(0, total), *after} - await stored(here)
     assert not left, (sorted(left)[:20], caplog.text)
+
+
+async def test_names_that_no_terminal_should_see(here: Periscope, tmp_path: Path) -> None:
+    """Files whose names are no UTF-8, or hold lines and escapes; one of them cannot be read."""
+    folder = tmp_path / "drop"
+    folder.mkdir()
+    for name in (b"\xff\xfe", b"a\nb\x1b[2J", b"x" * 200, b"bad \xff"):
+        place = os.fsencode(folder) + b"/" + name
+        Path(os.fsdecode(place)).write_text(lines([ascii(name)]) + "{bad\n")
+    Path(os.fsdecode(os.fsencode(folder) + b"/bad \xff")).write_bytes(b"\x00\x01" * 99)
+    feeds = await add(here, "directory", folder)
+    ended = await run_once(here)
+    assert ended.error is not None
+    assert "\\udcff" in ended.error
+    assert (ended.counts.added, ended.counts.dead_letters) == (3, 3)
+    assert len(list(feeds.letters.read("f"))) == 3
+    assert (await feeds.get_feed("f")).status.last_error == ended.error
+
+
+async def test_a_bomb_costs_its_own_document_only(here: Periscope, tmp_path: Path) -> None:
+    folder = tmp_path / "drop"
+    folder.mkdir()
+    (folder / "1.gz").write_bytes(gzip.compress(b" " * 200_000_000))
+    (folder / "2.ndjson").write_text(lines(["good"]))
+    await add(here, "directory", folder)
+    ended = await asyncio.wait_for(run_once(here), 20)
+    assert ended.counts.added == 1
+    assert ended.error is not None or ended.counts.rejected == 1

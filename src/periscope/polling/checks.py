@@ -30,6 +30,8 @@ VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,254}")
 SPANS = ("interval", "jitter", "timeout", "settle")
 LEAST_S = {"interval": 0.1, "timeout": 0.1}
 WHOLE = ("csv",)
+MAX_BYTES = 16 * 1024
+"""Bytes of a definition as it is stored."""
 
 
 def define(name: str, fields: Mapping[str, Any], folder: Path | None = None) -> Definition:
@@ -39,7 +41,12 @@ def define(name: str, fields: Mapping[str, Any], folder: Path | None = None) -> 
         SettingInvalid: names the feed and the field.
     """
     try:
-        return _checked(_converted(name, fields), folder or Path.cwd())
+        found = _checked(_converted(name, fields), folder or Path.cwd())
+        if len(msgspec.json.encode(found)) > MAX_BYTES:
+            raise SettingInvalid(f"all of it takes more than {MAX_BYTES:,} bytes")
+        return found
+    except UnicodeEncodeError:
+        raise SettingInvalid(f"feed {name!a}: not valid UTF-8 (a lone surrogate)") from None
     except PeriscopeError as exc:
         raise SettingInvalid(f"feed {name}: {exc}") from None
 

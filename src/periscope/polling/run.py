@@ -19,7 +19,15 @@ from periscope.polling.definition import Definition
 from periscope.polling.document import Document, Source
 from periscope.polling.lease import Lease
 from periscope.polling.reading import Reading, Slice
-from periscope.polling.state import Counts, Place, Status, encode, encode_place
+from periscope.polling.state import (
+    MAX_NAME_CHARS,
+    Counts,
+    Place,
+    Status,
+    encode,
+    encode_place,
+    fit,
+)
 
 WAIT_S = 60.0
 """Seconds for which a server that is full or away is waited for, in the middle of a document."""
@@ -83,7 +91,7 @@ class Run:
             await asyncio.wait({getting, halting})
 
     async def _read(self, document: Document) -> None:
-        self.status.document = document.name
+        self.status.document = fit(document.name, MAX_NAME_CHARS)
         left = self.definition.max_records - self.counts.read
         self.reading = Reading(
             document, self.options, left if self.definition.max_records else None

@@ -29,6 +29,7 @@ from periscope.polling.state import (
     Counts,
     encode,
     encode_place,
+    fit,
     read_place,
     read_status,
 )
@@ -202,7 +203,7 @@ class _Turn:
             before = status.last_error if status.failures else None
             status.failures += 1
             status.last_error_ms = now_ms
-            status.last_error = one_line(error)[:MAX_ERROR_CHARS]
+            status.last_error = fit(one_line(error), MAX_ERROR_CHARS)
             self._tell(error, status.last_error != before)
         return self._wait_s(error)
 
@@ -240,7 +241,7 @@ class _Turn:
         self, error: BaseException | None, *, halted: bool = False, lost: bool = False
     ) -> Ended:
         counts = Counts() if self._run is None else msgspec.structs.replace(self._run.counts)
-        said = None if error is None else one_line(error)[:MAX_ERROR_CHARS]
+        said = None if error is None else fit(one_line(error), MAX_ERROR_CHARS)
         return Ended(self._definition.name, self._taken, counts, said, halted, lost)
 
 

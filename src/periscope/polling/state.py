@@ -11,6 +11,7 @@ from periscope.polling.document import Position
 
 MAX_POSITION_BYTES = 64 * 1024
 MAX_ERROR_CHARS = 500
+MAX_NAME_CHARS = 1_000
 COUNTS = (
     *("documents", "read", "added", "sightings", "duplicates", "suppressed"),
     *("rejected", "skipped", "dead_letters"),
@@ -79,6 +80,11 @@ class Place(msgspec.Struct):
         if identity == self.identity:
             return Place(self.of, after)
         return Place(self.of, after, self.identity, self.records)
+
+
+def fit(text: str, most: int) -> str:
+    """Return the text as it can be stored: a file's name need not be UTF-8."""
+    return text[:most].encode("utf-8", "backslashreplace").decode()
 
 
 def read_status(text: bytes) -> Status:
