@@ -54,6 +54,10 @@ MISTAKES: list[tuple[dict[str, Any], str]] = [
     ({**HTTP, "place": "https://[::1/"}, "no URL"),
     ({**HTTP, "place": "https://example.com/\x1b[2J"}, "characters that no URL has"),
     ({**FILE, "name": "other"}, "leave it out there"),
+    ({"kind": "directory", "place": "/x", "pattern": "../*"}, "must not lead out"),
+    ({"kind": "directory", "place": "/x", "pattern": "/etc/*"}, "no glob of names below"),
+    ({"kind": "directory", "place": "/x", "pattern": ""}, "no glob of names below"),
+    ({"kind": "directory", "place": "/x", "pattern": "**x"}, "no glob of names below"),
     ({**FILE, "source": "\udcff"}, "not valid UTF-8"),
     ({**FILE, "columns": ["x" * 100] * 200}, "more than 16,384 bytes"),
 ]

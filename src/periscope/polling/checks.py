@@ -104,6 +104,7 @@ def _checked(one: Definition, folder: Path) -> Definition:
         near = suggestion(one.format, format_names()) or f"; one of {', '.join(format_names())}"
         raise SettingInvalid(f"format {one.format}: there is no such format{near}")
     _check_follow(one)
+    _check_pattern(one.pattern)
     read_options(placed)
     return placed
 
@@ -177,6 +178,15 @@ def _check_follow(one: Definition) -> None:
         raise SettingInvalid("follow: give format, as what is appended need not tell it")
     if one.format.lower() in WHOLE and one.columns is None:
         raise SettingInvalid("follow: give columns, as what is appended has no header line")
+
+
+def _check_pattern(pattern: str) -> None:
+    if ".." in Path(pattern).parts:
+        raise SettingInvalid(f"pattern {pattern}: must not lead out of the directory")
+    try:
+        next(Path("/nowhere").glob(pattern), None)
+    except (ValueError, NotImplementedError, IndexError):
+        raise SettingInvalid(f"pattern {pattern}: no glob of names below the directory") from None
 
 
 def _path(text: str, folder: Path) -> str:

@@ -134,7 +134,10 @@ class _Turn:
             await asyncio.shield(self._last_words())
             raise
         except LeaseLost:
-            log.warning("feed %s: another worker has taken it over", self._definition.name)
+            log.warning(
+                "feed %s: another worker has taken it over, or it was removed",
+                self._definition.name,
+            )
             return self._ended(None, lost=True)
         except Halted:
             pass
