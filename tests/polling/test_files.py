@@ -110,7 +110,9 @@ async def test_one_bad_file_does_not_stop_the_others(here: Periscope, tmp_path: 
     assert done(await run_once(here)) == {"documents": 1, "read": 1, "added": 1}
 
 
-async def test_links_pipes_and_devices(here: Periscope, tmp_path: Path) -> None:
+async def test_links_pipes_and_devices(
+    here: Periscope, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """None of them is opened, and none of them keeps the others from being read."""
     folder, outside = tmp_path / "drop", tmp_path / "secret.ndjson"
     folder.mkdir()
@@ -123,7 +125,7 @@ async def test_links_pipes_and_devices(here: Periscope, tmp_path: Path) -> None:
     os.mkfifo(folder / "pipe.ndjson")
     (folder / "zero.ndjson").symlink_to("/dev/zero")
     with socket.socket(socket.AF_UNIX) as plug:
-        os.chdir(folder)
+        monkeypatch.chdir(folder)  # a socket's path must be short
         plug.bind("plug.ndjson")
     await add(here, "directory", folder)
     ended = await asyncio.wait_for(run_once(here), 10)
@@ -322,7 +324,9 @@ async def test_rotation_under_load_loses_nothing(
     assert not left, (sorted(left)[:20], caplog.text)
 
 
-async def test_names_that_no_terminal_should_see(here: Periscope, tmp_path: Path) -> None:
+async def test_names_that_no_terminal_should_see(
+    here: Periscope, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     """Files whose names are no UTF-8, or hold lines and escapes; one of them cannot be read."""
     folder = tmp_path / "drop"
     folder.mkdir()
@@ -337,6 +341,7 @@ async def test_names_that_no_terminal_should_see(here: Periscope, tmp_path: Path
     assert (ended.counts.added, ended.counts.dead_letters) == (3, 3)
     assert len(list(feeds.letters.read("f"))) == 3
     assert (await feeds.get_feed("f")).status.last_error == ended.error
+    assert caplog.text.encode(), "no lone surrogate, which a log's file could not take"
 
 
 async def test_a_bomb_costs_its_own_document_only(here: Periscope, tmp_path: Path) -> None:

@@ -25,6 +25,7 @@ from periscope.errors import FeedError
 from periscope.polling.definition import MIB, Definition
 from periscope.polling.document import Document, Position
 from periscope.polling.files import HEAD_BYTES, head_of, last_line_end, open_regular
+from periscope.polling.state import MAX_ERROR_CHARS, fit
 
 log = logging.getLogger(__name__)
 
@@ -254,7 +255,7 @@ class FollowSource:
     def _tell(self, line: str) -> None:
         if line not in self._told:
             self._told.add(line)
-            log.warning("%s", line)
+            log.warning("%s", fit(line, MAX_ERROR_CHARS))
 
 
 def _read(descriptor: int, begin: int, end: int) -> bytes:

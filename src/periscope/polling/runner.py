@@ -215,7 +215,7 @@ class _Turn:
         log.log(
             logging.ERROR if is_new or not expected else logging.DEBUG,
             "feed %s failed: %s",
-            *(self._definition.name, one_line(error)),
+            *(self._definition.name, fit(one_line(error), MAX_ERROR_CHARS)),
             exc_info=None if expected else error,
         )
 
