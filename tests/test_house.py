@@ -17,24 +17,12 @@ MODULES = sorted(SOURCE.rglob("*.py"))
 
 # From the ground up: a module may import what stands before it, and its own room.
 FLOORS = [
-    *(
-        "errors",
-        "spans",
-        "config",
-        "settings",
-        "policy",
-        "scoring",
-        "models",
-        "threat",
-        "work",
-        "key_table",
-        "keys",
-        "feed_keys",
-        "header",
-    ),
+    *("errors", "spans", "config", "settings", "policy", "scoring", "models", "marks"),
+    *("threat", "work", "key_table", "keys", "feed_keys", "header"),
     *("server", "connection", "awaits", "library", "rules", "specs", "functions", "calls"),
-    *("cursor", "ledger", "archive", "intake", "acts", "batches", "chunks", "lines", "lane"),
-    *("batch", "bound", "room", "coalesce", "gathered", "engine", "reader"),
+    *("suppressed", "cursor", "ledger", "archive", "intake", "acts", "batches", "chunks"),
+    *("lines", "lane", "batch", "bound", "room", "coalesce", "gathered", "engine", "reader"),
+    "suppression",
     "membership",
     *(
         "queries",
@@ -45,6 +33,7 @@ FLOORS = [
         "waking",
         "events",
         "database",
+        "aside",
         "desk",
         "periscope",
     ),

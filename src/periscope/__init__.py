@@ -49,6 +49,7 @@ from periscope.models import (
     BatchResult,
     Decision,
     Level,
+    Mark,
     MemoryType,
     Outcome,
     Rejection,
@@ -60,6 +61,7 @@ from periscope.periscope import Periscope
 from periscope.policy import Policy
 from periscope.scoring import Explanation, Term
 from periscope.settings import Settings
+from periscope.suppressed import Suppressed, SuppressedPage
 from periscope.threat import Page, Threat
 from periscope.work import (
     Claim,
@@ -73,7 +75,7 @@ from periscope.work import (
     WakeStats,
 )
 
-__version__ = "0.3.0"
+__version__ = "0.4.0"
 
 __all__ = [
     "ActInvalid",
@@ -109,6 +111,7 @@ __all__ = [
     "Ledger",
     "Level",
     "LibraryMismatch",
+    "Mark",
     "MembershipStatus",
     "MemoryType",
     "MoveError",
@@ -139,6 +142,8 @@ __all__ = [
     "StoreFull",
     "StoreUnavailable",
     "StoreUnsuitable",
+    "Suppressed",
+    "SuppressedPage",
     "SweepStats",
     "Term",
     "Threat",

@@ -39,6 +39,7 @@ from periscope.room import Room
 from periscope.rules import Rules
 from periscope.server import EmbeddedServer
 from periscope.settings import Settings
+from periscope.suppression import Suppression
 from periscope.waking import Waking
 
 CLUSTER_PARTITIONS = 64
@@ -58,6 +59,7 @@ class _Rooms:
     waking: Waking
     events: Events
     membership: Membership
+    suppression: Suppression
 
 
 class Database:
@@ -167,6 +169,11 @@ class Database:
         self._check_open()
         return self._rooms.membership
 
+    @property
+    def _suppression(self) -> Suppression:
+        self._check_open()
+        return self._rooms.suppression
+
     def _check_open(self) -> None:
         """Connections belong to one process and one event loop; others would read their replies."""
         if self._state != "open":
@@ -214,6 +221,7 @@ class Database:
             Waking(functions, keyspace, queries),
             events,
             membership,
+            Suppression(functions, keyspace, secret),
         )
 
     async def _embedded_url(self) -> str:

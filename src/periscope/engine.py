@@ -13,7 +13,7 @@ from periscope.awaits import SHORT, Awaits, asked_for
 from periscope.batch import CHUNK_ENTRIES, ActBatch, Batch, ReportBatch, Told
 from periscope.batches import Batches, SourceFailed
 from periscope.bound import until
-from periscope.chunks import ActChunk, Answer, Chunk, ReportChunk
+from periscope.chunks import ActChunk, Answer
 from periscope.coalesce import Coalescer, let_go
 from periscope.errors import (
     OutcomeUnknown,
@@ -25,6 +25,7 @@ from periscope.functions import Functions
 from periscope.intake import Intake
 from periscope.keys import Keyspace, PartitionKeys
 from periscope.lane import FULL_PAUSE_S, Lane
+from periscope.marks import Marker
 from periscope.models import BatchResult, Outcome
 from periscope.settings import Acknowledgement, Settings
 from periscope.work import InteractionsResult
@@ -56,6 +57,15 @@ class Engine:
         self._guard = guard
         self._noted = noted
         self._coalescer = Coalescer(functions, keyspace, settings, self._stored)
+
+    @property
+    def marker(self) -> Marker | None:
+        """What says which reports are noise; None for nothing. Holds for all that come after."""
+        return self._intake.marking.marker
+
+    @marker.setter
+    def marker(self, marker: Marker | None) -> None:
+        self._intake.marking.marker = marker
 
     async def close(self) -> None:
         """Answer everybody who waits for a single call. Idempotent."""
@@ -143,9 +153,8 @@ class Engine:
     def _awaits(self, durability: Acknowledgement | None) -> Awaits:
         return asked_for(self._settings, self._functions.connections.facts, durability)
 
-    def _stored(self, chunk: Chunk) -> None:
-        if isinstance(chunk, ReportChunk):
-            self._noted(report[0] for report in chunk.reports)
+    def _stored(self, answer: Answer) -> None:
+        self._noted(answer.stored_ids())
 
     async def _run_batch(
         self,

@@ -17,6 +17,7 @@ from xxhash import xxh3_64_digest
 
 from periscope.errors import ReportRejected
 from periscope.header import NO_SOURCE, SOURCE_BYTES, pack_report
+from periscope.marks import Marking, Packed
 from periscope.models import (
     MAX_CONTENT_BYTES,
     MAX_ID_BYTES,
@@ -35,10 +36,6 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MILLISECOND = timedelta(milliseconds=1)
 _CONTAINERS = (dict, list, tuple)
 _VALUES = (str, int, float, type(None), *_CONTAINERS)
-
-
-# A report ready to be sent: its id, and the header's report part with the body.
-Packed = tuple[bytes, bytes]
 
 
 _UPPER = Literal["CRITICAL", "HIGH", "MEDIUM", "LOW"]
@@ -81,11 +78,14 @@ _BARE_HEADS = {
 class Intake:
     """Validates and packs reports for one database; `secret` keys its fingerprints.
 
+    `marking` puts marks on those that are noise.
+
     Fingerprints are 64 bits of a fast hash. The key is the database's own, so that whoever writes a
     feed cannot prepare two reports that look the same to us.
     """
 
     def __init__(self, secret: bytes) -> None:
+        self.marking = Marking()
         self._seed = int.from_bytes(secret[:8], "little")
         self._tails: dict[str, tuple[bytes, bytes]] = {}
 
@@ -93,9 +93,10 @@ class Intake:
         """Pack `items`, the first of which has index `first` in its batch; never raises for one."""
         try:
             plain = [_plain(item) for item in items]
-            return self._pack_all(msgspec.convert(plain, list[_Wire]), plain), []
+            packed = self._pack_all(msgspec.convert(plain, list[_Wire]), plain)
         except Exception:  # whatever it was, it was one item's: look at each by itself
             return self._prepare_each(items, first)
+        return packed if self.marking.marker is None else self.marking.all(plain, packed), []
 
     def one(self, item: Any) -> Packed:
         """Pack a single report.
@@ -106,11 +107,13 @@ class Intake:
         if isinstance(item, Unreadable):
             raise ReportRejected(item.reason, field="report")
         try:
-            return self._pack_one(msgspec.convert(_plain(item), Report))
+            plain = _plain(item)
+            packed = self._pack_one(msgspec.convert(plain, Report))
         except ReportRejected:
             raise
         except Exception as exc:  # an item may be any object, and raise anything when looked at
             raise _rejected(exc) from None
+        return packed if self.marking.marker is None else self.marking.one(plain, packed)
 
     def _pack_one(self, report: Report) -> Packed:
         _check_texts(report)
@@ -125,7 +128,8 @@ class Intake:
     def _prepare_each(
         self, items: Sequence[Any], first: int
     ) -> tuple[list[Packed], list[Rejection]]:
-        packed, rejected = [], []
+        packed: list[Packed] = []
+        rejected = []
         for index, item in enumerate(items, first):
             try:
                 packed.append(self.one(item))

@@ -70,7 +70,7 @@ KEY_TABLE = (
         "string",
         "88-byte header (header.py) + the report as JSON",
         "as long as the threat is in a level",
-        "periscope_ingest_2, periscope_act",
+        "periscope_ingest_3, periscope_act",
     ),
     KeyKind(
         "analysts",
@@ -161,7 +161,7 @@ KEY_TABLE = (
         "hash",
         "id -> the last words of its sources, for threats with more than one source",
         "as the record",
-        "periscope_ingest_2",
+        "periscope_ingest_3",
     ),
     KeyKind(
         "ledger",
@@ -169,7 +169,7 @@ KEY_TABLE = (
         "hash",
         "received, added, sightings, duplicates, suppressed, rejected, archived_*, removed",
         "for ever",
-        "periscope_ingest_2, periscope_depart",
+        "periscope_ingest_3, periscope_depart",
     ),
     KeyKind(
         "stubs",
@@ -177,7 +177,7 @@ KEY_TABLE = (
         "hash",
         "id -> header, last words and analysts of a threat that departed",
         "7 days, 100,000 at most (policy)",
-        "periscope_depart, periscope_ingest_2",
+        "periscope_depart, periscope_ingest_3",
     ),
     KeyKind(
         "stub_ages",
@@ -185,7 +185,7 @@ KEY_TABLE = (
         "sorted set",
         "id -> ms when it departed",
         "as the stub",
-        "periscope_depart, periscope_ingest_2",
+        "periscope_depart, periscope_ingest_3",
     ),
     KeyKind(
         "removed",
@@ -194,6 +194,33 @@ KEY_TABLE = (
         "id -> when, and by whom it was removed: it stays out",
         "until allowed again",
         "periscope_depart, periscope_act",
+    ),
+    KeyKind(
+        "suppressed",
+        "{ns:p}:suppressed",
+        "hash",
+        (
+            "id -> severity, count, first and last ms, window of the rate, last return, cause, "
+            "source and title of what was marked as noise (17_suppressed.lua)"
+        ),
+        "30 days after its last report, 100,000 at most",
+        "periscope_ingest_3, periscope_suppressed_outlived",
+    ),
+    KeyKind(
+        "suppressed_ages",
+        "{ns:p}:suppressed_ages",
+        "sorted set",
+        "id -> ms of its last marked report",
+        "as the suppressed entry",
+        "periscope_ingest_3, periscope_suppressed_outlived",
+    ),
+    KeyKind(
+        "suppressed_causes",
+        "{ns:p}:suppressed_causes",
+        "hash",
+        "cause -> how many suppressed entries it has",
+        "as long as there are any",
+        "periscope_ingest_3, periscope_suppressed_outlived",
     ),
     KeyKind(
         "departures",
@@ -242,7 +269,7 @@ KEY_TABLE = (
         "the answer to a chunk, so that a repeated one counts once",
         "10 minutes",
         (
-            "periscope_ingest_2, periscope_act, periscope_promote_2, periscope_settle_2, "
+            "periscope_ingest_3, periscope_act, periscope_promote_2, periscope_settle_2, "
             "periscope_wake"
         ),
     ),

@@ -27,14 +27,19 @@ SINGLE_KEYS = (
     *("stubs", "stub_ages", "removed", "departures", "events", "audit", "done", "done_before"),
 )
 
+# Those of what is suppressed, which came later: functions that need them are given them after the
+# single ones, so that the order of those stays what older programs know.
+NOISE_KEYS = ("suppressed", "suppressed_ages", "suppressed_causes")
+
 
 class PartitionKeys:
     """The keys of one partition; `tag` is its hash tag with the braces.
 
-    `singles` are all keys of SINGLE_KEYS, in that order; each has an attribute of its name as well.
+    `singles` are all keys of SINGLE_KEYS, in that order, and `noise` those of NOISE_KEYS; each has
+    an attribute of its name as well.
     """
 
-    __slots__ = ("number", "record_prefix", "singles", "tag", *SINGLE_KEYS)
+    __slots__ = ("noise", "number", "record_prefix", "singles", "tag", *SINGLE_KEYS, *NOISE_KEYS)
 
     meta: bytes
     ledger: bytes
@@ -55,12 +60,17 @@ class PartitionKeys:
     audit: bytes
     done: bytes
     done_before: bytes
+    suppressed: bytes
+    suppressed_ages: bytes
+    suppressed_causes: bytes
 
     def __init__(self, number: int, tag: bytes) -> None:
         self.number = number
         self.tag = tag
         self.singles = tuple(tag + b":" + name.encode() for name in SINGLE_KEYS)
-        for name, key in zip(SINGLE_KEYS, self.singles, strict=True):
+        self.noise = tuple(tag + b":" + name.encode() for name in NOISE_KEYS)
+        names, keys = (*SINGLE_KEYS, *NOISE_KEYS), (*self.singles, *self.noise)
+        for name, key in zip(names, keys, strict=True):
             setattr(self, name, key)
         self.record_prefix = tag + b":t:"
 

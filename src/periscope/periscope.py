@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from periscope.archive import Archive, AuditEntry, find_archive, fingerprint_of, open_archive
+from periscope.aside import SetAside
 from periscope.desk import AnalystsDesk
 from periscope.errors import UsageError
 from periscope.functions import RankQuery
@@ -21,7 +22,7 @@ from periscope.threat import Page, Threat
 from periscope.work import Event, PromotionStats, SweepStats
 
 
-class Periscope(AnalystsDesk):
+class Periscope(AnalystsDesk, SetAside):
     """One database of threats. Use as `async with Periscope.open() as p:`.
 
     All methods are safe to call concurrently. Cancelling one call harms no other.
@@ -333,9 +334,11 @@ class Periscope(AnalystsDesk):
     async def get_stats(self) -> Stats:
         """Counts by status and severity, the unseen, the levels, the ledger, and the room left.
 
-        `capacity.writable` says whether changes are taken now, `capacity.refusal` why not.
+        `capacity.writable` says whether changes are taken now, `capacity.refusal` why not;
+        `suppressed` how many ids are set aside as noise, by cause.
         """
-        return replace(await self._queries.stats(), capacity=await self._capacity())
+        found, causes = await self._queries.stats(), await self._suppression.causes()
+        return replace(found, capacity=await self._capacity(), suppressed=causes)
 
     async def get_ledger(self, *, deep: bool = False, archive: Archive | None = None) -> Ledger:
         """The conservation law; `deep` recounts every record (slow, for a quiet database).

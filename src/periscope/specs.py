@@ -27,6 +27,7 @@ _QUEUE = ("meta", "board", "exceptions")
 _PAIRS = ("singles...", "pair...")
 _ONCE = ("singles...", "reply", "pair...")
 _NOW = ("policy", "now_ms")
+_NOISE = ("meta", "noise...")
 _FEED = ("control", "feed_state", "feed_position")
 
 SPECS: dict[str, Spec] = {
@@ -89,6 +90,23 @@ SPECS: dict[str, Spec] = {
         (*_NOW, "rejected", "report..."),
         True,
         "remembered by chunk",
+    ),
+    "periscope_ingest_3": Spec(
+        ("singles...", "noise...", "reply", "before", "record..."),
+        (*_NOW, "rejected", "marks", "report..."),
+        True,
+        "remembered by chunk",
+    ),
+    "periscope_suppressed": Spec(
+        ("meta", "suppressed", "suppressed_ages"),
+        ("now_ms", "count", "cause", "after_ms", "after_id"),
+        False,
+    ),
+    "periscope_suppressed_entry": Spec(("meta", "suppressed"), ("threat_id",), False),
+    "periscope_suppressed_causes": Spec(("meta", "suppressed_causes"), (), False),
+    "periscope_suppressed_forget": Spec(_NOISE, ("threat_id",), True, "the same again"),
+    "periscope_suppressed_outlived": Spec(
+        _NOISE, ("now_ms", "most"), True, "forgets what is too old", lasting=False
     ),
     "periscope_act": Spec(
         ("singles...", "reply", "before", "pair..."),
@@ -181,7 +199,9 @@ SPECS: dict[str, Spec] = {
     "periscope_discard": Spec(
         ("meta", "set", "pair..."), ("move", "id..."), True, "the same again"
     ),
-    "periscope_discard_rest": Spec(("singles...",), ("move", "keep_ms"), True, "the same again"),
+    "periscope_discard_rest": Spec(
+        ("singles...", "noise..."), ("move", "keep_ms"), True, "the same again"
+    ),
     "periscope_adopt": Spec(
         _PAIRS, ("policy", "move", "threat..."), True, "writes the same values"
     ),

@@ -161,9 +161,10 @@ class _Taking:
         raise BackupError(BUSY.format(tries=TRIES))
 
     async def _copy(self, keys: PartitionKeys) -> None:
-        for key in keys.singles:  # one by one: some are large
+        names = (*keys.singles, *keys.noise)
+        for key in names:  # one by one: some are large
             await self._dump([key])
-        singles, waiting = frozenset(keys.singles), []
+        singles, waiting = frozenset(names), []
         async for name in self._names(keys.tag + b":*"):
             if name in singles:
                 continue

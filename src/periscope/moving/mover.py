@@ -174,6 +174,7 @@ class Mover:
         await self._check_doors()  # first: without a fence the sides may well differ
         await copying.prove_memos(self.keyspace)
         await copying.totals(self.keyspace.partitions)
+        await copying.causes(copy)
         return await proving.totals(source, self.keyspace, self.target)
 
     def _readings(self) -> tuple[Reading, Reading]:
