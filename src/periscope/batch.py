@@ -24,6 +24,8 @@ CHUNK_BYTES = 1024 * 1024
 MAX_REJECTIONS_KEPT = 100_000
 
 Entry = Packed | PackedAct
+Told = Callable[[Rejection, Any], None]
+"""Called with each rejected item as it was given; it must not raise."""
 
 
 class Batch:
@@ -42,10 +44,14 @@ class Batch:
         self._filling: dict[PartitionKeys, _Filling] = {}
         self._refused = 0
         self._refusal: Exception | None = None
+        self.told: Told | None = None
 
     def take(self, items: Sequence[Any]) -> None:
         """Validate items and sort them into their partitions; full chunks become ready."""
         packed, rejected = self._prepare(items)
+        if self.told is not None:
+            for one in rejected:
+                self.told(one, items[one.index - self.met])
         self.met += len(items)
         self._reject(rejected)
         for keys, entries in self._by_partition(packed):

@@ -10,7 +10,7 @@ from typing import Any
 
 from periscope.acts import ActReply, PackedAct
 from periscope.awaits import SHORT, Awaits, asked_for
-from periscope.batch import CHUNK_ENTRIES, ActBatch, Batch, ReportBatch
+from periscope.batch import CHUNK_ENTRIES, ActBatch, Batch, ReportBatch, Told
 from periscope.batches import Batches, SourceFailed
 from periscope.bound import until
 from periscope.chunks import ActChunk, Answer
@@ -79,9 +79,11 @@ class Engine:
         reports: Iterable[Any] | AsyncIterable[Any],
         durability: Acknowledgement | None = None,
         wait_s: float = 0.0,
+        rejected: Told | None = None,
     ) -> BatchResult:
         """Take in reports; see `Periscope.add_threats_batch`."""
         batch = ReportBatch(self._keyspace, self._intake, self._awaits(durability))
+        batch.told = rejected
         await self._run_batch(reports, batch, self._guard, wait_s)
         return batch.result
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterable, AsyncIterator, Iterable
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable
 from dataclasses import replace
 from typing import Any
 
@@ -13,7 +13,7 @@ from periscope.functions import RankQuery
 from periscope.knowledge import normal_industry
 from periscope.ledger import Ledger, Stats
 from periscope.membership import MembershipStatus, Seen
-from periscope.models import BatchResult, Outcome, Report, Severity, Status
+from periscope.models import BatchResult, Outcome, Rejection, Report, Severity, Status
 from periscope.noise_desk import NoiseDesk
 from periscope.policy import CAPS, Policy
 from periscope.queries import hot_query, score_query, severity_query, status_query
@@ -34,6 +34,7 @@ class Periscope(NoiseDesk, SetAside):
         *,
         durability: Acknowledgement | None = None,
         wait_s: float = 0.0,
+        rejected: Callable[[Rejection, Any], None] | None = None,
     ) -> BatchResult:
         """Take in reports (dicts or `Report`) from any iterable of any length, in bounded memory.
 
@@ -42,7 +43,8 @@ class Periscope(NoiseDesk, SetAside):
         the same reports again changes nothing but the duplicate counter. `durability` is that of
         this call (default: the setting); while the server is full or away, the batch waits up to
         `wait_s` seconds and goes on; but for eight minutes at most where the answer to something
-        that was sent is missing, because the server remembers replies for ten.
+        that was sent is missing, because the server remembers replies for ten. `rejected` is called
+        at once with each rejection and the item that it is about; it must not raise.
 
         Raises:
             BatchInterrupted: the server refused or went away, or the iterable itself raised; says
@@ -51,7 +53,7 @@ class Periscope(NoiseDesk, SetAside):
         if not isinstance(reports, Iterable | AsyncIterable) or isinstance(reports, str | bytes):
             raise UsageError(f"reports must be an iterable, not {type(reports).__name__}")
         async with self._noise.watching():
-            return await self._engine.add_batch(reports, durability, wait_s)
+            return await self._engine.add_batch(reports, durability, wait_s, rejected)
 
     async def add_threat(
         self,

@@ -28,6 +28,7 @@ _PAIRS = ("singles...", "pair...")
 _ONCE = ("singles...", "reply", "pair...")
 _NOW = ("policy", "now_ms")
 _NOISE = ("meta", "noise...")
+_FEED = ("control", "feed_state", "feed_position")
 
 SPECS: dict[str, Spec] = {
     "periscope_control": Spec(
@@ -52,6 +53,31 @@ SPECS: dict[str, Spec] = {
     ),
     "periscope_note": Spec(
         ("control",), ("name", "expected", "value"), True, "compares the note first"
+    ),
+    "periscope_feeds": Spec(("feeds", "feed_state"), ("now_ms",), False),
+    "periscope_feed_take": Spec(
+        _FEED, ("name", "owner", "lease_ms", "early", "now_ms"), True, "by owner: the same lease"
+    ),
+    "periscope_feed_keep": Spec(
+        _FEED,
+        ("name", "token", "lease_ms", "status", "position", "now_ms"),
+        True,
+        "compares the token first",
+    ),
+    "periscope_feed_release": Spec(
+        _FEED,
+        ("name", "token", "wait_ms", "status", "position", "now_ms"),
+        True,
+        "compares the token first",
+    ),
+    "periscope_feed_pause": Spec(
+        ("control", "feed_state"), ("name", "paused"), True, "the same again"
+    ),
+    "periscope_feed_define": Spec(
+        ("control", "feeds", "feed_state", "feed_position"),
+        ("name", "expected", "definition"),
+        True,
+        "compares the definition first",
     ),
     "periscope_ingest": Spec(
         ("meta", "ledger", "board", "sources", "reply", "before", "record..."),

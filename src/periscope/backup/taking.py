@@ -12,8 +12,9 @@ from periscope.archive import Archive
 from periscope.backup.moment import Moment, look
 from periscope.backup.problem import BackupError
 from periscope.backup.progress import Progress
-from periscope.backup.records import NOISE_FORMAT, ArchiveRow, End, Head, Key
+from periscope.backup.records import ASIDE_FORMAT, ArchiveRow, End, Head, Key
 from periscope.backup.writer import BackupWriter
+from periscope.feed_keys import feed_keys
 from periscope.header import FORMAT
 from periscope.keys import CONTROL_FORMAT, PartitionKeys, control_key, noise_key
 from periscope.ledger import Ledger
@@ -115,6 +116,7 @@ class _Taking:
             departed = await self._archive.counts()
             head = await self._head()
             self._writer.write(head)
+            await self._dump(list(feed_keys(head.namespace).own))
             moments = [await self._partition(keys) for keys in self._periscope.keyspace.partitions]
             await self._dump([noise_key(head.namespace)])
             seen = await self._rows()
@@ -141,9 +143,9 @@ class _Taking:
     async def _format(self) -> int:
         """The lowest format that holds all there is, so that older programs read what they can."""
         keyspace = self._periscope.keyspace
-        exists = self._connections.client.exists(noise_key(keyspace.namespace))
-        if await self._connections.guarded(exists):
-            return NOISE_FORMAT
+        aside = (*feed_keys(keyspace.namespace).own, noise_key(keyspace.namespace))
+        if await self._connections.guarded(self._connections.client.exists(*aside)):
+            return ASIDE_FORMAT
         return CONTROL_FORMAT if keyspace.generation else FORMAT
 
     async def _partition(self, keys: PartitionKeys) -> Moment:

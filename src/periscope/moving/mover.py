@@ -20,6 +20,7 @@ from periscope.keys import CONTROL_FORMAT, Keyspace, PartitionKeys
 from periscope.ledger import Ledger
 from periscope.moving.calls import NO_DATABASE, MoverCalls
 from periscope.moving.copying import Copying
+from periscope.moving.feeds import carry_feeds, forget_feeds
 from periscope.moving.fences import fenced_by, let_in
 from periscope.moving.noise import carry_noise, forget_noise
 from periscope.moving.proving import Proving
@@ -152,6 +153,7 @@ class Mover:
         if self.state.to:
             if (await self.sides.target.control()).get("move") == self.state.id.encode():
                 await forget_noise(self.sides.target)
+                await forget_feeds(self.sides.target)
             fields: dict[str, Arg] = {"format": "", "moving": ""}
             await self.copy_calls.move(self.sides.target.control_key, self.state.id, "", fields)
 
@@ -269,6 +271,7 @@ class Mover:
         await self._check_source()
         if not await self._is_over():
             await carry_noise(*self.sides, self.state.id)
+            await carry_feeds(*self.sides, self.state.id)
         control = await self.sides.source.control()
         carried: dict[str, Arg] = {n: v for n, v in control.items() if n not in NOT_CARRIED}
         fields = {**carried, **self._settings(), "moving": ""}
@@ -331,6 +334,7 @@ class Mover:
             await self._discard(self.sides.source, self.calls, keys, FENCE_KEPT_MS)
         if self.state.to:
             await forget_noise(self.sides.source)
+            await forget_feeds(self.sides.source)
 
     async def _discard(
         self, side: Side, calls: MoverCalls, keys: PartitionKeys, keep_ms: int
