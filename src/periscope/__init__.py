@@ -15,10 +15,16 @@ from periscope.errors import (
     CursorInvalid,
     CursorStale,
     EventsLost,
+    FeedBusy,
     FeedError,
+    FeedUnknown,
+    FetchFailed,
+    FetchRefused,
     LibraryMismatch,
     MoveError,
     Moving,
+    NoiseInvalid,
+    NoiseUnknown,
     NotLast,
     NotRemoved,
     OutcomeUnknown,
@@ -45,6 +51,7 @@ from periscope.models import (
     BatchResult,
     Decision,
     Level,
+    Mark,
     MemoryType,
     Outcome,
     Rejection,
@@ -52,10 +59,14 @@ from periscope.models import (
     Severity,
     Status,
 )
+from periscope.noise import Condition, Found, Rate, SuppressionRule, Warninglist
+from periscope.noise_desk import NoiseExplanation
 from periscope.periscope import Periscope
 from periscope.policy import Policy
+from periscope.preview import Example, Preview
 from periscope.scoring import Explanation, Term
 from periscope.settings import Settings
+from periscope.suppressed import Suppressed, SuppressedPage
 from periscope.threat import Page, Threat
 from periscope.work import (
     Claim,
@@ -69,7 +80,7 @@ from periscope.work import (
     WakeStats,
 )
 
-__version__ = "0.3.0"
+__version__ = "0.4.0"
 
 __all__ = [
     "ActInvalid",
@@ -86,25 +97,36 @@ __all__ = [
     "Claim",
     "ClaimLost",
     "Claimed",
+    "Condition",
     "CursorInvalid",
     "CursorStale",
     "Decision",
     "Desk",
     "Event",
     "EventsLost",
+    "Example",
     "Explanation",
+    "FeedBusy",
     "FeedError",
+    "FeedUnknown",
+    "FetchFailed",
+    "FetchRefused",
     "FilterState",
+    "Found",
     "Interaction",
     "InteractionsResult",
     "LastAct",
     "Ledger",
     "Level",
     "LibraryMismatch",
+    "Mark",
     "MembershipStatus",
     "MemoryType",
     "MoveError",
     "Moving",
+    "NoiseExplanation",
+    "NoiseInvalid",
+    "NoiseUnknown",
     "NotLast",
     "NotRemoved",
     "Outcome",
@@ -114,7 +136,9 @@ __all__ = [
     "Periscope",
     "PeriscopeError",
     "Policy",
+    "Preview",
     "PromotionStats",
+    "Rate",
     "Rejection",
     "Report",
     "ReportRejected",
@@ -131,6 +155,9 @@ __all__ = [
     "StoreFull",
     "StoreUnavailable",
     "StoreUnsuitable",
+    "Suppressed",
+    "SuppressedPage",
+    "SuppressionRule",
     "SweepStats",
     "Term",
     "Threat",
@@ -139,5 +166,6 @@ __all__ = [
     "TooLate",
     "UsageError",
     "WakeStats",
+    "Warninglist",
     "Writable",
 ]

@@ -17,6 +17,7 @@ from xxhash import xxh3_64_digest
 
 from periscope.errors import ReportRejected
 from periscope.header import NO_SOURCE, SOURCE_BYTES, pack_report
+from periscope.marks import Marking, Packed
 from periscope.models import (
     MAX_CONTENT_BYTES,
     MAX_ID_BYTES,
@@ -40,10 +41,6 @@ _PLAIN = {bool, *_VALUES}
 _NESTED = frozenset(_CONTAINERS).__contains__
 _MOMENTS, _MAPPINGS = {int, type(None)}, {dict, type(None)}
 _FLOAT = frozenset((float,)).__contains__
-
-
-# A report ready to be sent: its id, and the header's report part with the body.
-Packed = tuple[bytes, bytes]
 
 
 _UPPER = Literal["CRITICAL", "HIGH", "MEDIUM", "LOW"]
@@ -86,24 +83,26 @@ _BARE_HEADS = {
 class Intake:
     """Validates and packs reports for one database; `secret` keys its fingerprints.
 
+    `marking` puts marks on those that are noise.
+
     Fingerprints are 64 bits of a fast hash. The key is the database's own, so that whoever writes a
     feed cannot prepare two reports that look the same to us.
     """
 
     def __init__(self, secret: bytes) -> None:
+        self.marking = Marking()
         self._seed = int.from_bytes(secret[:8], "little")
         self._tails: dict[str, tuple[bytes, bytes]] = {}
 
     def prepare(self, items: Sequence[Any], first: int) -> tuple[list[Packed], list[Rejection]]:
         """Pack `items`, the first of which has index `first` in its batch; never raises for one."""
         try:
-            if (given := _exact(items)) is not None:
-                return self._pack_all(items, given), []
-            plain = [_plain(item) for item in items]
-            given = [item["metadata"] for item in plain if "metadata" in item]
-            return self._pack_all(msgspec.convert(plain, list[_Wire]), given), []
+            packed = self._pack(items)
         except Exception:  # whatever it was, it was one item's: look at each by itself
             return self._prepare_each(items, first)
+        if self.marking.marker is None:
+            return packed, []
+        return self.marking.all([_plain(item) for item in items], packed), []
 
     def one(self, item: Any) -> Packed:
         """Pack a single report.
@@ -114,11 +113,13 @@ class Intake:
         if isinstance(item, Unreadable):
             raise ReportRejected(item.reason, field="report")
         try:
-            return self._pack_one(msgspec.convert(_plain(item), Report))
+            plain = _plain(item)
+            packed = self._pack_one(msgspec.convert(plain, Report))
         except ReportRejected:
             raise
         except Exception as exc:  # an item may be any object, and raise anything when looked at
             raise rejection_for(exc) from None
+        return packed if self.marking.marker is None else self.marking.one(plain, packed)
 
     def _pack_one(self, report: Report) -> Packed:
         _check_texts(report)
@@ -133,13 +134,22 @@ class Intake:
     def _prepare_each(
         self, items: Sequence[Any], first: int
     ) -> tuple[list[Packed], list[Rejection]]:
-        packed, rejected = [], []
+        packed: list[Packed] = []
+        rejected = []
         for index, item in enumerate(items, first):
             try:
                 packed.append(self.one(item))
             except ReportRejected as exc:
                 rejected.append(Rejection(index, _id_of(item), str(exc)))
         return packed, rejected
+
+    def _pack(self, items: Sequence[Any]) -> list[Packed]:
+        given = _exact(items)
+        if given is not None:
+            return self._pack_all(items, given)
+        plain = [_plain(item) for item in items]
+        given = [item["metadata"] for item in plain if "metadata" in item]
+        return self._pack_all(msgspec.convert(plain, list[_Wire]), given)
 
     def _pack_all(self, wires: Sequence[_Wire | Report], given: list[Any]) -> list[Packed]:
         """Pack valid reports; what the quick checks cannot clear sends all to the slow way.

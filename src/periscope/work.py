@@ -110,6 +110,7 @@ class SweepStats:
     settled: int = 0
     kept: int = 0
     forgotten_stubs: int = 0
+    forgotten_suppressed: int = 0
 
     @property
     def expired(self) -> int:

@@ -24,6 +24,7 @@ def test_once_says_what_was_done(desk: Program) -> None:
         "snooze: nothing to do",
         "expiry: nothing to do",
         "archive: 2 moved",
+        "feeds: nothing to do",
     ]
     again = told(desk, "worker", "--once")
     assert again["promotion"] == {"promoted": 0, "failed": 0, "promoted_ids": []}
@@ -50,6 +51,7 @@ def test_it_works_until_told_to_end(desk: Program, ending: signal.Signals) -> No
         "snooze",
         "expiry",
         "archive",
+        "feeds",
     ]
 
 
@@ -63,7 +65,7 @@ def test_as_json_it_says_at_the_end_how_it_went(desk: Program) -> None:
     assert (done.code, done.err) == (0, "")
     workers = json.loads(done.out)["workers"]
     assert {one["name"]: one["state"] for one in workers} == dict.fromkeys(
-        ("promotion", "snooze", "expiry", "archive"), "stopped"
+        ("promotion", "snooze", "expiry", "archive", "feeds"), "stopped"
     )
     assert not any(one["failures"] for one in workers)
 

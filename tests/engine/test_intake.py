@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 
 from periscope import Outcome, Periscope, Report, ReportRejected, Severity
 from periscope.header import REPORT_BYTES
-from periscope.intake import Intake, Packed
+from periscope.intake import Intake
+from periscope.marks import Packed
 from periscope.models import Unreadable
 
 GOOD: dict[str, Any] = {"threat_id": "t", "content": "c", "severity": "LOW"}

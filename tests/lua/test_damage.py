@@ -150,7 +150,7 @@ async def test_a_flushed_store_is_prepared_again(periscope: Periscope) -> None:
 
 async def test_unknown_replies_are_bugs() -> None:
     for reply, expected in (([1, b"3z"], 3), ([1, b"3a"], 4), ([1, b""], 1), (b"OK", 1), (7, 1)):
-        with pytest.raises(BugError, match="periscope_ingest_2 answered"):
+        with pytest.raises(BugError, match="periscope_ingest_3 answered"):
             parse_ingest(reply, expected)
 
 

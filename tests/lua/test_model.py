@@ -22,7 +22,8 @@ from hypothesis.stateful import (
 from periscope import Claim, Periscope, Threat
 from periscope.archive import Archive, open_archive
 from periscope.errors import ActRefused
-from periscope.models import SEVERITIES, to_datetime
+from periscope.models import SEVERITIES, Mark, to_datetime
+from tests.support.marking import add_marked
 from tests.support.model import Held, Model
 from tests.support.servers import ServerProcess
 from tests.support.shown import check_all, check_threat, same_counts
@@ -30,6 +31,7 @@ from tests.support.shown import check_all, check_threat, same_counts
 NOW = 1_790_000_000_000
 SECOND, MINUTE, HOUR = 1000, 60_000, 3_600_000
 T = TypeVar("T")
+Row = tuple[str, str, int, str, int]  # id, content, severity, source, observed at
 
 ids = st.sampled_from(["a", "b", "c", "}{:*?[", "né\r\n\0", "x" * 512])
 analysts = st.sampled_from(["ann", "bob", "zoë"])
@@ -40,6 +42,12 @@ reports = st.tuples(
     st.integers(0, 3),
     st.sampled_from(["", "feed-1", "feed-2", "feed-3"]),
     st.sampled_from([0, 0, 1000, 2000, 3000]),
+)
+marks = st.sampled_from(
+    [
+        *(None, None, None, Mark("list:one"), Mark("list:one"), Mark("rule:r", 2, MINUTE)),
+        *(Mark("rule:r", 1, HOUR), Mark("rule:now", 0, 1), Mark("rule:ends", 0, 0, NOW + HOUR)),
+    ]
 )
 outcomes = st.sampled_from(
     [
@@ -110,15 +118,30 @@ class Engine(RuleBasedStateMachine):
             check_threat(threat, self.model.threats[threat_id], self.now)
 
     @rule(chunk=st.lists(reports, min_size=1, max_size=12))
-    def ingest(self, chunk: list[tuple[str, str, int, str, int]]) -> None:
+    def ingest(self, chunk: list[Row]) -> None:
+        self._ingest(chunk, [None] * len(chunk))
+
+    @rule(chunk=st.lists(st.tuples(reports, marks), min_size=1, max_size=12))
+    def ingest_noise(self, chunk: list[tuple[Row, Mark | None]]) -> None:
+        self._ingest([row for row, _ in chunk], [mark for _, mark in chunk])
+
+    @rule(row=reports, mark=marks, times=st.integers(2, 4), step=st.sampled_from([0, SECOND]))
+    def fire(self, row: Row, mark: Mark | None, times: int, step: int) -> None:
+        """The same alert again and again."""
+        for _ in range(times):
+            self._ingest([row], [mark])
+            self.tick(step)
+
+    def _ingest(self, chunk: list[Row], whose: list[Mark | None]) -> None:
         self.tick()
         if any(self.model.stale_stub(row[0], self.now) for row in chunk):
             self.sweep()
         before = self.model.counts.copy()
-        result = self.run(self.periscope.add_threats_batch(map(as_report, chunk)))
-        for threat_id, said, severity, source, observed_at in chunk:
+        result = self.run(add_marked(self.periscope, map(as_report, chunk), whose))
+        for row, mark in zip(chunk, whose, strict=True):
+            threat_id, said, severity, source, observed_at = row
             body = (said, observed_at or None)
-            self.model.ingest(threat_id, body, severity, source, observed_at, self.now)
+            self.model.ingest(threat_id, body, severity, source, observed_at, self.now, mark)
         told = self.model.counts - before
         names = ("received", "added", "sightings", "duplicates", "suppressed")
         assert {n: getattr(result, n) for n in names} == {n: told[n] for n in names}
@@ -371,6 +394,12 @@ class Engine(RuleBasedStateMachine):
         stats = self.run(self.periscope.sweep(self.archive))
         assert (stats.expired_seen, stats.expired_unseen) == (told["seen"], told["unseen"])
         assert (stats.settled, stats.kept) == (told["settled"], 0)
+        assert stats.forgotten_suppressed == self.model.noise.outlive(self.now)
+
+    @rule(threat_id=ids)
+    def forget_suppressed(self, threat_id: str) -> None:
+        was_there = self.model.noise.kept.pop(threat_id, None) is not None
+        assert self.run(self.periscope.forget_suppressed(threat_id)) == was_there
 
     @rule(threat_id=ids, analyst=analysts)
     def remove(self, threat_id: str, analyst: str) -> None:
@@ -437,7 +466,7 @@ class Engine(RuleBasedStateMachine):
         self.folder.cleanup()
 
 
-def as_report(row: tuple[str, str, int, str, int]) -> dict[str, object]:
+def as_report(row: Row) -> dict[str, object]:
     threat_id, said, severity, source, observed_at = row
     report: dict[str, object] = {"threat_id": threat_id, "content": said, "source": source}
     report |= {"severity": SEVERITIES[severity], "metadata": METADATA[said]}

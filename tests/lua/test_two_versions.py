@@ -22,8 +22,10 @@ from periscope.functions import is_missing_function
 from periscope.header import FORMAT, pack_report
 from periscope.keys import Keyspace, control_key
 from periscope.library import Library, LibraryState, ensure_library, loaded_code, read_library
+from periscope.models import Mark
 from periscope.rules import Rules
 from tests.support.history import acknowledged, check, load
+from tests.support.marking import mark_with
 from tests.support.servers import ServerProcess
 
 OLD = Library((Path(__file__).parent / "library_0_2.lua").read_bytes(), 2, ())
@@ -175,6 +177,23 @@ async def test_after_a_flush_the_old_one_comes_first(
             assert (await p.claim(f"t{turn}", "ann")).analyst_id == "ann"
             assert len(await p.get_top_threats()) == 2 * turn + 2
         assert (await p.get_ledger(deep=True)).balanced
+
+
+async def test_what_the_old_one_reports_is_never_suppressed(
+    old: OldProgram, client: Redis, server: ServerProcess
+) -> None:
+    """It knows no marks: its reports go the usual way, and leave the entry as it is."""
+    async with Periscope.open(server.url) as p:
+        await mark_with(p, lambda _: Mark("list:one"))
+        assert await p.add_threat("t", "x", "LOW") == "suppressed"
+        entry = await p.get_suppressed_entry("t")
+        await old.add([b"t", b"u"])
+        assert await p.get_suppressed_entry("t") == entry
+        assert len(await p.get_threats(["t", "u"])) == 2
+        assert await p.add_threat("t", "y", "HIGH") == "suppressed"
+        ledger = await p.get_ledger(deep=True)
+        assert (ledger.received, ledger.added, ledger.suppressed) == (4, 2, 2)
+        assert ledger.balanced
 
 
 async def test_the_old_one_works_beside_what_is_snoozed(

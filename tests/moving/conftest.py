@@ -100,7 +100,9 @@ async def portrait_of(p: Periscope, archive: Archive) -> dict[str, Any]:
         lists[severity] = await walk(lambda c, n, s=severity: p.get_by_severity(s, c, n), 50)
     for status in STATUSES:
         lists[status] = await walk(lambda c, n, s=status: p.get_by_status(s, c, n), 50)
-    shown = {one for ids in lists.values() for one in ids}
+    lists["suppressed"] = await walk(p.get_suppressed, 50)
+    entries = [await p.get_suppressed_entry(one) for one in lists["suppressed"]]
+    shown = {one for name, ids in lists.items() for one in ids if name != "suppressed"}
     threats = {threat.threat_id: threat for threat in await p.get_threats(sorted(shown))}
     desks = {}
     for one in sorted(shown):
@@ -112,11 +114,23 @@ async def portrait_of(p: Periscope, archive: Archive) -> dict[str, Any]:
     return {
         "lists": lists,
         "threats": threats,
+        "suppressed": entries,
         "desks": desks,
         "ledger": ledger,
         "holdings": holdings,
         "stats": await p.get_stats(),
+        "suppressions": await p.get_suppressions(ended=True),
+        "warninglists": await p.get_warninglists(),
+        "noise": (await p.explain_noise(HARMLESS)).because,
     }
+
+
+HARMLESS = {
+    "threat_id": "harmless",
+    "content": "x",
+    "severity": "LOW",
+    "metadata": {"indicators": [{"type": "domain-name", "value": "www.example.com"}]},
+}
 
 
 async def furnish(p: Periscope, archive: Archive) -> None:

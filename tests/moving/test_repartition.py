@@ -25,7 +25,7 @@ from periscope import (
 )
 from periscope.archive import open_archive
 from periscope.backup import backup, restore
-from periscope.keys import Keyspace
+from periscope.keys import Keyspace, control_key, noise_key
 from periscope.moving import abort, rebuild
 from periscope.moving.mover import FENCE_KEPT_MS
 from tests.backup.conftest import SNOOZE
@@ -290,3 +290,31 @@ async def test_a_crowd_of_analysts_and_large_reports_come_along(scene: Scene) ->
     assert [len(seen["desks"][one][1]) for one in ("t1", "t2")] == [1200, 300]
     await scene.repartition(3)
     assert await scene.portrait() == seen
+
+
+async def test_rules_and_lists_go_to_another_server_and_no_further(
+    scene: Scene, other_server: ServerProcess
+) -> None:
+    await furnished(scene, 2)
+    seen = await scene.portrait()
+    assert seen["noise"].endswith("Sample of harmless hosts")
+    await scene.repartition(3, to=other_server.url, delete_source=True)
+    assert await scene.portrait(other_server.url) == seen
+    async with Redis.from_url(scene.url) as client:
+        assert not await client.exists(noise_key("periscope"))
+    p = await scene.opened(other_server.url)
+    await p.drop_warninglist("Sample of harmless hosts")
+    assert await p.get_warninglists() == []
+    await p.close()
+
+
+async def test_rules_stand_still_while_a_move_is_under_way(scene: Scene) -> None:
+    await furnished(scene, 1)
+    p = await scene.opened()
+    async with Redis.from_url(scene.url) as client:
+        await client.hset(control_key("periscope"), "move", "somebody's")
+        with pytest.raises(Moving, match="change rules and lists when that is done"):
+            await p.add_suppression("source=x", "noise", "ann")
+        await client.hdel(control_key("periscope"), "move")
+    await p.add_suppression("source=x", "noise", "ann")
+    await p.close()

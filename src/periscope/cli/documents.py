@@ -98,6 +98,7 @@ def stats(one: Stats) -> Document:
         "counts": one.counts,
         "unseen": one.unseen,
         "ledger": ledger(one.ledger),
+        "suppressed": one.suppressed,
     }
 
 

@@ -73,6 +73,7 @@ class PaceOptions:
         Raises:
             UsageError: a pace that is none.
         """
+        from periscope.polling import FeedWorker
         from periscope.workers import ArchiveWriter, ExpiryWorker, PromotionWorker, SnoozeWorker
 
         return [
@@ -80,6 +81,7 @@ class PaceOptions:
             SnoozeWorker(periscope, _pace(self.wake_every, "--wake-every")),
             ExpiryWorker(periscope, archive, _pace(self.sweep_every, "--sweep-every")),
             ArchiveWriter(periscope, archive, _pace(self.archive_every, "--archive-every")),
+            FeedWorker(periscope),
         ]
 
 
@@ -103,7 +105,7 @@ async def worker(
     store: StoreOptions = ANY_STORE,
     out: OutputOptions = FOR_PEOPLE,
 ) -> int:
-    """Promote, wake, expire and archive."""
+    """Promote, wake, expire, archive, and read feeds."""
     if once and accept_clock:
         raise UsageError("--once and --accept-clock cannot be combined; give one of them")
     async with store.open() as periscope:

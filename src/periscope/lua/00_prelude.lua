@@ -31,7 +31,7 @@ local SAFE_INTEGER = 2 ^ 53
 -- What a file lends to the files after it; each is filled by the file that bears its name.
 local Score, Sighting, Index, Moves, Log, Memory = {}, {}, {}, {}, {}, {}
 local Chunk, Stretch, Rank, Desk, Claims, Undo, Verbs = {}, {}, {}, {}, {}, {}, {}
-local Swift, Move = {}, {}
+local Swift, Move, Suppressed = {}, {}, {}
 
 -- The keys that a partition has once, in the order of SINGLE_KEYS in keys.py.
 local SINGLES = {'meta', 'ledger', 'board', 'exceptions', 'promotable', 'claims', 'short',

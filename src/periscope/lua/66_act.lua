@@ -198,7 +198,7 @@ end
 --   it ends), CLOSED. A pair is a threat's record
 --   and analysts keys; an act is verb, analyst, request and what else it takes, in msgpack one behind the
 --   other. With `first` acts are tried until one is done. `before` and `reply` are as in
---   periscope_ingest_2; `full` is 0 (only words), 1 (with records), 2 (with records, and another chunk may
+--   periscope_ingest_3; `full` is 0 (only words), 1 (with records), 2 (with records, and another chunk may
 --   follow). With records the chunk is carried out again when it comes again: each act remembers for itself.
 local function act(keys, args)
   local named, full = partition_keys(keys), args[3]
