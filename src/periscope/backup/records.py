@@ -7,7 +7,7 @@
     32 bytes   blake2b of everything before
 
 The records, in this order: one `Head`; the keys about feeds, if there are any; for each partition
-its keys; the key of rules and lists, if there are any; the rows of the archive; the control key; one
+its keys; the key of rules and lists, if there is one; the rows of the archive; the control key; one
 `End`. Feeds come first, because a position may never be ahead of the reports that it covers; the
 control key comes last, because a partition may never be of a newer policy than it.
 """

@@ -10,7 +10,7 @@ from cyclopts import Parameter, validators
 
 from periscope.cli import documents, grid, output
 from periscope.cli.feeds_add import reading_of
-from periscope.cli.figures import age, count, moment, size
+from periscope.cli.figures import ago, count, moment, size
 from periscope.cli.ingest_options import AS_THEY_ARE, FileOptions
 from periscope.cli.options import ANY_STORE, FOR_PEOPLE, OutputOptions, StoreOptions
 from periscope.cli.text import safe, safe_lines
@@ -193,7 +193,7 @@ def _row(one: Letter) -> tuple[str, ...]:
     from periscope.workers.status import wall_ms
 
     at = f", {one.place}" if one.place and not one.reason.startswith(one.place) else ""
-    return (one.id, f"{age(wall_ms() - one.time_ms)} ago", one.source_name + at, one.reason)
+    return (one.id, ago(wall_ms() - one.time_ms), one.source_name + at, one.reason)
 
 
 def _lines(one: Letter) -> list[str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from periscope.cli import documents
-from periscope.cli.figures import age, count, moment
+from periscope.cli.figures import age, ago, count, moment
 from periscope.cli.text import safe
 from periscope.settings import hide_password
 from periscope.spans import short
@@ -163,11 +163,11 @@ def shown_lines(one: FeedInfo) -> Iterator[str]:
 
 
 def _when(at_ms: int | None, now_ms: int) -> str | None:
-    return None if at_ms is None else f"{moment(at_ms)} ({age(now_ms - at_ms)} ago)"
+    return None if at_ms is None else f"{moment(at_ms)} ({ago(now_ms - at_ms)})"
 
 
 def _ago(one: FeedInfo) -> str:
-    return "never" if one.since_success_ms is None else f"{age(one.since_success_ms)} ago"
+    return "never" if one.since_success_ms is None else ago(one.since_success_ms)
 
 
 def _next(one: FeedInfo) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from periscope.cli.figures import age, count, moment
+from periscope.cli.figures import age, ago, count, moment
 from periscope.cli.text import cut, fit, safe
 from periscope.models import Level, Status
 
@@ -94,9 +94,9 @@ def _withdrawn(threat: Threat) -> str:
 
 def _acts(threat: Threat, desk: Desk) -> Iterator[Text]:
     for at, act in enumerate(desk.acts[:MOST_ACTS]):
-        ago = f"{age(threat.as_of_ms - act.at_ms)} ago".replace("now ago", "now")
+        past = ago(threat.as_of_ms - act.at_ms)
         name = cut(safe(act.analyst_id), NAME_CELLS, plain=True)
-        done = f"{name}: {safe(act.action)}, {ago} ({count(act.interactions, 'interaction')})"
+        done = f"{name}: {safe(act.action)}, {past} ({count(act.interactions, 'interaction')})"
         yield fact("" if at else "Last acts", done)
     if len(desk.acts) > MOST_ACTS:
         yield fact("", f"and {count(len(desk.acts) - MOST_ACTS, 'other analyst')}")

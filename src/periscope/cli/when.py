@@ -51,7 +51,7 @@ def until(text: str, what: str = "--until") -> timedelta | datetime:
     Raises:
         UsageError: neither of the two.
     """
-    span = _read(text)
+    span = read_span(text)
     if span is not None and span <= LONGEST:
         return span
     return at(text, what)
