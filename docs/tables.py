@@ -15,8 +15,10 @@ from periscope.bench import planning, seed_table
 from periscope.bench.report import read_json, where
 from periscope.feeds.registry import all_formats
 from periscope.feeds.severity import FieldTable, SeverityTable
-from periscope.keys import KEY_TABLE
+from periscope.key_table import KEY_TABLE
 from periscope.library import read_library
+from periscope.polling.definition import KINDS
+from periscope.polling.definition import describe as describe_feeds
 from periscope.settings import ENV_PREFIX, describe
 from periscope.specs import SPECS
 
@@ -134,7 +136,22 @@ def _meanings(known: FieldTable) -> str:
     return ", ".join(words)
 
 
+def feed_fields() -> str:
+    """Every field of a feed."""
+    rows = [
+        (f"`{name}`", f"`{kind}`", f"`{default}`" if default else "", kinds_of(kinds), text)
+        for name, kind, default, text, kinds in describe_feeds()
+    ]
+    return table(("field", "type", "default", "kinds", "meaning"), rows)
+
+
+def kinds_of(kinds: tuple[str, ...]) -> str:
+    """Which feeds have a field."""
+    return "all" if kinds == KINDS else ", ".join(kinds)
+
+
 TABLES = {
+    "feed_fields": feed_fields,
     "formats": formats,
     "mappings": mappings,
     "severities": severities,

@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, settings
 from redis.asyncio import Redis
 
 from periscope import Periscope
-from periscope.keys import KEY_TABLE
+from periscope.key_table import KEY_TABLE
 from tests.support.history import FIGURE
 from tests.support.servers import ServerProcess
 
@@ -46,6 +46,7 @@ def pytest_terminal_summary(terminalreporter: Any) -> None:
 def _no_settings_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in [name for name in os.environ if name.startswith("PERISCOPE_")]:
         monkeypatch.delenv(name)
+    monkeypatch.setenv("XDG_CONFIG_HOME", "/nowhere")  # nobody's own periscope.toml
 
 
 @pytest.fixture(scope="session")

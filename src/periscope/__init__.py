@@ -15,10 +15,16 @@ from periscope.errors import (
     CursorInvalid,
     CursorStale,
     EventsLost,
+    FeedBusy,
     FeedError,
+    FeedUnknown,
+    FetchFailed,
+    FetchRefused,
     LibraryMismatch,
     MoveError,
     Moving,
+    NoiseInvalid,
+    NoiseUnknown,
     NotLast,
     NotRemoved,
     OutcomeUnknown,
@@ -27,11 +33,13 @@ from periscope.errors import (
     ReportRejected,
     RequestReused,
     SettingInvalid,
+    SnoozeEnd,
     StoreDamaged,
     StoreError,
     StoreFull,
     StoreUnavailable,
     StoreUnsuitable,
+    ThreatClosed,
     ThreatUnknown,
     TooLate,
     UsageError,
@@ -43,6 +51,7 @@ from periscope.models import (
     BatchResult,
     Decision,
     Level,
+    Mark,
     MemoryType,
     Outcome,
     Rejection,
@@ -50,10 +59,14 @@ from periscope.models import (
     Severity,
     Status,
 )
+from periscope.noise import Condition, Found, Rate, SuppressionRule, Warninglist
+from periscope.noise_desk import NoiseExplanation
 from periscope.periscope import Periscope
 from periscope.policy import Policy
+from periscope.preview import Example, Preview
 from periscope.scoring import Explanation, Term
 from periscope.settings import Settings
+from periscope.suppressed import Suppressed, SuppressedPage
 from periscope.threat import Page, Threat
 from periscope.work import (
     Claim,
@@ -64,9 +77,10 @@ from periscope.work import (
     LastAct,
     PromotionStats,
     SweepStats,
+    WakeStats,
 )
 
-__version__ = "0.3.0"
+__version__ = "0.4.0"
 
 __all__ = [
     "ActInvalid",
@@ -83,25 +97,36 @@ __all__ = [
     "Claim",
     "ClaimLost",
     "Claimed",
+    "Condition",
     "CursorInvalid",
     "CursorStale",
     "Decision",
     "Desk",
     "Event",
     "EventsLost",
+    "Example",
     "Explanation",
+    "FeedBusy",
     "FeedError",
+    "FeedUnknown",
+    "FetchFailed",
+    "FetchRefused",
     "FilterState",
+    "Found",
     "Interaction",
     "InteractionsResult",
     "LastAct",
     "Ledger",
     "Level",
     "LibraryMismatch",
+    "Mark",
     "MembershipStatus",
     "MemoryType",
     "MoveError",
     "Moving",
+    "NoiseExplanation",
+    "NoiseInvalid",
+    "NoiseUnknown",
     "NotLast",
     "NotRemoved",
     "Outcome",
@@ -111,7 +136,9 @@ __all__ = [
     "Periscope",
     "PeriscopeError",
     "Policy",
+    "Preview",
     "PromotionStats",
+    "Rate",
     "Rejection",
     "Report",
     "ReportRejected",
@@ -120,6 +147,7 @@ __all__ = [
     "SettingInvalid",
     "Settings",
     "Severity",
+    "SnoozeEnd",
     "Stats",
     "Status",
     "StoreDamaged",
@@ -127,11 +155,17 @@ __all__ = [
     "StoreFull",
     "StoreUnavailable",
     "StoreUnsuitable",
+    "Suppressed",
+    "SuppressedPage",
+    "SuppressionRule",
     "SweepStats",
     "Term",
     "Threat",
+    "ThreatClosed",
     "ThreatUnknown",
     "TooLate",
     "UsageError",
+    "WakeStats",
+    "Warninglist",
     "Writable",
 ]

@@ -17,6 +17,8 @@ from periscope.errors import (
     NotLast,
     NotRemoved,
     RequestReused,
+    SnoozeEnd,
+    ThreatClosed,
     ThreatUnknown,
     TooLate,
 )
@@ -79,6 +81,9 @@ _REASONS: dict[str, tuple[type[ActRefused], str]] = {
     "TOO_LATE": (TooLate, "too late to take this back: its time is over, or the threat moved on"),
     "NOT_LAST": (NotLast, "only an analyst's own last act on a threat can be taken back"),
     "CONFLICT": (RequestReused, "this id was used before, for another act; use a new one"),
+    "PAST": (SnoozeEnd, "a snooze must end later than now"),
+    "TOO_FAR": (SnoozeEnd, "a snooze lasts ten years at most"),
+    "CLOSED": (ThreatClosed, "this threat is closed; reopen it first"),
     "NOT_REMOVED": (NotRemoved, "this id was not removed"),
     "ELSEWHERE": (ActRefused, "the threat is not in the working level; recall it first"),
 }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from periscope.acts import ActReply, check_action, check_name, check_note, pack_act
@@ -25,6 +25,8 @@ from periscope.work import MAX_ANALYST_BYTES, MAX_LEASE_S, MAX_REQUEST_BYTES, Cl
 
 CANDIDATES = 16  # threats that one try of `claim_next` may choose from
 MAX_TRIES = 1000
+MILLISECOND = timedelta(milliseconds=1)
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _NO_REPORT = b'{"content":"","severity":""}'
 
 
@@ -81,6 +83,19 @@ class Analysts:
         """See `Periscope.reopen`."""
         told = json.dumps({"note": check_note(note)}, ensure_ascii=False)
         return await self._act("reopen", threat_id, analyst_id, request_id, durability, (told,))
+
+    async def snooze(
+        self,
+        threat_id: str,
+        analyst_id: str,
+        until: datetime | timedelta | None,
+        note: str | None,
+        request_id: str | None,
+        durability: Acknowledgement | None,
+    ) -> Threat:
+        """See `Periscope.snooze`."""
+        args = _snooze_args(until, check_note(note))
+        return await self._act("snooze", threat_id, analyst_id, request_id, durability, args)
 
     async def comment(
         self,
@@ -278,6 +293,22 @@ def _lease_ms(lease: Any) -> int:
     if not isinstance(lease, timedelta) or not 1 <= lease.total_seconds() <= MAX_LEASE_S:
         raise ActInvalid("lease: must be a timedelta from 1 second to 30 days", field="lease")
     return lease // timedelta(milliseconds=1)
+
+
+def _snooze_args(until: Any, note: str) -> tuple[Any, ...]:
+    """What the act takes: a moment in ms (0: none), the note, a span in ms if one is given.
+
+    A span is counted from the server's now, which is the moment of the act.
+    """
+    if isinstance(until, timedelta):
+        return 0, note, until // MILLISECOND
+    if until is None:
+        return 0, note
+    if not isinstance(until, datetime) or until.utcoffset() is None:
+        raise ActInvalid(
+            "until: must be a datetime with a time zone, a timedelta or None", field="until"
+        )
+    return max(1, (until - EPOCH) // MILLISECOND), note  # what was before 1970 is past as well
 
 
 def _claim(threat_id: str, reply: ActReply) -> Claim:

@@ -11,17 +11,21 @@ from periscope.acts import ActIntake, PackedAct
 from periscope.awaits import SHORT, Awaits
 from periscope.chunks import ActChunk, Answer, Chunk, ReportChunk
 from periscope.errors import BatchInterrupted, OutcomeUnknown
-from periscope.intake import Intake, Packed
+from periscope.intake import Intake
 from periscope.keys import Keyspace, PartitionKeys
+from periscope.marks import Packed, in_parts, pack_marks
 from periscope.models import BatchResult, Outcome, Rejection
 from periscope.work import InteractionsResult
 
 CHUNK_ENTRIES = 500
 CHUNK_ACTS = 100  # an act takes the server several times as long as a report
+CHUNK_MARKED = 250  # one that is marked as noise about twice
 CHUNK_BYTES = 1024 * 1024
 MAX_REJECTIONS_KEPT = 100_000
 
 Entry = Packed | PackedAct
+Told = Callable[[Rejection, Any], None]
+"""Called with each rejected item as it was given; it must not raise."""
 
 
 class Batch:
@@ -32,7 +36,7 @@ class Batch:
 
     def __init__(self, keyspace: Keyspace, awaits: Awaits = Awaits.NOTHING) -> None:
         self.met = 0
-        self.stored: Callable[[Chunk], None] = _nothing
+        self.stored: Callable[[Answer], None] = _nothing
         self._awaits = awaits
         self._unsafe = 0
         self.ready: deque[Chunk] = deque()
@@ -40,10 +44,14 @@ class Batch:
         self._filling: dict[PartitionKeys, _Filling] = {}
         self._refused = 0
         self._refusal: Exception | None = None
+        self.told: Told | None = None
 
     def take(self, items: Sequence[Any]) -> None:
         """Validate items and sort them into their partitions; full chunks become ready."""
         packed, rejected = self._prepare(items)
+        if self.told is not None:
+            for one in rejected:
+                self.told(one, items[one.index - self.met])
         self.met += len(items)
         self._reject(rejected)
         for keys, entries in self._by_partition(packed):
@@ -80,7 +88,7 @@ class Batch:
                 self._refused += answer.chunk.size
                 self._refusal = self._refusal or refusal
             else:
-                self.stored(answer.chunk)
+                self.stored(answer)
                 self._tally(answer)
 
     def interrupted(self, cause: Exception, unknown: int, unsent: int) -> BatchInterrupted:
@@ -143,8 +151,15 @@ class ReportBatch(Batch):
         return self._intake.prepare(items, self.met)
 
     def _make_ready(self, keys: PartitionKeys, entries: list[Any]) -> None:
+        if not self._intake.marking.was_used:
+            self._append(keys, entries)
+            return
+        for part in in_parts(entries, CHUNK_MARKED):
+            self._append(keys, part, pack_marks(part))
+
+    def _append(self, keys: PartitionKeys, entries: Sequence[Any], marks: bytes = b"") -> None:
         rejected, self._uncounted = self._uncounted, 0
-        self.ready.append(ReportChunk(keys, entries, rejected, awaits=self._awaits))
+        self.ready.append(ReportChunk(keys, entries, rejected, marks, awaits=self._awaits))
 
     def _reject(self, rejected: Sequence[Rejection]) -> None:
         super()._reject(rejected)
@@ -229,7 +244,7 @@ class _Filling:
         self._bytes += _size(entry)
 
 
-def _nothing(chunk: Chunk) -> None:
+def _nothing(answer: Answer) -> None:
     """Nobody wants to know what was stored."""
 
 

@@ -210,6 +210,19 @@ class Calls:
         """Send home what was recalled and is quiet; as `promote`."""
         return await self._change("periscope_settle_2", keys, rules, batch_id, ids)
 
+    async def sleepers(self, keys: PartitionKeys, offset: int, count: int) -> list[bytes]:
+        """Ids of snoozed threats whose time has come, the earliest first, from `offset` on."""
+        args = (self.functions.moment, offset, count)
+        names = [keys.meta, keys.exceptions]
+        _, ids = await self.functions.call("periscope_sleepers", names, args)
+        return list(ids)
+
+    async def wake(
+        self, keys: PartitionKeys, rules: Rules, batch_id: bytes, ids: Sequence[bytes]
+    ) -> list[str]:
+        """Open again what was snoozed until now; as `promote`."""
+        return await self._change("periscope_wake", keys, rules, batch_id, ids)
+
     async def overtaken(
         self, keys: PartitionKeys, rules: Rules, stretch: int, offset: int, count: int
     ) -> SweepStep:

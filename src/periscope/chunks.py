@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from asyncio import get_running_loop
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from secrets import token_bytes
 from typing import Any
@@ -11,8 +11,8 @@ from typing import Any
 from periscope.acts import ActReply, PackedAct, parse_acts
 from periscope.awaits import Awaits
 from periscope.functions import Functions, parse_ingest
-from periscope.intake import Packed
 from periscope.keys import PartitionKeys
+from periscope.marks import Packed
 from periscope.models import Outcome
 
 REPEATED_FOR_S = 480  # less than the ten minutes for which replies are remembered
@@ -62,10 +62,14 @@ class Chunk:
 
 @dataclass(slots=True, eq=False)
 class ReportChunk(Chunk):
-    """Reports of one partition, and how many rejected ones are to be counted with them."""
+    """Reports of one partition, and how many rejected ones are to be counted with them.
+
+    `marks` says which of them are noise; of `pack_marks`.
+    """
 
     reports: Sequence[Packed]
     rejected: int = 0
+    marks: bytes = b""
 
     @property
     def size(self) -> int:
@@ -73,9 +77,9 @@ class ReportChunk(Chunk):
         return len(self.reports)
 
     def command(self, functions: Functions, before_id: bytes) -> tuple[Any, ...]:
-        """The call of periscope_ingest_2."""
+        """The call of periscope_ingest_3."""
         return functions.ingest_command(
-            self.keys, self.chunk_id, before_id, self.rejected, self.reports
+            self.keys, self.chunk_id, before_id, self.rejected, self.reports, self.marks
         )
 
     def parse(self, reply: Any) -> list[tuple[int, Outcome]]:
@@ -128,3 +132,13 @@ class Answer:
     result: Any
     refusal: Exception | None = None
     short: bool = False
+
+    def stored_ids(self) -> Iterable[bytes]:
+        """Ids of the reports that went in: what was suppressed left no threat behind."""
+        if not isinstance(self.chunk, ReportChunk):
+            return ()
+        ids = (report[0] for report in self.chunk.reports)
+        if all(outcome is not Outcome.SUPPRESSED for _, outcome in self.result):
+            return ids
+        outcomes = (outcome for count, outcome in self.result for _ in range(count))
+        return [one for one in ids if next(outcomes) is not Outcome.SUPPRESSED]

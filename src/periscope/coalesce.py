@@ -24,9 +24,9 @@ from periscope.chunks import ActChunk, Answer, Chunk, ReportChunk
 from periscope.connection import CLOSED
 from periscope.errors import BugError, OutcomeUnknown, StoreDamaged, StoreError, StoreUnavailable
 from periscope.functions import Functions
-from periscope.intake import Packed
 from periscope.keys import Keyspace, PartitionKeys
 from periscope.lane import Lane
+from periscope.marks import Packed, pack_marks
 from periscope.models import Outcome
 from periscope.room import Room
 from periscope.settings import Settings
@@ -199,14 +199,15 @@ class _Pump:
         else:
             reports: list[Any] = [one.entry for one in taken if one.entry is not None]
             rejected = len(taken) - len(reports)
-            chunk = ReportChunk(self.keys, reports, rejected, awaits=awaits)
+            marks = pack_marks(reports)
+            chunk = ReportChunk(self.keys, reports, rejected, marks, awaits=awaits)
         self.sent[chunk] = taken
         return chunk
 
     async def _deliver(self, lane: Lane, answer: Answer) -> None:
         taken = self.sent.pop(answer.chunk)
         if answer.refusal is None:
-            self.coalescer.stored(answer.chunk)
+            self.coalescer.stored(answer)
             for one, result in zip(taken, _results(answer, taken), strict=True):
                 self._settle(one, result, short=answer.short)
         elif len(taken) > 1 and _may_be_one_only(answer.refusal):
@@ -287,7 +288,7 @@ class Coalescer:
         functions: Functions,
         keyspace: Keyspace,
         settings: Settings,
-        stored: Callable[[Chunk], None],
+        stored: Callable[[Answer], None],
     ) -> None:
         self.room = Room(settings.queue_limit, settings.operation_timeout_s)
         self.in_flight = settings.in_flight

@@ -31,7 +31,9 @@ from periscope.intake import Intake
 from periscope.keeping import Keeping
 from periscope.keys import Keyspace
 from periscope.knowledge import Knowledge
+from periscope.marks import Marker
 from periscope.membership import Membership
+from periscope.noise import NoiseKeeper
 from periscope.policy import Policy
 from periscope.queries import Queries
 from periscope.reader import over
@@ -39,6 +41,8 @@ from periscope.room import Room
 from periscope.rules import Rules
 from periscope.server import EmbeddedServer
 from periscope.settings import Settings
+from periscope.suppression import Suppression
+from periscope.waking import Waking
 
 CLUSTER_PARTITIONS = 64
 
@@ -54,8 +58,11 @@ class _Rooms:
     knowledge: Knowledge
     analysts: Analysts
     keeping: Keeping
+    waking: Waking
     events: Events
     membership: Membership
+    noise: NoiseKeeper
+    suppression: Suppression
 
 
 class Database:
@@ -151,6 +158,11 @@ class Database:
         return self._rooms.keeping
 
     @property
+    def _waking(self) -> Waking:
+        self._check_open()
+        return self._rooms.waking
+
+    @property
     def _events(self) -> Events:
         self._check_open()
         return self._rooms.events
@@ -159,6 +171,16 @@ class Database:
     def _membership(self) -> Membership:
         self._check_open()
         return self._rooms.membership
+
+    @property
+    def _noise(self) -> NoiseKeeper:
+        self._check_open()
+        return self._rooms.noise
+
+    @property
+    def _suppression(self) -> Suppression:
+        self._check_open()
+        return self._rooms.suppression
 
     def _check_open(self) -> None:
         """Connections belong to one process and one event loop; others would read their replies."""
@@ -184,6 +206,8 @@ class Database:
         await self._prepare()
         self._rooms = self._build(secret)
         self._stack.push_async_callback(self._rooms.membership.close)
+        self._stack.push_async_callback(self._rooms.noise.close)
+        await self._rooms.noise.begin()
         log.info("opened %s, settings %s", connections.shown_url, self.settings.shown())
 
     def _build(self, secret: bytes) -> _Rooms:
@@ -196,6 +220,11 @@ class Database:
         room = Room(self.settings.queue_limit, self.settings.operation_timeout_s)
         queries = Queries(functions, keyspace, secret, room)
         self._stack.callback(queries.close)
+
+        def judge_by(marker: Marker | None) -> None:
+            engine.marker = marker
+
+        engine.noise = NoiseKeeper(functions, keyspace.namespace, judge_by)
         events = Events(functions, keyspace)
         self._stack.push_async_callback(events.close)
         return _Rooms(
@@ -204,8 +233,11 @@ class Database:
             Knowledge(functions, keyspace, secret),
             Analysts(engine, functions, keyspace),
             Keeping(functions, keyspace, queries, secret),
+            Waking(functions, keyspace, queries),
             events,
             membership,
+            engine.noise,
+            Suppression(functions, keyspace, secret),
         )
 
     async def _embedded_url(self) -> str:

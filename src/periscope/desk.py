@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterable, Iterable
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from periscope.database import Database
@@ -11,7 +11,7 @@ from periscope.errors import UsageError
 from periscope.models import Action, Decision, Level, Severity
 from periscope.settings import Acknowledgement
 from periscope.threat import Threat
-from periscope.work import DEFAULT_LEASE_S, Claim, Desk, InteractionsResult
+from periscope.work import DEFAULT_LEASE_S, Claim, Desk, InteractionsResult, WakeStats
 
 LEASE = timedelta(seconds=DEFAULT_LEASE_S)
 
@@ -108,6 +108,46 @@ class AnalystsDesk(Database):
         """Open a threat again; its outcome, and what that withdrew, no longer stands."""
         return await self._analysts.reopen(threat_id, analyst_id, note, request_id, durability)
 
+    async def snooze(
+        self,
+        threat_id: str,
+        analyst_id: str,
+        until: datetime | timedelta | None,
+        note: str | None = None,
+        snooze_id: str | None = None,
+        *,
+        durability: Acknowledgement | None = None,
+    ) -> Threat:
+        """Take a threat out of the queue until a moment, for a while, or (None) until it is worse.
+
+        It is open again when that has come (a worker sees to it, `SnoozeWorker`), and whatever
+        `until` says by a sighting of higher severity than now, an escalation or a reopening; other
+        interactions leave it snoozed. It does not expire meanwhile, nor settle home. No
+        interaction; ends one's claim and the eligibility. Snoozed again it has another end. A
+        threat of level 2 or 3 is recalled.
+
+        Raises:
+            ActInvalid, ThreatUnknown, RequestReused, AuditFull: as `record_interaction`.
+            SnoozeEnd: the end is not later than now by the server's clock, or over ten years ahead.
+            ThreatClosed: it has an outcome; reopen it first.
+            Claimed: somebody else holds it.
+        """
+        return await self._analysts.snooze(
+            threat_id, analyst_id, until, note, snooze_id, durability
+        )
+
+    async def wake_snoozed_threats(self) -> WakeStats:
+        """Open every snoozed threat whose time has come; ranked as it was, counts as they were.
+
+        Any number of processes may do so at once; each threat wakes once. It then stays at work for
+        as long as one that was touched just now.
+
+        Raises:
+            OutcomeUnknown: some may have woken; safe to repeat, which counts the others.
+            PartitionsMissing: some are away; done in the others, as `partial` says.
+        """
+        return await self._waking.wake()
+
     async def comment(
         self,
         threat_id: str,
@@ -127,7 +167,7 @@ class AnalystsDesk(Database):
         *,
         durability: Acknowledgement | None = None,
     ) -> Threat:
-        """Take back an analyst's own last act on a threat: an interaction, a decision, a reopening.
+        """Take back an analyst's last act on a threat: interaction, decision, reopening or snooze.
 
         Counts, status and latch are as before (last activity only if nothing followed); what other
         analysts decided since stays. The undoing is in the audit trail as well.
@@ -177,7 +217,7 @@ class AnalystsDesk(Database):
         """Give an analyst a threat of level 1 for a while (1 s to 30 days).
 
         The holder gets the same claim again, with at least this lease to run. It ends by itself;
-        the holder's interactions renew it. Others may look and interact, but neither decide nor
+        the holder's interactions renew it. Others may look and interact, but not decide, snooze or
         dismiss. `token` grows with each new holder.
 
         Raises:

@@ -10,10 +10,10 @@ from typing import Any
 
 from periscope.acts import ActReply, PackedAct
 from periscope.awaits import SHORT, Awaits, asked_for
-from periscope.batch import CHUNK_ENTRIES, ActBatch, Batch, ReportBatch
+from periscope.batch import CHUNK_ENTRIES, ActBatch, Batch, ReportBatch, Told
 from periscope.batches import Batches, SourceFailed
 from periscope.bound import until
-from periscope.chunks import ActChunk, Answer, Chunk, ReportChunk
+from periscope.chunks import ActChunk, Answer
 from periscope.coalesce import Coalescer, let_go
 from periscope.errors import (
     OutcomeUnknown,
@@ -25,7 +25,9 @@ from periscope.functions import Functions
 from periscope.intake import Intake
 from periscope.keys import Keyspace, PartitionKeys
 from periscope.lane import FULL_PAUSE_S, Lane
+from periscope.marks import Marker
 from periscope.models import BatchResult, Outcome
+from periscope.noise import NoiseKeeper
 from periscope.settings import Acknowledgement, Settings
 from periscope.work import InteractionsResult
 
@@ -36,8 +38,9 @@ Guard = Callable[[], Awaitable[None]]
 class Engine:
     """Takes in reports and acts.
 
-    `guard` is called before each chunk of reports and raises when there is no room; `noted` gets
-    the ids of reports that were stored, before anybody is told.
+    `noise`, where it is set, lets reports in once it is known what is noise. `guard` is called
+    before each chunk of reports and raises when there is no room; `noted` gets the ids of reports
+    that were stored, before anybody is told.
     """
 
     def __init__(
@@ -55,7 +58,17 @@ class Engine:
         self._settings = settings
         self._guard = guard
         self._noted = noted
+        self.noise: NoiseKeeper | None = None
         self._coalescer = Coalescer(functions, keyspace, settings, self._stored)
+
+    @property
+    def marker(self) -> Marker | None:
+        """What says which reports are noise; None for nothing. Holds for all that come after."""
+        return self._intake.marking.marker
+
+    @marker.setter
+    def marker(self, marker: Marker | None) -> None:
+        self._intake.marking.marker = marker
 
     async def close(self) -> None:
         """Answer everybody who waits for a single call. Idempotent."""
@@ -66,9 +79,11 @@ class Engine:
         reports: Iterable[Any] | AsyncIterable[Any],
         durability: Acknowledgement | None = None,
         wait_s: float = 0.0,
+        rejected: Told | None = None,
     ) -> BatchResult:
         """Take in reports; see `Periscope.add_threats_batch`."""
         batch = ReportBatch(self._keyspace, self._intake, self._awaits(durability))
+        batch.told = rejected
         await self._run_batch(reports, batch, self._guard, wait_s)
         return batch.result
 
@@ -85,6 +100,8 @@ class Engine:
     async def add_one(self, item: Any, durability: Acknowledgement | None = None) -> Outcome:
         """Take in one report; see `Periscope.add_threat`."""
         awaits = self._awaits(durability)
+        if self.noise is not None and self.noise.is_due:
+            await self.noise.gate()
         try:
             packed = self._intake.one(item)
         except ReportRejected:
@@ -96,6 +113,8 @@ class Engine:
 
     async def act(self, act: PackedAct, durability: Acknowledgement | None = None) -> ActReply:
         """Carry out one act of an analyst; safe to repeat, as its request id is remembered."""
+        if self.noise is not None and self.noise.is_busy:
+            await self.noise.turn()  # behind the reports that came before it
         keys = self._keyspace.partition_of(act.threat_id)
         return await self._coalescer.act(keys, act, self._awaits(durability))
 
@@ -141,9 +160,8 @@ class Engine:
     def _awaits(self, durability: Acknowledgement | None) -> Awaits:
         return asked_for(self._settings, self._functions.connections.facts, durability)
 
-    def _stored(self, chunk: Chunk) -> None:
-        if isinstance(chunk, ReportChunk):
-            self._noted(report[0] for report in chunk.reports)
+    def _stored(self, answer: Answer) -> None:
+        self._noted(answer.stored_ids())
 
     async def _run_batch(
         self,

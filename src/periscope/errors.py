@@ -7,7 +7,11 @@
     │   ├── CursorStale             the cursor was right once; start the walk again
     │   ├── EventsLost              events since there are no longer kept; read the state anew
     │   ├── SettingInvalid          an option, variable or URL that cannot be used
+    │   ├── FeedUnknown             there is no feed of that name
+    │   ├── FeedBusy                the feed is paused, or somebody runs it just now
     │   ├── ActInvalid              what an analyst asks for breaks a rule; names the field
+    │   ├── NoiseInvalid            a suppression rule or warninglist that cannot be used
+    │   ├── NoiseUnknown            there is no such suppression rule or warninglist
     │   └── ActRefused              an analyst's act does not fit the threat as it stands
     │       ├── ThreatUnknown       there is no such threat
     │       ├── Claimed             somebody else holds the threat
@@ -15,6 +19,8 @@
     │       ├── TooLate             the act can no longer be taken back
     │       ├── NotLast             the act is not the analyst's last one on that threat
     │       ├── RequestReused       the request id belongs to another act
+    │       ├── SnoozeEnd           a snooze cannot end then: past, or over ten years ahead
+    │       ├── ThreatClosed        it has an outcome, which only reopening withdraws
     │       └── NotRemoved          the id is not one that was removed
     ├── StoreError                  the server
     │   ├── StoreUnavailable        cannot be reached, or went away
@@ -28,6 +34,8 @@
     │   └── LibraryMismatch         its function library is not one this program can use
     ├── BatchInterrupted            a batch ended early; says what was committed
     ├── FeedError                   a feed cannot be read (further)
+    │   ├── FetchFailed             what it is fetched from failed; it may work later
+    │   └── FetchRefused            its URL leads to where no feed may lead
     ├── MoveError                   a repartition or rebuild cannot be begun, or not go on
     ├── BackupError                 a backup cannot be taken, read or restored
     ├── ArchiveError                the archive cannot be read or written
@@ -101,6 +109,20 @@ class SettingInvalid(UsageError):
     """A setting, environment variable or URL has a name or value that cannot be used."""
 
 
+class FeedUnknown(UsageError):
+    """There is no feed of that name that is polled."""
+
+    exit_code = 1
+    http_status = 404
+
+
+class FeedBusy(UsageError):
+    """The feed cannot be run just now: it is paused, or somebody else runs it."""
+
+    exit_code = 1
+    http_status = 409
+
+
 class ActInvalid(UsageError):
     """What an analyst asks for breaks a rule and was not done; `field` names the offender."""
 
@@ -109,6 +131,19 @@ class ActInvalid(UsageError):
     def __init__(self, reason: str, *, field: str) -> None:
         super().__init__(reason)
         self.field = field
+
+
+class NoiseInvalid(UsageError):
+    """A suppression rule or warninglist cannot be used as it is; says what is wrong, and where."""
+
+    http_status = 422
+
+
+class NoiseUnknown(UsageError):
+    """There is no suppression rule of this id, or no warninglist of this name."""
+
+    exit_code = 1
+    http_status = 404
 
 
 class ActRefused(UsageError):
@@ -154,6 +189,19 @@ class RequestReused(ActRefused):
     """The interaction or request id was used before, for another act."""
 
     code = "CONFLICT"
+
+
+class SnoozeEnd(ActRefused):
+    """A snooze cannot end then: that moment is past, or more than ten years ahead."""
+
+    http_status = 422
+    code = "BAD_END"
+
+
+class ThreatClosed(ActRefused):
+    """The threat is closed by an outcome, which only reopening it withdraws."""
+
+    code = "CLOSED"
 
 
 class NotRemoved(ActRefused):
@@ -259,6 +307,23 @@ class FeedError(PeriscopeError):
     """A feed cannot be opened, recognised or read further; names the place and the reason."""
 
     http_status = 422
+
+
+class FetchFailed(FeedError):
+    """A feed could not be fetched (further), for a reason that may pass: ask again later.
+
+    `retry_after_s`: the pause that the server asked for, at most a day; None if it said nothing.
+    """
+
+    http_status = 503
+
+    def __init__(self, reason: str, retry_after_s: float | None = None) -> None:
+        super().__init__(reason)
+        self.retry_after_s = retry_after_s
+
+
+class FetchRefused(FeedError):
+    """A URL, or a redirect, leads to where no feed may lead: nothing was sent there."""
 
 
 class MoveError(PeriscopeError):

@@ -20,6 +20,7 @@ from periscope.errors import BugError, LibraryMismatch, OutcomeUnknown, Periscop
 from periscope.header import FORMAT
 from periscope.keys import PartitionKeys, control_key
 from periscope.library import ensure_library
+from periscope.marks import Packed
 from periscope.models import Outcome
 from periscope.policy import Policy
 from periscope.rules import Rules
@@ -156,18 +157,20 @@ class Functions:
         chunk_id: bytes,
         before_id: bytes,
         rejected: int,
-        entries: Sequence[tuple[bytes, bytes]],
+        entries: Sequence[Packed],
+        marks: bytes = b"",
     ) -> tuple[Any, ...]:
         """The command for a chunk; `entries` are (id, packed report). Repeat with the same id.
 
-        `before_id` is a chunk that must have been stored, the chunk's own id if there is none.
+        `before_id` is a chunk that must have been stored, the chunk's own id if there is none;
+        `marks` are of `pack_marks`.
         """
         prefix = keys.record_prefix
-        names = (*keys.singles, keys.reply(chunk_id), keys.reply(before_id))
+        names = (*keys.singles, *keys.noise, keys.reply(chunk_id), keys.reply(before_id))
         return (
-            *("FCALL", "periscope_ingest_2", len(names) + len(entries), *names),
+            *("FCALL", "periscope_ingest_3", len(names) + len(entries), *names),
             *[prefix + entry[0] for entry in entries],
-            *(self.rules.packed, self.moment, rejected),
+            *(self.rules.packed, self.moment, rejected, marks),
             *[entry[1] for entry in entries],
         )
 
@@ -331,17 +334,17 @@ def parse_ingest(reply: Any, expected: int) -> list[tuple[int, Outcome]]:
         case [int(), bytes(runs)]:
             return _parse_runs(runs, expected)
         case _:
-            raise BugError(f"periscope_ingest_2 answered {reply!r:.100}")
+            raise BugError(f"periscope_ingest_3 answered {reply!r:.100}")
 
 
 def _parse_runs(runs: bytes, expected: int) -> list[tuple[int, Outcome]]:
     parsed = []
     for count, code in _RUN.findall(runs.decode()):
         if code not in OUTCOMES:
-            raise BugError(f"periscope_ingest_2 answered an unknown code {code!r}")
+            raise BugError(f"periscope_ingest_3 answered an unknown code {code!r}")
         parsed.append((int(count), OUTCOMES[code]))
     if sum(count for count, _ in parsed) != expected:
-        raise BugError(f"periscope_ingest_2 answered {runs!r} to {expected} reports")
+        raise BugError(f"periscope_ingest_3 answered {runs!r} to {expected} reports")
     return parsed
 
 

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from periscope.errors import StoreDamaged
-from periscope.models import DECISIONS, SEVERITIES, STATUSES, Level
+from periscope.models import DECISIONS, SEVERITIES, STATUSES, Level, Status
 from periscope.policy import Policy
 from periscope.threat import Threat
 
@@ -25,6 +25,7 @@ FLAG_ESCALATED = 2
 FLAG_PROTECTED = 4
 FLAG_SOURCES = 8
 NO_SOURCE = bytes(SOURCE_BYTES)
+SNOOZED = STATUSES.index(Status.SNOOZED)
 
 _LAYOUT = Struct("<7B6I2H" + "IH" * 4 + "dB" + "IH" + "8s6s")
 _REPORT = Struct("<BIH8s6s")
@@ -154,7 +155,7 @@ def read_threat(
 
 def _fields(v: tuple[Any, ...], body: Body) -> dict[str, Any]:
     """What a header (as in `_LAYOUT`) and a body say of a threat; a test compares the names."""
-    return {
+    fields = {
         "severity": SEVERITIES[v[24]],
         "level": _LEVELS[v[1]],
         "status": STATUSES[v[3]],
@@ -174,12 +175,16 @@ def _fields(v: tuple[Any, ...], body: Body) -> dict[str, Any]:
         "first_seen_ms": v[15] | v[16] << 32,
         "last_activity_ms": v[17] | v[18] << 32,
         "entered_ms": v[19] | v[20] << 32,
+        "snoozed_until_ms": None,
         "consolidated_ms": (v[21] | v[22] << 32) or None,
         "content": body.content,
         "metadata": body.metadata,
         "source": body.source,
         "observed_at_ms": body.observed_at_ms,
     }
+    if v[3] == SNOOZED:  # `entered` is when that ends, 0 if only a raise ends it: decision 22
+        fields["snoozed_until_ms"], fields["entered_ms"] = fields["entered_ms"] or None, 0
+    return fields
 
 
 _TIMES = frozenset(("first_seen", "last_activity", "entered", "consolidated", "observed_at"))

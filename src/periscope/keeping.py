@@ -29,10 +29,12 @@ from periscope.header import read_threat
 from periscope.keys import Keyspace, PartitionKeys, control_key
 from periscope.reader import Reader, encoded, steady
 from periscope.rules import Rules
+from periscope.suppressed import SuppressedCalls
 from periscope.trail import STEP as TRAIL_STEP
 from periscope.trail import entries, time_of
 from periscope.work import MAX_ANALYST_BYTES, PromotionStats, SweepStats
 
+FORGET_STEP = 250  # suppressed entries of one call, likewise
 STEP = 60  # threats of one call: within what may delay others
 ANSWER_KEPT_MS = 600_000
 TRIES = 5
@@ -50,6 +52,7 @@ class Keeping:
         self._keyspace = keyspace
         self._reader = reader
         self._calls = Calls(functions)
+        self._suppressed = SuppressedCalls(functions)
         self._fingerprint = fingerprint_of(secret)
         self._adopted: set[str] = set()
 
@@ -103,6 +106,7 @@ class Keeping:
         async def sweep(keys: PartitionKeys) -> None:
             await self._sweep_in(keys, archive, stats)
             stats.forgotten_stubs += await self._forget_stubs(keys)
+            stats.forgotten_suppressed += await self._forget_suppressed(keys)
 
         return await self._each(sweep, lambda _: stats)
 
@@ -348,10 +352,17 @@ class Keeping:
         async def call(rules: Rules) -> int:
             return await self._calls.forget(keys, rules, STEP)
 
-        forgotten = 0
+        return await self._until_done(call)
+
+    async def _forget_suppressed(self, keys: PartitionKeys) -> int:
+        return await self._until_done(lambda _: self._suppressed.outlived(keys, FORGET_STEP))
+
+    async def _until_done(self, call: Callable[[Rules], Awaitable[int]]) -> int:
+        """Call until there is nothing left to do; how much was done in all."""
+        done = 0
         while some := await steady(self._functions, call):
-            forgotten += some
-        return forgotten
+            done += some
+        return done
 
 
 def _sum(counts: list[int]) -> int:

@@ -72,7 +72,8 @@ class Ledger:
 class Stats:
     """What the database holds at `as_of_ms`: level 1 by status and severity, and the ledger.
 
-    `capacity` is there in what `Periscope.get_stats` returns: is there room for more?
+    `capacity` (is there room for more?) and `suppressed` (how many ids are set aside as noise, by
+    cause, most first) are there in what `Periscope.get_stats` returns.
     """
 
     as_of_ms: int
@@ -80,6 +81,7 @@ class Stats:
     unseen: dict[str, int]
     ledger: Ledger
     capacity: Capacity | None = field(default=None, compare=False)
+    suppressed: dict[str, int] = field(default_factory=dict)
 
     @property
     def queue(self) -> int:

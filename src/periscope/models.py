@@ -128,6 +128,20 @@ class Unreadable(NamedTuple):
     excerpt: bytes | None = None
 
 
+class Mark(NamedTuple):
+    """Why a report is to be suppressed, and when it comes back all the same.
+
+    `cause` is `list:<name of the warninglist>` or `rule:<id of the rule>`. When more than `most`
+    marked reports of its id come within `window_ms` it comes back (0, 0: at no rate). The mark
+    holds until `until_ms` (0: for ever).
+    """
+
+    cause: str
+    most: int = 0
+    window_ms: int = 0
+    until_ms: int = 0
+
+
 class Rejection(NamedTuple):
     """A report that was not stored: its index in the batch, its id if it had one, and why."""
 

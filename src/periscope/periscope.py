@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterable, AsyncIterator, Iterable
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable
 from dataclasses import replace
 from typing import Any
 
 from periscope.archive import Archive, AuditEntry, find_archive, fingerprint_of, open_archive
-from periscope.desk import AnalystsDesk
+from periscope.aside import SetAside
 from periscope.errors import UsageError
 from periscope.functions import RankQuery
 from periscope.knowledge import normal_industry
 from periscope.ledger import Ledger, Stats
 from periscope.membership import MembershipStatus, Seen
-from periscope.models import BatchResult, Outcome, Report, Severity, Status
+from periscope.models import BatchResult, Outcome, Rejection, Report, Severity, Status
+from periscope.noise_desk import NoiseDesk
 from periscope.policy import CAPS, Policy
 from periscope.queries import hot_query, score_query, severity_query, status_query
 from periscope.settings import Acknowledgement
@@ -21,7 +22,7 @@ from periscope.threat import Page, Threat
 from periscope.work import Event, PromotionStats, SweepStats
 
 
-class Periscope(AnalystsDesk):
+class Periscope(NoiseDesk, SetAside):
     """One database of threats. Use as `async with Periscope.open() as p:`.
 
     All methods are safe to call concurrently. Cancelling one call harms no other.
@@ -33,6 +34,7 @@ class Periscope(AnalystsDesk):
         *,
         durability: Acknowledgement | None = None,
         wait_s: float = 0.0,
+        rejected: Callable[[Rejection, Any], None] | None = None,
     ) -> BatchResult:
         """Take in reports (dicts or `Report`) from any iterable of any length, in bounded memory.
 
@@ -41,7 +43,8 @@ class Periscope(AnalystsDesk):
         the same reports again changes nothing but the duplicate counter. `durability` is that of
         this call (default: the setting); while the server is full or away, the batch waits up to
         `wait_s` seconds and goes on; but for eight minutes at most where the answer to something
-        that was sent is missing, because the server remembers replies for ten.
+        that was sent is missing, because the server remembers replies for ten. `rejected` is called
+        at once with each rejection and the item that it is about; it must not raise.
 
         Raises:
             BatchInterrupted: the server refused or went away, or the iterable itself raised; says
@@ -49,7 +52,8 @@ class Periscope(AnalystsDesk):
         """
         if not isinstance(reports, Iterable | AsyncIterable) or isinstance(reports, str | bytes):
             raise UsageError(f"reports must be an iterable, not {type(reports).__name__}")
-        return await self._engine.add_batch(reports, durability, wait_s)
+        async with self._noise.watching():
+            return await self._engine.add_batch(reports, durability, wait_s, rejected)
 
     async def add_threat(
         self,
@@ -331,9 +335,11 @@ class Periscope(AnalystsDesk):
     async def get_stats(self) -> Stats:
         """Counts by status and severity, the unseen, the levels, the ledger, and the room left.
 
-        `capacity.writable` says whether changes are taken now, `capacity.refusal` why not.
+        `capacity.writable` says whether changes are taken now, `capacity.refusal` why not;
+        `suppressed` how many ids are set aside as noise, by cause.
         """
-        return replace(await self._queries.stats(), capacity=await self._capacity())
+        found, causes = await self._queries.stats(), await self._suppression.causes()
+        return replace(found, capacity=await self._capacity(), suppressed=causes)
 
     async def get_ledger(self, *, deep: bool = False, archive: Archive | None = None) -> Ledger:
         """The conservation law; `deep` recounts every record (slow, for a quiet database).

@@ -29,6 +29,7 @@ from periscope.reader import (
 )
 from periscope.room import Room
 from periscope.rules import Rules
+from periscope.suppressed import SuppressedCalls
 from periscope.threat import Page, Threat
 
 DEEP_BATCH = 500
@@ -158,6 +159,7 @@ class Queries(Reader):
         for keys in self._keyspace.partitions:
             records += await self._recount(keys, faults)
             await self._compare_ranks(keys, faults)
+            await self._compare_suppressed(keys, faults)
         return replace(stats.ledger, records=records, faults=faults)
 
     async def _gather(self, query: RankQuery, count: int, walk: Cursor | None) -> Page:
@@ -261,6 +263,15 @@ class Queries(Reader):
         levels = [await self.run("ZCARD", keys.short), await self.run("ZCARD", keys.long)]
         if (wrong := sum(abs(a - b) for a, b in zip(found, levels, strict=True))) > 0:
             faults["RANKS_DIFFER"] = faults.get("RANKS_DIFFER", 0) + wrong
+
+    async def _compare_suppressed(self, keys: PartitionKeys, faults: dict[str, int]) -> None:
+        """Has each suppressed entry an age, and is each counted by its cause?"""
+        entries = await self.run("HLEN", keys.suppressed)
+        ages = await self.run("ZCARD", keys.suppressed_ages)
+        causes = await SuppressedCalls(self._functions).causes(keys)
+        wrong = abs(entries - ages) + abs(entries - sum(causes.values()))
+        if wrong:
+            faults["SUPPRESSED_DIFFER"] = faults.get("SUPPRESSED_DIFFER", 0) + wrong
 
     async def _judge(
         self,

@@ -1,8 +1,9 @@
-"""The one table of settings: names, types, defaults, help; read from arguments and environment.
+"""The one table of settings: names, types, defaults, help; read from file and environment.
 
-Nothing here is read at import. `Settings.load()` takes `PERISCOPE_<NAME>` variables, then explicit
-arguments over them; an unknown `PERISCOPE_` variable is an error, because a misspelt one that is
-silently ignored is found at 3 a.m.
+Nothing here is read at import. `Settings.load()` takes the table `[settings]` of periscope.toml,
+then `PERISCOPE_<NAME>` variables, then explicit arguments, each over what came before; an unknown
+`PERISCOPE_` variable is an error, because a misspelt one that is silently ignored is found at
+3 a.m. So is an unknown key of the file.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from urllib.parse import urlsplit, urlunsplit
 
 import msgspec
 
+from periscope.config import Config, find_config, read_config
 from periscope.errors import SettingInvalid
 
 ENV_PREFIX = "PERISCOPE_"
@@ -36,6 +38,14 @@ def _help(text: str, *, secret: bool = False, **rules: Any) -> msgspec.Meta:
 class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """Every setting, with its default; each is also a variable `PERISCOPE_<NAME>`."""
 
+    config: Annotated[
+        str | None,
+        _help(
+            "File of settings and feeds (default: periscope.toml in the working directory, else "
+            "in periscope/ of the XDG configuration home, if it is there). Arguments and "
+            "variables go before what it says."
+        ),
+    ] = None
     url: Annotated[
         str | None,
         _help(
@@ -161,6 +171,13 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
             secret=True,
         ),
     ] = None
+    dead_letters_dir: Annotated[
+        str | None,
+        _help(
+            "Directory of what feeds said that cannot be read (default: deadletters in the data "
+            "directory)."
+        ),
+    ] = None
     archive_keep_days: Annotated[
         int, _help("Days for which the archive keeps what departed; 0: for ever.", ge=0, le=36_500)
     ] = 0
@@ -170,19 +187,26 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
 
     @classmethod
     def load(cls, environ: Mapping[str, str] | None = None, /, **given: Any) -> Self:
-        """Settings from the environment, overridden by `given` (None means not given).
+        """Settings from periscope.toml, the environment and `given` (None means not given).
+
+        Each goes before the one named ahead of it. `config` of what is returned is the file that
+        was read.
 
         Raises:
             SettingInvalid: an unknown name, or a value that does not fit; names the setting.
         """
-        values = _from_environment(os.environ if environ is None else environ)
+        environ = os.environ if environ is None else environ
+        values = _from_environment(environ)
         values.update({name: value for name, value in given.items() if value is not None})
         if values.get("url") == "":
             raise SettingInvalid("setting url: empty; leave it out for the embedded server")
         unknown = [name for name in values if name not in cls.__struct_fields__]
         if unknown:
             raise SettingInvalid(f"unknown setting {unknown[0]!r}{_suggest(unknown[0])}")
-        return cls(**{name: _fit(name, value) for name, value in values.items()})
+        named = values.pop("config", None)
+        path = find_config(None if named is None else str(named), environ)
+        fitting = {name: _fit(name, value) for name, value in values.items()}
+        return cls(**{**_from_file(read_config(path)), **fitting})
 
     def shown(self) -> dict[str, Any]:
         """Effective values for logs and `stats`, secrets hidden."""
@@ -200,6 +224,12 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
         `Periscope.open_archive` finds that of any database.
         """
         return self.archive or self.data_path / f"archive-{self.namespace}.db"
+
+    @property
+    def dead_letters_path(self) -> Path:
+        """The directory of dead letters."""
+        given = self.dead_letters_dir
+        return Path(given).expanduser() if given else self.data_path / "deadletters"
 
     @property
     def embedded_durability(self) -> Durability:
@@ -249,6 +279,23 @@ def _from_environment(environ: Mapping[str, str]) -> dict[str, Any]:
             )
         if value:
             values[name] = value
+    return values
+
+
+def _from_file(config: Config) -> dict[str, Any]:
+    """Return the settings of a file, and which file that is."""
+    if config.path is None:
+        return {}
+    values: dict[str, Any] = {"config": str(config.path)}
+    for name, value in config.settings.items():
+        if name not in Settings.__struct_fields__ or name == "config":
+            raise SettingInvalid(
+                f"{config.path}: unknown setting {name!r} in [settings]{_suggest(name)}"
+            )
+        try:
+            values[name] = _fit(name, value)
+        except SettingInvalid as exc:
+            raise SettingInvalid(f"{config.path}: {exc}") from None
     return values
 
 

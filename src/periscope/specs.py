@@ -27,6 +27,8 @@ _QUEUE = ("meta", "board", "exceptions")
 _PAIRS = ("singles...", "pair...")
 _ONCE = ("singles...", "reply", "pair...")
 _NOW = ("policy", "now_ms")
+_NOISE = ("meta", "noise...")
+_FEED = ("control", "feed_state", "feed_position")
 
 SPECS: dict[str, Spec] = {
     "periscope_control": Spec(
@@ -52,6 +54,31 @@ SPECS: dict[str, Spec] = {
     "periscope_note": Spec(
         ("control",), ("name", "expected", "value"), True, "compares the note first"
     ),
+    "periscope_feeds": Spec(("feeds", "feed_state"), ("now_ms",), False),
+    "periscope_feed_take": Spec(
+        _FEED, ("name", "owner", "lease_ms", "early", "now_ms"), True, "by owner: the same lease"
+    ),
+    "periscope_feed_keep": Spec(
+        _FEED,
+        ("name", "token", "lease_ms", "status", "position", "now_ms"),
+        True,
+        "compares the token first",
+    ),
+    "periscope_feed_release": Spec(
+        _FEED,
+        ("name", "token", "wait_ms", "status", "position", "now_ms"),
+        True,
+        "compares the token first",
+    ),
+    "periscope_feed_pause": Spec(
+        ("control", "feed_state"), ("name", "paused"), True, "the same again"
+    ),
+    "periscope_feed_define": Spec(
+        ("control", "feeds", "feed_state", "feed_position"),
+        ("name", "expected", "definition"),
+        True,
+        "compares the definition first",
+    ),
     "periscope_ingest": Spec(
         ("meta", "ledger", "board", "sources", "reply", "before", "record..."),
         ("policy_revision", "now_ms", "rejected", "report..."),
@@ -63,6 +90,23 @@ SPECS: dict[str, Spec] = {
         (*_NOW, "rejected", "report..."),
         True,
         "remembered by chunk",
+    ),
+    "periscope_ingest_3": Spec(
+        ("singles...", "noise...", "reply", "before", "record..."),
+        (*_NOW, "rejected", "marks", "report..."),
+        True,
+        "remembered by chunk",
+    ),
+    "periscope_suppressed": Spec(
+        ("meta", "suppressed", "suppressed_ages"),
+        ("now_ms", "count", "cause", "after_ms", "after_id"),
+        False,
+    ),
+    "periscope_suppressed_entry": Spec(("meta", "suppressed"), ("threat_id",), False),
+    "periscope_suppressed_causes": Spec(("meta", "suppressed_causes"), (), False),
+    "periscope_suppressed_forget": Spec(_NOISE, ("threat_id",), True, "the same again"),
+    "periscope_suppressed_outlived": Spec(
+        _NOISE, ("now_ms", "most"), True, "forgets what is too old", lasting=False
     ),
     "periscope_act": Spec(
         ("singles...", "reply", "before", "pair..."),
@@ -82,6 +126,8 @@ SPECS: dict[str, Spec] = {
     ),
     "periscope_settle": Spec(_PAIRS, _NOW, True, "looks again: settled once"),
     "periscope_settle_2": Spec(_ONCE, _NOW, True, "remembered by batch"),
+    "periscope_sleepers": Spec(("meta", "exceptions"), ("now_ms", "offset", "count"), False),
+    "periscope_wake": Spec(_ONCE, _NOW, True, "remembered by batch"),
     "periscope_depart": Spec(
         _PAIRS, (*_NOW, "batch", "actor", "revision..."), True, "remembered by batch"
     ),
@@ -153,7 +199,9 @@ SPECS: dict[str, Spec] = {
     "periscope_discard": Spec(
         ("meta", "set", "pair..."), ("move", "id..."), True, "the same again"
     ),
-    "periscope_discard_rest": Spec(("singles...",), ("move", "keep_ms"), True, "the same again"),
+    "periscope_discard_rest": Spec(
+        ("singles...", "noise..."), ("move", "keep_ms"), True, "the same again"
+    ),
     "periscope_adopt": Spec(
         _PAIRS, ("policy", "move", "threat..."), True, "writes the same values"
     ),
@@ -162,4 +210,17 @@ SPECS: dict[str, Spec] = {
     ),
     "periscope_carry": Spec(_PAIRS, ("move", "most"), False),
     "periscope_prove": Spec(("singles...", "record..."), ("policy", "move"), False),
+    "periscope_noise_piece": Spec(
+        ("control", "noise"),
+        ("move", "expected_revision", "name", "bytes"),
+        True,
+        "writes the same again",
+        lasting=False,
+    ),
+    "periscope_noise_commit": Spec(
+        ("control", "noise"),
+        ("move", "expected_revision", "index", "piece..."),
+        True,
+        "compares the revision first",
+    ),
 }

@@ -19,9 +19,11 @@ class Threat:  # without slots: `read_threat` fills many of them, one dictionary
     """One threat as it stood at `as_of`; reading it has no side effect.
 
     `entry_confidence` is the confidence as stored; `confidence` what is left of it (DESIGN 2: decay
-    in level 3). `entered_ms` is when it entered its level, in level 3 when its decay began. `home`
-    is set while it is recalled, `latched` while it waits for its promotion. `interaction_id` is
-    that of the act which returned this threat, for `undo`.
+    in level 3). `entered_ms` is when it entered its level or woke there, in level 3 when its decay
+    began, 0 while it is snoozed. `snoozed_until_ms` is when its snooze ends; None if only a raise
+    ends it, and of what is not snoozed. `home` is set while it is recalled, `latched` while it
+    waits for its promotion. `interaction_id` is that of the act which returned this threat, for
+    `undo`.
 
     Fields ending in `_ms` are integer milliseconds since 1970, UTC; the same names without the
     suffix are aware datetimes.
@@ -47,6 +49,7 @@ class Threat:  # without slots: `read_threat` fills many of them, one dictionary
     first_seen_ms: int
     last_activity_ms: int
     entered_ms: int
+    snoozed_until_ms: int | None
     consolidated_ms: int | None
     as_of_ms: int
     content: str
@@ -75,6 +78,11 @@ class Threat:  # without slots: `read_threat` fills many of them, one dictionary
     def observed_at(self) -> datetime | None:
         """When its source says that it happened, if the source says so."""
         return None if self.observed_at_ms is None else to_datetime(self.observed_at_ms)
+
+    @property
+    def snoozed_until(self) -> datetime | None:
+        """When its snooze ends by itself; None if it does not, or there is none."""
+        return None if self.snoozed_until_ms is None else to_datetime(self.snoozed_until_ms)
 
     @property
     def score(self) -> float:

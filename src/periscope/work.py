@@ -93,6 +93,15 @@ class PromotionStats:
 
 
 @dataclass(slots=True)
+class WakeStats:
+    """What `wake_snoozed_threats` did. `failed` ones could not be read; see the deep ledger."""
+
+    woken: int = 0
+    failed: int = 0
+    woken_ids: list[str] = field(default_factory=list)
+
+
+@dataclass(slots=True)
 class SweepStats:
     """What a sweep did: archived (by reason), settled home, kept because touched since."""
 
@@ -101,6 +110,7 @@ class SweepStats:
     settled: int = 0
     kept: int = 0
     forgotten_stubs: int = 0
+    forgotten_suppressed: int = 0
 
     @property
     def expired(self) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -12,9 +13,14 @@ from redis.asyncio import Redis
 from periscope import Periscope, Policy, Settings
 from periscope.archive import Archive, open_archive
 from periscope.backup import backup
+from periscope.models import Mark
 from tests.conftest import OpenHere
-from tests.rules.scene import DAY_MS, START_MS, acts, add, latch, pass_time, promote
+from tests.rules.scene import DAY_MS, START_MS, acts, add, latch, pass_time, promote, report
+from tests.support.marking import add_marked, mark_with
 from tests.support.servers import ServerProcess
+
+SAMPLE_LIST = Path(__file__).parents[2] / "samples" / "warninglist-sample.json"
+SNOOZE = timedelta(days=30)
 
 
 @dataclass
@@ -54,7 +60,7 @@ async def lively(
 
 
 async def fill(p: Periscope, archive: Archive) -> None:
-    """All levels, departed and removed ones, a claim, stubs, audit on both sides, a policy."""
+    """All levels, departed, removed, snoozed ones, a claim, stubs, audit on both sides, policy."""
     await p.set_policy(Policy(target_high=p.functions.rules.policy.target_high * 2))
     await add(p, *(f"old {number}" for number in range(40)), severity="LOW")
     await add(p, "to remove", "hostile { } * ? \r\n \0 \u202e é 🙈", severity="HIGH")
@@ -72,6 +78,23 @@ async def fill(p: Periscope, archive: Archive) -> None:
     await acts(p, "new 2", "ann view", "ann dismiss")
     await p.claim("claimed", "ann")
     await p.comment("new 3", "ann", "a comment that is not archived yet")
+    await p.snooze("new 30", "ann", SNOOZE, "until the patch is there")
+    await p.snooze("new 31", "ann", None)
+    await suppress(p)
+    ended = await p.add_suppression("source=nobody", "never came", "ann")
+    await p.end_suppression(ended.id, "bob")
+    await p.add_suppression(["source=nobody", "severity<=LOW"], "never comes", "ann")
+    await p.load_warninglists(SAMPLE_LIST, analyst="ann")
+
+
+async def suppress(p: Periscope) -> None:
+    """Entries of several causes; one of a threat in a level, one hostile, one that came back."""
+    noise = [f"noise {number}" for number in range(150)]
+    reports = [report(one, "LOW") for one in (*noise, "new 3", "{ } * ? \r\n \0 é 🙈", "back")]
+    marks = [Mark(f"list:{number % 3} é") for number in range(len(reports) - 1)]
+    await add_marked(p, reports, [*marks, Mark("rule:back", 5, 60_000)], durability=None)
+    await add_marked(p, [report("back", "HIGH")], [Mark("rule:back", 5, 60_000)])
+    await mark_with(p, None)
 
 
 @pytest.fixture

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import stat
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +15,9 @@ from periscope.archive import Archive
 from periscope.backup import Progress, backup, restore
 from periscope.backup.reader import BackupReader
 from periscope.calls import Calls
-from tests.backup.conftest import Home
+from tests.backup.conftest import SNOOZE, Home
 from tests.conftest import assert_only_known_keys
-from tests.rules.scene import START_MS, add, ids_of
+from tests.rules.scene import START_MS, add, ids_of, pass_time
 
 READ = {
     b"string": ("GET",),
@@ -89,6 +90,9 @@ async def test_what_was_restored_works_on(
         decided = await p.decide("new 1", "bob", "benign_expected", note="ours", request_id="r1")
         assert decided.revision == (await p.get_threat("new 1")).revision  # type: ignore[union-attr]
         await p.sweep(empty.archive)
+        pass_time(p, SNOOZE // timedelta(milliseconds=1))
+        assert (await p.wake_snoozed_threats()).woken_ids == ["new 30"]
+        assert ids_of(await p.get_by_status("snoozed")) == ["new 31"]
         assert await p.archive_audit(empty.archive) > 0
         assert (await p.get_ledger(deep=True, archive=empty.archive)).balanced
         await assert_only_known_keys(p)

@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from periscope.cli.figures import age, bar, count, moment, size, span
+from periscope.cli.stats import set_aside
 
 
 @pytest.mark.parametrize(
@@ -57,3 +58,13 @@ def test_a_bar_has_its_width(fraction: float, cells: int, plain: bool) -> None:
 def test_a_bar_grows() -> None:
     assert (bar(0, 4), bar(0.5, 4), bar(1, 4)) == ("    ", "██  ", "████")
     assert bar(0.5, 4, plain=True) == "##.."
+
+
+def test_what_is_set_aside_is_told_in_a_line_with_the_first_causes() -> None:
+    assert set_aside({"rule:r": 1}) == "Noise     1 id set aside: rule:r 1"
+    causes = {f"list:{number}\x1b[31m\n": 2000 - number for number in range(5)}
+    told = set_aside(causes)
+    assert told.startswith("Noise     9,990 ids set aside: list:0")
+    assert told.endswith(", 2 more causes")
+    assert "\x1b" not in told
+    assert "\n" not in told

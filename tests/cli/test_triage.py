@@ -145,6 +145,99 @@ def test_what_cannot_be_taken_back(desk: Program) -> None:
     assert refused(desk, "undo", "t1")["type"] == "TooLate"
 
 
+def test_a_snooze_says_until_when_wherever_it_is_shown(desk: Program) -> None:
+    done = desk("snooze", "t1", "--for", "2h", "--note", "patch tonight")
+    assert (done.code, done.err) == (0, "")
+    assert done.out.startswith("t1 out of the queue: snoozed until 20")
+    assert "; undo: " in done.out
+    assert "t1" not in desk("top").out
+    assert told(desk, "next")["claim"]["threat_id"] == "t2"
+    threat = told(desk, "show", "t1")
+    assert (threat["status"], threat["entered"], threat["entered_ms"]) == ("snoozed", None, None)
+    assert threat["snoozed_until_ms"] - threat["as_of_ms"] <= 7_200_000
+    until = threat["snoozed_until"]
+    shown = desk("show", "t1").out
+    assert f"  snoozed until {until}, level 1 (working)" in shown
+    assert f"Snoozed         until {until} (1h left), or until it gets worse" in shown
+    listed = desk("list", "--status", "snoozed").out
+    assert listed.splitlines()[0].split()[1:3] == ["WAKES", "IN"]
+    assert "  1h  CRITICAL  x" in listed
+    assert f"{until[:19]}Z" in listed
+    (item,) = told(desk, "list", "--status", "snoozed")["items"]
+    assert item["snoozed_until"] == until
+    assert f"note: patch tonight; until: {until}" in desk("history", "t1").out
+    detail = told(desk, "audit")["items"][-1]["detail"]
+    assert (detail["until"], detail["until_ms"]) == (until, threat["snoozed_until_ms"])
+    assert desk("undo", "t1").out.startswith("t1 act taken back: open, ")
+
+
+def test_snoozed_until_it_gets_worse(desk: Program) -> None:
+    first, second = desk("snooze", "t2", "t3", "--until-worse", "--json").out.splitlines()
+    assert [json.loads(line)["threat_id"] for line in (first, second)] == ["t2", "t3"]
+    assert json.loads(first)["threat"]["snoozed_until"] is None
+    assert json.loads(first)["act"] == "snooze"
+    assert "  snoozed until it gets worse, level 1" in desk("show", "t3").out
+    assert "Snoozed         until it gets worse than LOW" in desk("show", "t3").out
+    listed = desk("list", "--status", "snoozed").out
+    assert "if worse  LOW       x" in listed
+    assert desk("ingest", "-", given=report("t3", "MEDIUM")).code == 0
+    assert told(desk, "show", "t3")["status"] == "open"
+
+
+def test_snoozed_until_a_moment_and_woken(desk: Program) -> None:
+    assert (
+        told(desk, "snooze", "t1", "--until", "2034-01-31T12:00:00+01:00")["threat"][
+            "snoozed_until"
+        ]
+        == "2034-01-31T11:00:00.000Z"
+    )
+    desk("snooze", "t2", "--for", "1ms")
+    assert desk("worker", "--once").out.splitlines()[1] == "snooze: 1 woken"
+    assert told(desk, "show", "t2")["status"] == "open"
+    assert told(desk, "show", "t1")["status"] == "snoozed"
+
+
+def test_one_that_is_refused_does_not_keep_the_others_awake(desk: Program) -> None:
+    desk("claim", "t2", "--analyst", "ben")
+    desk("decide", "t3", "inconclusive")
+    done = desk("snooze", "t2", "none", "t1", "t3", "--for", "1h")
+    assert done.code == 1
+    assert [line.split(" ")[0] for line in done.out.splitlines()] == ["t1"]
+    assert done.err.splitlines() == [
+        "periscope: t2: 'ben' holds this threat; wait, or take the claim over",
+        "periscope: none: no threat 'none'",
+        "periscope: t3: this threat is closed; reopen it first",
+    ]
+    assert refused(desk, "snooze", "t3", "--for", "1h")["type"] == "ThreatClosed"
+
+
+@pytest.mark.parametrize(
+    ("words", "answer"),
+    [
+        (["t1"], "give one of --for DURATION, --until TIME, --until-worse"),
+        (["t1", "--for", "1h", "--until-worse"], "give one of --for"),
+        (["--for", "1h"], "which threats?"),
+        (["t1", "--for", "soon"], "--for soon: no duration"),
+        (["t1", "--until", "2h"], "--until 2h: no time"),
+        (["t1", "--until", "12345"], "--until 12345: no time"),
+    ],
+    ids=" ".join,
+)
+def test_until_when_is_to_be_said_once(desk: Program, words: list[str], answer: str) -> None:
+    done = desk("snooze", *words)
+    assert (done.code, done.out) == (2, "")
+    assert answer in done.err
+    assert done.err.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    "words", [["--for", "0s"], ["--for", "11y"], ["--until", "2020-01-01T00:00:00Z"]], ids=" ".join
+)
+def test_an_end_that_cannot_be(desk: Program, words: list[str]) -> None:
+    words = [word.replace("11y", "4000d") for word in words]
+    assert refused(desk, "snooze", "t1", *words)["type"] == "SnoozeEnd"
+
+
 @pytest.mark.parametrize(
     "words",
     [
@@ -153,6 +246,7 @@ def test_what_cannot_be_taken_back(desk: Program) -> None:
         ["decide", "no such", "inconclusive"],
         ["comment", "no such", "text"],
         ["reopen", "no such"],
+        ["snooze", "no such", "--until-worse"],
         ["recall", "no such"],
         ["remove", "no such"],
     ],
@@ -187,6 +281,9 @@ def test_hostile_threats_and_analysts_are_shown_as_text(desk: Program) -> None:
         ["claim", HOSTILE_ID],
         ["show", HOSTILE_ID],
         ["undo", HOSTILE_ID],
+        ["snooze", HOSTILE_ID, "--for", "1h", "--note", "\x1b[2J\u202e"],
+        ["show", HOSTILE_ID],
+        ["list", "--status", "snoozed"],
         ["decide", HOSTILE_ID, "true_positive_impact", "--note", "\x9b31m\r\n"],
         ["knowledge"],
         ["history", HOSTILE_ID],
@@ -201,7 +298,7 @@ def test_hostile_threats_and_analysts_are_shown_as_text(desk: Program) -> None:
         assert (done.code, done.err) == (0, ""), words
         assert all(line.isprintable() for line in done.out.splitlines()), words
         assert "\u202e" not in done.out
-        if words[0] in ("next", "show", "knowledge", "history", "audit"):
+        if words[0] in ("next", "show", "list", "knowledge", "history", "audit"):
             tables = [line for line in done.out.splitlines() if " claimed: " not in line]
             assert max(map(cell_len, tables)) <= 60, words
 

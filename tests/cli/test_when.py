@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from periscope.cli.when import duration, short, since
+from periscope.cli.when import at, duration, short, since
 from periscope.errors import UsageError
 
 NOW_MS = 1_790_000_000_000
@@ -72,3 +72,23 @@ def test_a_moment(text: str, meant_ms: int) -> None:
 def test_no_moment(text: str) -> None:
     with pytest.raises(UsageError, match="no time; write it like 2h"):
         since(text, NOW_MS)
+
+
+@pytest.mark.parametrize(
+    ("text", "meant"),
+    [
+        ("1970-01-01T00:00:01.5Z", datetime(1970, 1, 1, 0, 0, 1, 500_000, tzinfo=UTC)),
+        ("2034-01-31T12:00:00+01:00", datetime(2034, 1, 31, 11, tzinfo=UTC)),
+        ("2034-01-31", datetime(2034, 1, 31, tzinfo=UTC)),
+    ],
+)
+def test_a_moment_ahead(text: str, meant: datetime) -> None:
+    assert at(text, "--until") == meant
+
+
+@pytest.mark.parametrize(
+    "text", ["", "2h", "now", "1790000000", "9999-99-99", "2034-01-31T25:00:00Z", "٢٠٣٤-01-31"]
+)
+def test_no_moment_ahead(text: str) -> None:
+    with pytest.raises(UsageError, match=r"--until .*: no time"):
+        at(text, "--until")

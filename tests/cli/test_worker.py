@@ -21,17 +21,22 @@ def test_once_says_what_was_done(desk: Program) -> None:
     assert (first.code, first.err) == (0, "")
     assert first.out.splitlines() == [
         "promotion: 1 promoted",
+        "snooze: nothing to do",
         "expiry: nothing to do",
         "archive: 2 moved",
+        "feeds: nothing to do",
     ]
     again = told(desk, "worker", "--once")
     assert again["promotion"] == {"promoted": 0, "failed": 0, "promoted_ids": []}
+    assert again["snooze"] == {"woken": 0, "failed": 0, "woken_ids": []}
 
 
 @pytest.mark.parametrize("ending", [signal.SIGTERM, signal.SIGINT])
 def test_it_works_until_told_to_end(desk: Program, ending: signal.Signals) -> None:
     with desk.start("worker", "--promote-every", "100ms", "--archive-every", "0.1s") as running:
-        running.until(b"working: promotion every 100ms, expiry every 1m, archive every 100ms")
+        running.until(
+            b"working: promotion every 100ms, snooze every 1s, expiry every 1m, archive every 100ms"
+        )
         for name in ("ana", "ben"):
             desk("act", "t1", "escalate", "--analyst", name)
         while told(desk, "show", "t1")["level"] != 2:
@@ -43,8 +48,10 @@ def test_it_works_until_told_to_end(desk: Program, ending: signal.Signals) -> No
     assert (done.code, done.err) == (0, "")
     assert [line.split(":")[0] for line in done.out.splitlines()] == [
         "promotion",
+        "snooze",
         "expiry",
         "archive",
+        "feeds",
     ]
 
 
@@ -58,7 +65,7 @@ def test_as_json_it_says_at_the_end_how_it_went(desk: Program) -> None:
     assert (done.code, done.err) == (0, "")
     workers = json.loads(done.out)["workers"]
     assert {one["name"]: one["state"] for one in workers} == dict.fromkeys(
-        ("promotion", "expiry", "archive"), "stopped"
+        ("promotion", "snooze", "expiry", "archive", "feeds"), "stopped"
     )
     assert not any(one["failures"] for one in workers)
 
@@ -72,6 +79,7 @@ def test_the_clock_can_be_accepted(desk: Program) -> None:
     ("words", "answer"),
     [
         (["--promote-every", "often"], "--promote-every often: no duration"),
+        (["--wake-every", "1ms"], "--wake-every 1ms: less than 100ms"),
         (["--sweep-every", "0s"], "--sweep-every 0s: less than 100ms"),
         (["--once", "--accept-clock"], "cannot be combined"),
     ],

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -62,6 +63,21 @@ async def test_ranking_and_pages_are_exact(p: Periscope) -> None:
     assert sorted(walked) == sorted(report["threat_id"] for report in reports(3000))
     critical = await p.get_by_severity("CRITICAL", count=1000)
     assert (critical.total, len(critical.items)) == (750, 750)
+
+
+async def test_what_was_snoozed_wakes_wherever_it_is(p: Periscope) -> None:
+    await p.add_threats_batch(reports(200))
+    p.functions.now_ms = NOW
+    ids = {f"t{i}" for i in range(0, 200, 4)}
+    for threat_id in ids:
+        await p.snooze(threat_id, "ann", timedelta(hours=1))
+    assert (await p.get_by_status("snoozed")).total == len(ids)
+    p.functions.now_ms = NOW + HOUR - 1
+    assert (await p.wake_snoozed_threats()).woken == 0
+    p.functions.now_ms = NOW + HOUR
+    stats = await p.wake_snoozed_threats()
+    assert (set(stats.woken_ids), stats.woken, stats.failed) == (ids, len(ids), 0)
+    assert (await p.get_by_status("open")).total == 200
 
 
 async def test_analysts_work_and_the_queue_is_one(p: Periscope) -> None:

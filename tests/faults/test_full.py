@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -108,6 +109,18 @@ async def test_a_full_server_is_read_and_emptied_and_then_filled_again(
         assert (await p.add_threats_batch(again)).added == 1_000
         assert (await p.get_ledger(deep=True, archive=archive)).balanced
     await archive.close()
+
+
+async def test_what_was_snoozed_wakes_on_a_full_server(limited: ServerProcess) -> None:
+    async with Periscope.open(limited.url) as p, asyncio.timeout(60):
+        await p.add_threat("asleep", "x", "HIGH")
+        await p.snooze("asleep", "ann", timedelta(hours=1))
+        await fill(p)
+        with pytest.raises(StoreFull, match="refused whole"):
+            await p.snooze("known", "ann", None)
+        p.functions.now_ms = (await p.get_stats()).as_of_ms + HOUR_MS
+        assert (await p.wake_snoozed_threats()).woken_ids == ["asleep"]
+        assert (await p.get_ledger(deep=True)).balanced
 
 
 async def test_stats_say_that_the_server_is_full_and_that_it_no_longer_is(

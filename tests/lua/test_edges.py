@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from itertools import product
 from typing import Any
 
@@ -9,6 +10,7 @@ import pytest
 from redis.exceptions import ResponseError
 
 from periscope import Periscope, Policy
+from periscope.acts import pack_act
 from periscope.functions import Functions, RankQuery
 from periscope.header import HEADER_BYTES, pack_header, unpack_header
 from periscope.models import SEVERITIES
@@ -145,3 +147,61 @@ async def test_a_dismissed_threat_stays_so_when_seen_again(periscope: Periscope)
     assert [t.threat_id for t in await periscope.get_top_threats()] == ["t"]
     record = await client.get(keys.record(b"t"))
     assert len(record) > HEADER_BYTES
+
+
+async def raw_act(p: Periscope, verb: str, *args: Any) -> Any:
+    """One act as it travels, whatever it says."""
+    (keys,) = p.keyspace.partitions
+    reply = keys.reply(b"c")
+    names = (*keys.singles, reply, reply, keys.record(b"t"), keys.analysts(b"t"))
+    head = (p.functions.rules.packed, NOW, "0", "0")
+    payload = pack_act(verb, "t", "ann", "r", args).payload
+    client = p.functions.connections.client
+    return await client.fcall("periscope_act", len(names), *names, *head, payload)
+
+
+@pytest.mark.parametrize(
+    "args", [("soon", ""), (None, ""), ([], ""), (0, "", "long"), (0, "", {})], ids=repr
+)
+async def test_an_end_that_is_no_number_writes_nothing(periscope: Periscope, args: Any) -> None:
+    periscope.functions.now_ms = NOW
+    await periscope.add_threat("t", "x", "LOW")
+    with pytest.raises(ResponseError, match="BAD_CALL"):
+        await raw_act(periscope, "snooze", *args)
+    assert (await periscope.get_by_status("snoozed")).total == 0
+
+
+@pytest.mark.parametrize(
+    ("args", "word"),
+    [
+        ((NOW, ""), b"PAST"),
+        ((NOW + 0.9, ""), b"PAST"),
+        ((-1, ""), b"PAST"),
+        ((float("nan"), ""), b"PAST"),
+        ((0, "", 0), b"PAST"),
+        ((float("inf"), ""), b"TOO_FAR"),
+        ((2**42, ""), b"TOO_FAR"),
+        ((0, "", 2**62), b"TOO_FAR"),
+        ((NOW + 1.9, ""), b"DONE"),
+        ((0, ""), b"DONE"),
+    ],
+    ids=repr,
+)
+async def test_ends_at_the_edges(periscope: Periscope, args: Any, word: bytes) -> None:
+    periscope.functions.now_ms = NOW
+    await periscope.add_threat("t", "x", "LOW")
+    assert await raw_act(periscope, "snooze", *args) == [NOW, [word]]
+    snoozed = (await periscope.get_by_status("snoozed")).items
+    assert [threat.snoozed_until_ms for threat in snoozed] == (
+        [] if word != b"DONE" else [NOW + 1 if args[0] else None]
+    )
+
+
+async def test_a_clock_at_its_end_lists_no_other_key(periscope: Periscope) -> None:
+    """Moments beyond the 42 bits of a place must not reach into what stands behind."""
+    periscope.functions.now_ms = NOW
+    await periscope.add_threat("t", "x", "LOW")
+    await periscope.snooze("t", "ann", timedelta(days=3653))
+    periscope.functions.now_ms = 2**47
+    assert (await periscope.wake_snoozed_threats()).woken_ids == ["t"]
+    periscope.functions.now_ms = NOW

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import tempfile
 from collections.abc import Coroutine
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -22,7 +22,8 @@ from hypothesis.stateful import (
 from periscope import Claim, Periscope, Threat
 from periscope.archive import Archive, open_archive
 from periscope.errors import ActRefused
-from periscope.models import SEVERITIES
+from periscope.models import SEVERITIES, Mark, to_datetime
+from tests.support.marking import add_marked
 from tests.support.model import Held, Model
 from tests.support.servers import ServerProcess
 from tests.support.shown import check_all, check_threat, same_counts
@@ -30,6 +31,7 @@ from tests.support.shown import check_all, check_threat, same_counts
 NOW = 1_790_000_000_000
 SECOND, MINUTE, HOUR = 1000, 60_000, 3_600_000
 T = TypeVar("T")
+Row = tuple[str, str, int, str, int]  # id, content, severity, source, observed at
 
 ids = st.sampled_from(["a", "b", "c", "}{:*?[", "né\r\n\0", "x" * 512])
 analysts = st.sampled_from(["ann", "bob", "zoë"])
@@ -41,6 +43,12 @@ reports = st.tuples(
     st.sampled_from(["", "feed-1", "feed-2", "feed-3"]),
     st.sampled_from([0, 0, 1000, 2000, 3000]),
 )
+marks = st.sampled_from(
+    [
+        *(None, None, None, Mark("list:one"), Mark("list:one"), Mark("rule:r", 2, MINUTE)),
+        *(Mark("rule:r", 1, HOUR), Mark("rule:now", 0, 1), Mark("rule:ends", 0, 0, NOW + HOUR)),
+    ]
+)
 outcomes = st.sampled_from(
     [
         *("true_positive_impact", "true_positive_no_impact", "benign_expected"),
@@ -48,6 +56,8 @@ outcomes = st.sampled_from(
     ]
 )
 leases = st.sampled_from([SECOND, 15 * MINUTE, 30 * 24 * HOUR])
+spans = st.sampled_from([None, SECOND, MINUTE, HOUR, 25 * HOUR, 3653 * 24 * HOUR])
+bad_spans = st.sampled_from([0, -1, -HOUR, 3653 * 24 * HOUR + 1])
 METADATA: dict[str, dict[str, Any]] = {
     "one": {"industry": " Finance "},
     "two": {"industries": ["Energy", "finance"], "title": "two"},
@@ -108,15 +118,30 @@ class Engine(RuleBasedStateMachine):
             check_threat(threat, self.model.threats[threat_id], self.now)
 
     @rule(chunk=st.lists(reports, min_size=1, max_size=12))
-    def ingest(self, chunk: list[tuple[str, str, int, str, int]]) -> None:
+    def ingest(self, chunk: list[Row]) -> None:
+        self._ingest(chunk, [None] * len(chunk))
+
+    @rule(chunk=st.lists(st.tuples(reports, marks), min_size=1, max_size=12))
+    def ingest_noise(self, chunk: list[tuple[Row, Mark | None]]) -> None:
+        self._ingest([row for row, _ in chunk], [mark for _, mark in chunk])
+
+    @rule(row=reports, mark=marks, times=st.integers(2, 4), step=st.sampled_from([0, SECOND]))
+    def fire(self, row: Row, mark: Mark | None, times: int, step: int) -> None:
+        """The same alert again and again."""
+        for _ in range(times):
+            self._ingest([row], [mark])
+            self.tick(step)
+
+    def _ingest(self, chunk: list[Row], whose: list[Mark | None]) -> None:
         self.tick()
         if any(self.model.stale_stub(row[0], self.now) for row in chunk):
             self.sweep()
         before = self.model.counts.copy()
-        result = self.run(self.periscope.add_threats_batch(map(as_report, chunk)))
-        for threat_id, said, severity, source, observed_at in chunk:
+        result = self.run(add_marked(self.periscope, map(as_report, chunk), whose))
+        for row, mark in zip(chunk, whose, strict=True):
+            threat_id, said, severity, source, observed_at = row
             body = (said, observed_at or None)
-            self.model.ingest(threat_id, body, severity, source, observed_at, self.now)
+            self.model.ingest(threat_id, body, severity, source, observed_at, self.now, mark)
         told = self.model.counts - before
         names = ("received", "added", "sightings", "duplicates", "suppressed")
         assert {n: getattr(result, n) for n in names} == {n: told[n] for n in names}
@@ -189,6 +214,81 @@ class Engine(RuleBasedStateMachine):
         call = self.periscope.reopen(threat_id, analyst, request_id=request)
         self.compare_reply(word, threat_id, self.attempt(call))
 
+    @rule(
+        threat_id=ids, analyst=analysts, lasts=st.one_of(spans, spans, bad_spans), by=st.booleans()
+    )
+    def snooze(self, threat_id: str, analyst: str, lasts: int | None, *, by: bool) -> None:
+        """For a while, or by a moment: the same thing in two ways."""
+        self.tick()
+        request, ends = self.new_request(), 0 if lasts is None else self.now + lasts
+        word = self.model.snooze(threat_id, analyst, ends, request, self.now)
+        until: timedelta | datetime | None = None
+        if lasts is not None:
+            until = to_datetime(ends) if by else timedelta(milliseconds=lasts)
+        call = self.periscope.snooze(threat_id, analyst, until, "a note", request)
+        self.compare_reply(word, threat_id, self.attempt(call))
+
+    @rule(
+        row=reports,
+        analyst=analysts,
+        lasts=spans,
+        ending=st.sampled_from(["act", "raise", "judge", "time", "again"]),
+        data=st.data(),
+    )
+    def sleep(
+        self,
+        row: tuple[str, str, int, str, int],
+        analyst: str,
+        lasts: int | None,
+        ending: str,
+        data: st.DataObject,
+    ) -> None:
+        """Reported, snoozed, perhaps awake again, perhaps taken back: random acts seldom meet."""
+        threat_id = row[0]
+        self.ingest([row])
+        for _ in range(data.draw(st.integers(0, 2))):
+            self.interact(threat_id, analyst, data.draw(actions))
+        if data.draw(st.booleans()):
+            self.decide(threat_id, analyst, "true_positive_impact")
+        self.snooze(threat_id, analyst, lasts, by=False)
+        self._end_sleep(ending, row, lasts, data)
+        if data.draw(st.booleans()) and self.model.memos:
+            self.undo(data, 0)
+        if data.draw(st.booleans()):
+            self.tick(data.draw(st.sampled_from([HOUR - 1, HOUR, HOUR + 1])))
+            self.wake()
+            self.sweep()
+
+    def _end_sleep(
+        self,
+        ending: str,
+        row: tuple[str, str, int, str, int],
+        lasts: int | None,
+        data: st.DataObject,
+    ) -> None:
+        threat_id, said, severity, source, observed_at = row
+        analyst = data.draw(analysts)
+        if ending == "act":
+            self.interact(threat_id, analyst, data.draw(actions))
+        elif ending == "raise":
+            self.ingest([(threat_id, said, min(3, severity + 1), source, observed_at)])
+        elif ending == "judge" and data.draw(st.booleans()):
+            self.reopen(threat_id, analyst)
+        elif ending == "judge":
+            self.decide(threat_id, analyst, data.draw(outcomes))
+        elif ending == "again":
+            self.snooze(threat_id, analyst, data.draw(spans), by=True)
+        else:
+            self.tick((lasts or 0) - data.draw(st.integers(0, 1)))
+            self.wake()
+
+    @rule()
+    def wake(self) -> None:
+        expected = self.model.wake(self.now)
+        stats = self.run(self.periscope.wake_snoozed_threats())
+        assert set(stats.woken_ids) == expected
+        assert (stats.woken, stats.failed) == (len(expected), 0)
+
     @rule(threat_id=ids, analyst=analysts)
     def comment(self, threat_id: str, analyst: str) -> None:
         word = self.model.comment(threat_id)
@@ -224,7 +324,7 @@ class Engine(RuleBasedStateMachine):
         """An id is used again: for the same act it returns the first reply, else it is refused."""
         request = data.draw(st.sampled_from(list(self.model.memos)))
         memo = self.model.memos[request]
-        if memo.verb in ("decide", "reopen"):
+        if memo.verb in ("decide", "reopen", "snooze"):
             return
         by = analyst if other else memo.analyst
         word = self.model.act(memo.verb, memo.threat_id, by, request, self.now)
@@ -294,6 +394,12 @@ class Engine(RuleBasedStateMachine):
         stats = self.run(self.periscope.sweep(self.archive))
         assert (stats.expired_seen, stats.expired_unseen) == (told["seen"], told["unseen"])
         assert (stats.settled, stats.kept) == (told["settled"], 0)
+        assert stats.forgotten_suppressed == self.model.noise.outlive(self.now)
+
+    @rule(threat_id=ids)
+    def forget_suppressed(self, threat_id: str) -> None:
+        was_there = self.model.noise.kept.pop(threat_id, None) is not None
+        assert self.run(self.periscope.forget_suppressed(threat_id)) == was_there
 
     @rule(threat_id=ids, analyst=analysts)
     def remove(self, threat_id: str, analyst: str) -> None:
@@ -335,6 +441,7 @@ class Engine(RuleBasedStateMachine):
         ahead = sorted(moment for moment in self._boundaries() if moment + offset > self.now)
         if ahead:
             self.tick(data.draw(st.sampled_from(ahead)) + offset - self.now)
+            self.wake()
             self.sweep()
 
     def _boundaries(self) -> set[int]:
@@ -342,6 +449,8 @@ class Engine(RuleBasedStateMachine):
         for threat in self.model.threats.values():
             claim = threat.claim.until if threat.claim else None
             found |= {threat.end(self.now), threat.due, claim}
+            if threat.status == "snoozed" and threat.snoozed_until:
+                found.add(threat.snoozed_until)
             if threat.consolidated:
                 found.add(threat.consolidated + 24 * HOUR)
         return {moment for moment in found if moment is not None}
@@ -357,7 +466,7 @@ class Engine(RuleBasedStateMachine):
         self.folder.cleanup()
 
 
-def as_report(row: tuple[str, str, int, str, int]) -> dict[str, object]:
+def as_report(row: Row) -> dict[str, object]:
     threat_id, said, severity, source, observed_at = row
     report: dict[str, object] = {"threat_id": threat_id, "content": said, "source": source}
     report |= {"severity": SEVERITIES[severity], "metadata": METADATA[said]}

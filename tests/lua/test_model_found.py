@@ -76,3 +76,15 @@ async def test_a_retry_after_the_departure_is_no_damage(
     with suppress(ActRefused):
         again = await periscope.record_interaction("t", "ann", "view", "r")
         assert (again.interactions, again.revision) == (first.interactions, first.revision)
+
+
+async def test_news_behind_a_repetition_in_one_chunk(periscope: Periscope) -> None:
+    """The first report of a threat says nothing new, a later one of the same chunk does."""
+    first = {"threat_id": "t", "content": "x", "severity": "LOW"}
+    other = first | {"threat_id": "u"}
+    await periscope.add_threats_batch([first, other])
+    news = [first, other, first | {"content": "y"}, other | {"severity": "HIGH"}]
+    result = await periscope.add_threats_batch(news)
+    assert (result.duplicates, result.sightings) == (2, 2)
+    assert (await periscope.get_ledger(deep=True)).balanced
+    assert [threat.threat_id for threat in await periscope.get_top_threats()] == ["u", "t"]

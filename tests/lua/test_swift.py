@@ -25,12 +25,13 @@ VERBS: tuple[str, ...] = ("view",) * 6 + (
     "dismiss",
     "claim",
 )
-VERBS += ("release", "undo", "decide", "reopen", "recall", "comment")
+VERBS += ("release", "undo", "decide", "reopen", "recall", "comment", "snooze")
 ARGS: dict[str, tuple[Any, ...]] = {
     "claim": (20 * MINUTE,),
     "release": (1,),
     "decide": (1, "{}"),
     "reopen": ("{}",),
+    "snooze": (0, "a note", 20 * MINUTE),
     "comment": ("{}",),
 }
 
@@ -82,6 +83,8 @@ async def history(p: Periscope) -> tuple[list[list[ActReply]], dict[bytes, Any]]
         await p.add_threat(f"t{number}", "x", severity, {"industry": "finance"})
     for step in range(60):
         p.functions.now_ms = NOW + step * 2 * MINUTE
+        if step % 10 == 5:
+            await p.wake_snoozed_threats()
         if step % 10 == 1:  # unseen ones with a sighting have a place of their own
             for number in range(THREATS):
                 await p.add_threat(f"t{number}", f"more {step}", "HIGH", {})

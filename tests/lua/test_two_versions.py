@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
+from datetime import timedelta
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -21,14 +22,17 @@ from periscope.functions import is_missing_function
 from periscope.header import FORMAT, pack_report
 from periscope.keys import Keyspace, control_key
 from periscope.library import Library, LibraryState, ensure_library, loaded_code, read_library
+from periscope.models import Mark
 from periscope.rules import Rules
 from tests.support.history import acknowledged, check, load
+from tests.support.marking import mark_with
 from tests.support.servers import ServerProcess
 
 OLD = Library((Path(__file__).parent / "library_0_2.lua").read_bytes(), 2, ())
 NAMESPACE = "periscope"
 CAPS = 2  # numbers of a policy that 0.2 did not have; they come last
 CHUNK = 20
+HOUR = timedelta(hours=1)
 
 
 class OldProgram:
@@ -172,6 +176,65 @@ async def test_after_a_flush_the_old_one_comes_first(
             assert await loaded_code(client) == read_library().code
             assert (await p.claim(f"t{turn}", "ann")).analyst_id == "ann"
             assert len(await p.get_top_threats()) == 2 * turn + 2
+        assert (await p.get_ledger(deep=True)).balanced
+
+
+async def test_what_the_old_one_reports_is_never_suppressed(
+    old: OldProgram, client: Redis, server: ServerProcess
+) -> None:
+    """It knows no marks: its reports go the usual way, and leave the entry as it is."""
+    async with Periscope.open(server.url) as p:
+        await mark_with(p, lambda _: Mark("list:one"))
+        assert await p.add_threat("t", "x", "LOW") == "suppressed"
+        entry = await p.get_suppressed_entry("t")
+        await old.add([b"t", b"u"])
+        assert await p.get_suppressed_entry("t") == entry
+        assert len(await p.get_threats(["t", "u"])) == 2
+        assert await p.add_threat("t", "y", "HIGH") == "suppressed"
+        ledger = await p.get_ledger(deep=True)
+        assert (ledger.received, ledger.added, ledger.suppressed) == (4, 2, 2)
+        assert ledger.balanced
+
+
+async def test_the_old_one_works_beside_what_is_snoozed(
+    old: OldProgram, client: Redis, server: ServerProcess
+) -> None:
+    """It ranks what is open, and its acts end a snooze as ours do."""
+    async with Periscope.open(server.url) as p:
+        await old.add([b"a", b"b", b"c"])
+        for one in ("a", "b", "c"):
+            await p.snooze(one, "ann", timedelta(milliseconds=1) if one == "c" else HOUR)
+        assert await old.top() == []
+        await old.escalate([b"a"])
+        assert await old.top() == [b"a"]
+        woken: list[str] = []
+        while not woken:
+            woken = (await p.wake_snoozed_threats()).woken_ids
+        assert woken == ["c"]
+        assert [one.threat_id for one in (await p.get_by_status("snoozed"))] == ["b"]
+        assert (await p.get_ledger(deep=True)).balanced
+
+
+async def test_what_the_old_library_did_meanwhile_is_put_right(
+    old: OldProgram, client: Redis, server: ServerProcess
+) -> None:
+    """The functions are flushed, the old program is the first, and knows no class of what wakes."""
+    async with Periscope.open(server.url) as p:
+        await old.add([b"a", b"b"])
+        for one in ("a", "b"):
+            await p.snooze(one, "ann", timedelta(milliseconds=1))
+        await client.execute_command("FUNCTION", "FLUSH")
+        await old.escalate([b"a"])
+        assert await loaded_code(client) == OLD.code
+        woken: list[str] = []
+        while not woken:
+            woken = (await p.wake_snoozed_threats()).woken_ids
+        assert woken == ["b"]
+        assert await loaded_code(client) == read_library().code
+        await client.execute_command("FUNCTION", "FLUSH")
+        await old.load()
+        assert (await p.snooze("a", "ann", None)).status == "snoozed"
+        assert await loaded_code(client) == read_library().code
         assert (await p.get_ledger(deep=True)).balanced
 
 

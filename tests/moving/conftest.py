@@ -14,7 +14,7 @@ from periscope import Periscope, Policy, Settings, UsageError
 from periscope.archive import Archive, open_archive
 from periscope.models import SEVERITIES, STATUSES
 from periscope.moving import Moved, repartition
-from tests.backup.conftest import fill
+from tests.backup.conftest import SNOOZE, fill
 from tests.rules.scene import DAY_MS, START_MS, acts, add, latch, pass_time, promote, walk
 from tests.support.servers import ServerProcess
 
@@ -100,7 +100,9 @@ async def portrait_of(p: Periscope, archive: Archive) -> dict[str, Any]:
         lists[severity] = await walk(lambda c, n, s=severity: p.get_by_severity(s, c, n), 50)
     for status in STATUSES:
         lists[status] = await walk(lambda c, n, s=status: p.get_by_status(s, c, n), 50)
-    shown = {one for ids in lists.values() for one in ids}
+    lists["suppressed"] = await walk(p.get_suppressed, 50)
+    entries = [await p.get_suppressed_entry(one) for one in lists["suppressed"]]
+    shown = {one for name, ids in lists.items() for one in ids if name != "suppressed"}
     threats = {threat.threat_id: threat for threat in await p.get_threats(sorted(shown))}
     desks = {}
     for one in sorted(shown):
@@ -112,17 +114,31 @@ async def portrait_of(p: Periscope, archive: Archive) -> dict[str, Any]:
     return {
         "lists": lists,
         "threats": threats,
+        "suppressed": entries,
         "desks": desks,
         "ledger": ledger,
         "holdings": holdings,
         "stats": await p.get_stats(),
+        "suppressions": await p.get_suppressions(ended=True),
+        "warninglists": await p.get_warninglists(),
+        "noise": (await p.explain_noise(HARMLESS)).because,
     }
 
 
+HARMLESS = {
+    "threat_id": "harmless",
+    "content": "x",
+    "severity": "LOW",
+    "metadata": {"indicators": [{"type": "domain-name", "value": "www.example.com"}]},
+}
+
+
 async def furnish(p: Periscope, archive: Archive) -> None:
-    """Beside what `fill` puts in: a latch, a snooze, level 3 protected and fading, industries."""
+    """Beside what `fill` puts in: a latch, a recalled snooze, level 3 both ways, industries."""
     await fill(p, archive)
-    await add(p, "latched", "again", "fading", "kept", severity="CRITICAL", metadata=FINANCE)
+    await add(
+        p, "latched", "again", "asleep", "fading", "kept", severity="CRITICAL", metadata=FINANCE
+    )
     for threat_id in ("fading", "kept"):
         await to_long_term(p, threat_id)
     await p.decide("fading", "bob", "benign_expected")
@@ -132,6 +148,9 @@ async def furnish(p: Periscope, archive: Archive) -> None:
     await latch(p, "again")
     await promote(p, "again")
     await p.add_threat("again", "recalls", "HIGH")
+    await latch(p, "asleep")
+    await promote(p, "asleep")
+    await p.snooze("asleep", "ann", SNOOZE)
     await latch(p, "latched")
     await p.claim("new 9", "ann")
 

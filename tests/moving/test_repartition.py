@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from contextlib import suppress
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -24,12 +25,13 @@ from periscope import (
 )
 from periscope.archive import open_archive
 from periscope.backup import backup, restore
-from periscope.keys import Keyspace
+from periscope.keys import Keyspace, control_key, noise_key
 from periscope.moving import abort, rebuild
 from periscope.moving.mover import FENCE_KEPT_MS
+from tests.backup.conftest import SNOOZE
 from tests.conftest import assert_only_known_keys
 from tests.moving.conftest import Scene, furnish
-from tests.rules.scene import say
+from tests.rules.scene import pass_time, say
 from tests.support.following import Follower
 from tests.support.servers import ServerProcess
 
@@ -69,6 +71,8 @@ async def check_works_on(p: Periscope, scene: Scene) -> None:
     acts_before = len(await scene.archive.audit(limit=1000))
     assert await p.archive_audit(scene.archive) == 2  # undo and claim
     assert len(await scene.archive.audit(limit=1000)) == acts_before + 2
+    pass_time(p, SNOOZE // timedelta(milliseconds=1))
+    assert sorted((await p.wake_snoozed_threats()).woken_ids) == ["asleep", "new 30"]
     ledger = await p.get_ledger(deep=True, archive=scene.archive)
     assert ledger.balanced, ledger
     await assert_only_known_keys(p)
@@ -286,3 +290,31 @@ async def test_a_crowd_of_analysts_and_large_reports_come_along(scene: Scene) ->
     assert [len(seen["desks"][one][1]) for one in ("t1", "t2")] == [1200, 300]
     await scene.repartition(3)
     assert await scene.portrait() == seen
+
+
+async def test_rules_and_lists_go_to_another_server_and_no_further(
+    scene: Scene, other_server: ServerProcess
+) -> None:
+    await furnished(scene, 2)
+    seen = await scene.portrait()
+    assert seen["noise"].endswith("Sample of harmless hosts")
+    await scene.repartition(3, to=other_server.url, delete_source=True)
+    assert await scene.portrait(other_server.url) == seen
+    async with Redis.from_url(scene.url) as client:
+        assert not await client.exists(noise_key("periscope"))
+    p = await scene.opened(other_server.url)
+    await p.drop_warninglist("Sample of harmless hosts")
+    assert await p.get_warninglists() == []
+    await p.close()
+
+
+async def test_rules_stand_still_while_a_move_is_under_way(scene: Scene) -> None:
+    await furnished(scene, 1)
+    p = await scene.opened()
+    async with Redis.from_url(scene.url) as client:
+        await client.hset(control_key("periscope"), "move", "somebody's")
+        with pytest.raises(Moving, match="change rules and lists when that is done"):
+            await p.add_suppression("source=x", "noise", "ann")
+        await client.hdel(control_key("periscope"), "move")
+    await p.add_suppression("source=x", "noise", "ann")
+    await p.close()

@@ -13,6 +13,8 @@ from periscope.models import SEVERITIES
 from tests.support.model import Scored
 
 SPAN = 2**42
+SNOOZED = 2
+SNOOZES = 6  # their class among the exceptions
 
 
 @dataclass(frozen=True)
@@ -51,6 +53,10 @@ async def lay_out(p: Periscope, threats: Iterable[Placed]) -> None:
         keys = p.keyspace.partition_of(threat.threat_id.encode())
         pipeline.set(keys.record(threat.threat_id.encode()), threat.record)
         pipeline.zadd(keys.board, {threat.threat_id: threat.place})
+        if threat.status == SNOOZED and threat.last_activity:  # `entered`: when it wakes
+            pipeline.zadd(
+                keys.exceptions, {threat.threat_id: SNOOZES * SPAN + threat.last_activity}
+            )
         pipeline.hincrby(keys.ledger, "received", 1)
         pipeline.hincrby(keys.ledger, "added", 1)
     await pipeline.execute()

@@ -10,7 +10,9 @@ from collections import Counter
 from dataclasses import replace
 from typing import Any
 
+from periscope.models import Mark
 from tests.support.model_acts import Acts
+from tests.support.model_noise import Entries
 from tests.support.model_threat import DAY, Held, ModelThreat, Scored, Word
 
 __all__ = ["Held", "Model", "ModelThreat", "Scored", "Word"]
@@ -19,22 +21,41 @@ MAX_SOURCES = 32
 
 
 class Model(Acts):
-    """Threats by id, stubs of departed ones, removed ids, and the ledger's counters."""
+    """Threats by id, stubs of departed ones, removed ids, the ledger's counters, and noise."""
 
     def __init__(self) -> None:
         super().__init__()
         self.stubs: dict[str, tuple[ModelThreat, int]] = {}
         self.counts: Counter[str] = Counter()
+        self.noise = Entries()
 
     def ingest(
-        self, threat_id: str, said: Any, severity: int, source: str, observed_at: int, now: int
+        self,
+        threat_id: str,
+        said: Any,
+        severity: int,
+        source: str,
+        observed_at: int,
+        now: int,
+        mark: Mark | None = None,
     ) -> str:
         """`said` is the content, and when it was observed if the source says so."""
         word = Word(source, (said[0], severity), observed_at, severity)
-        outcome = self._ingest(threat_id, word, said, now)
+        holds = mark is not None and not 0 < mark.until_ms <= now and threat_id not in self.removed
+        if mark and holds and self._set_aside(threat_id, mark, word, said, now):
+            outcome = "suppressed"
+        else:
+            outcome = self._ingest(threat_id, word, said, now)
+            if holds and outcome in ("added", "sightings"):
+                self.noise.kept[threat_id].returned = now
         self.counts["received"] += 1
         self.counts[outcome] += 1
         return outcome
+
+    def _set_aside(self, threat_id: str, mark: Mark, word: Word, said: Any, now: int) -> bool:
+        threat = self.threats.get(threat_id)
+        here = None if threat is None else threat.severity
+        return self.noise.decide(threat_id, mark, (word.severity, word.source, said[0]), here, now)
 
     def _ingest(self, threat_id: str, word: Word, said: Any, now: int) -> str:
         if threat_id in self.removed:
@@ -73,9 +94,8 @@ class Model(Acts):
         threat.sightings += 1
         threat.revision += 1
         threat.last_activity = max(threat.last_activity, now)
-        if threat.status != "open" and threat.severity > threat.status_severity:
-            threat.set_status("open")
-            threat.outcome = None
+        if threat.raised():
+            threat.reopen_as_raised(now)
             threat.decided = threat.revision
         return "sightings"
 
@@ -86,6 +106,17 @@ class Model(Acts):
             if threat.latch is not None and threat.holder(now) is None:
                 threat.revision += 1
                 threat.promote(threat.latch, now)
+                done.add(threat.threat_id)
+        return done
+
+    def wake(self, now: int) -> set[str]:
+        """Open what was snoozed until now or before."""
+        done = set()
+        for threat in self.threats.values():
+            if threat.wakes(now):
+                threat.revision += 1
+                threat.set_status("open", now)
+                threat.decided = threat.revision
                 done.add(threat.threat_id)
         return done
 

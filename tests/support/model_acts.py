@@ -8,7 +8,7 @@ from tests.support.model_threat import CONFIRMING, DAY, MINUTE, Held, Last, Mode
 
 COUNTED = {"escalate": "escalations", "dismiss": "dismissals", "view": "views"}
 INTERACTIONS = ("view", "escalate", "dismiss", "monitor", "investigate")
-TAKEN_BACK = (*INTERACTIONS, "decide", "reopen")
+TEN_YEARS = 3653 * DAY
 
 
 @dataclass
@@ -40,8 +40,19 @@ class Acts:
     def decide(self, threat_id: str, analyst: str, outcome: str, request: str, now: int) -> str:
         return self._remembered("decide", threat_id, analyst, request, now, outcome)
 
+    def snooze(self, threat_id: str, analyst: str, until: int, request: str, now: int) -> str:
+        """Until a moment; 0 for only until it gets worse."""
+        return self._remembered("snooze", threat_id, analyst, request, now, until=until)
+
     def _remembered(
-        self, verb: str, threat_id: str, analyst: str, request: str, now: int, outcome: str = ""
+        self,
+        verb: str,
+        threat_id: str,
+        analyst: str,
+        request: str,
+        now: int,
+        outcome: str = "",
+        until: int = 0,
     ) -> str:
         memo = self.memos.get(request)
         if memo is not None:
@@ -51,11 +62,19 @@ class Acts:
         if threat is None:
             return "UNKNOWN"
         holder = threat.holder(now)
-        if verb in ("dismiss", "decide") and holder is not None and holder.analyst != analyst:
+        if (
+            verb in ("dismiss", "decide", "snooze")
+            and holder is not None
+            and holder.analyst != analyst
+        ):
             return "CLAIMED"
+        if verb == "snooze" and (refusal := _why_awake(threat, until, now)):
+            return refusal
         before = _copy(threat)
         if verb in INTERACTIONS:
             _interact(threat, verb, analyst, request, now)
+        elif verb == "snooze":
+            _snooze(threat, analyst, until, request, now)
         else:
             _judge(threat, verb, analyst, outcome, request, now)
         self.memos[request] = Memo(verb, analyst, threat_id, now, before, _copy(threat))
@@ -139,7 +158,7 @@ class Acts:
         if memo.analyst != analyst:
             return "NOT_LAST"
         threat = self.threats.get(memo.threat_id)
-        if threat is None or now - memo.at > 10 * MINUTE or threat.moves != memo.after.moves:
+        if threat is None or now - memo.at > 10 * MINUTE or _has_moved(threat, memo.after):
             return "TOO_LATE"
         if memo.verb == "decide" and memo.after.outcome in CONFIRMING:
             return "TOO_LATE"
@@ -167,10 +186,10 @@ def _interact(threat: ModelThreat, verb: str, analyst: str, request: str, now: i
     _note(threat, verb, analyst, request, now, 1)
     if threat.status != "closed":
         if verb == "escalate":
-            threat.set_status("open")
+            threat.set_status("open", now)
             threat.decided = threat.revision
         elif verb == "dismiss" and threat.dismissals > threat.escalations:
-            threat.set_status("dismissed")
+            threat.set_status("dismissed", now)
             threat.decided = threat.revision
     may = threat.status == "open" and (not threat.home or threat.escalated_since_recall > 0)
     latches = verb != "dismiss" and may and threat.eligible()
@@ -187,7 +206,7 @@ def _judge(
     threat.revision += 1
     threat.outcome = outcome or None
     _note(threat, verb, analyst, request, now, 0)
-    threat.set_status("closed" if outcome else "open")
+    threat.set_status("closed" if outcome else "open", now)
     threat.decided = threat.revision
     if verb == "decide":
         threat.latch = threat.claim = None
@@ -195,6 +214,29 @@ def _judge(
         threat.judge(now)
     elif outcome in CONFIRMING:
         threat.promote(threat.score(now), now)
+
+
+def _why_awake(threat: ModelThreat, until: int, now: int) -> str:
+    """Why it cannot be snoozed, if that is so."""
+    if until and (until <= now or until - now > TEN_YEARS):
+        return "BAD_END"
+    stays_closed = threat.status == "closed" and (threat.level == 1 or threat.withdrawn)
+    return "CLOSED" if stays_closed else ""
+
+
+def _snooze(threat: ModelThreat, analyst: str, until: int, request: str, now: int) -> None:
+    threat.recall(now, explicit=False)
+    threat.revision += 1
+    _note(threat, "snooze", analyst, request, now, 0)
+    threat.snooze(until)
+    threat.decided = threat.revision
+    threat.latch = threat.claim = None
+
+
+def _has_moved(threat: ModelThreat, after: ModelThreat) -> bool:
+    """Is it another stay than it was? Of one that was recalled a snooze since makes that unsure."""
+    unsure = threat.home and threat.place_in_time() != after.place_in_time()
+    return threat.moves != after.moves or bool(unsure)
 
 
 def _note(
@@ -216,7 +258,7 @@ def _take_back(threat: ModelThreat, memo: Memo, now: int) -> None:
     threat.acts.pop(memo.analyst)
     if memo.analyst in before.acts:
         threat.acts[memo.analyst] = before.acts[memo.analyst]
-    _restore_status(threat, before, after)
+    _restore_status(threat, memo, now)
     if nothing_followed:
         threat.last_activity, threat.latch = before.last_activity, before.latch
     elif threat.status != "open" or not threat.eligible():
@@ -227,14 +269,18 @@ def _take_back(threat: ModelThreat, memo: Memo, now: int) -> None:
     threat.judge(now)
 
 
-def _restore_status(threat: ModelThreat, before: ModelThreat, after: ModelThreat) -> None:
+def _restore_status(threat: ModelThreat, memo: Memo, now: int) -> None:
     """As before, unless somebody decided it since; what raises or the counts say, holds."""
+    before, after = memo.before, memo.after
     if threat.decided <= after.revision:
+        if "snoozed" in (before.status, after.status):
+            threat.snoozed_until = before.snoozed_until
+            recalled = before.level > 1
+            threat.entered = memo.at if recalled else before.entered
+            threat.decays_from = memo.at if recalled else before.decays_from
         threat.status, threat.status_severity = before.status, before.status_severity
         threat.outcome = before.outcome
-    raised = threat.status != "open" and threat.severity > threat.status_severity
-    unfounded = threat.status == "dismissed" and threat.dismissals <= threat.escalations
-    if raised:
-        threat.outcome = None
-    if raised or unfounded:
-        threat.set_status("open")
+    if threat.raised():
+        threat.reopen_as_raised(now)
+    elif threat.status == "dismissed" and threat.dismissals <= threat.escalations:
+        threat.set_status("open", now)

@@ -95,6 +95,7 @@ class ModelThreat(Scored):
     latch: float | None = None
     protected: bool = False
     escalated_since_recall: int = 0
+    snoozed_until: int = 0  # while it is snoozed; 0 for only until it gets worse
     entered: int = 0
     decays_from: int = 0
     claim: Held | None = None
@@ -158,14 +159,14 @@ class ModelThreat(Scored):
             return self.entered + 7 * DAY
         if self.level == 3:
             return None if self.protected else self.entered + 90 * DAY
-        if self.latch is not None or self.holder(now) is not None:
+        if self.status == "snoozed" or self.latch is not None or self.holder(now) is not None:
             return None
         if self.home:
             return max(self.last_activity, self.entered) + HOUR
         return self._end_of_work()
 
     def _end_of_work(self) -> int | None:
-        quiet = self.last_activity + HOUR
+        quiet = max(self.last_activity, self.entered) + HOUR
         if self.status != "open":
             return quiet
         if self.severity >= 2:
@@ -176,10 +177,32 @@ class ModelThreat(Scored):
         end = self.end(now)
         return end is not None and now >= end
 
-    def set_status(self, status: str) -> None:
-        if self.status != status:
-            self.status = status
-            self.status_severity = 0 if status == "open" else self.severity
+    def set_status(self, status: str, now: int) -> None:
+        if self.status == status:
+            return
+        if self.status == "snoozed":
+            self.entered = self.decays_from = now
+        self.status = status
+        self.status_severity = 0 if status == "open" else self.severity
+
+    def snooze(self, until: int) -> None:
+        self.status, self.status_severity = "snoozed", self.severity
+        self.snoozed_until = until
+
+    def wakes(self, now: int) -> bool:
+        return self.status == "snoozed" and 0 < self.snoozed_until <= now
+
+    def raised(self) -> bool:
+        return self.status != "open" and self.severity > self.status_severity
+
+    def reopen_as_raised(self, now: int) -> None:
+        if self.status != "snoozed":
+            self.outcome = None
+        self.set_status("open", now)
+
+    def place_in_time(self) -> int:
+        """What tells one stay in level 1 from another: an undo goes by it."""
+        return self.snoozed_until if self.status == "snoozed" else self.entered
 
     def enter(self, level: int, now: int) -> None:
         """Come into level 2 or 3."""

@@ -9,7 +9,9 @@ from typing import Any
 from periscope import Page, Periscope, Threat
 from periscope.archive import Archive
 from periscope.models import SEVERITIES
+from periscope.suppressed import Suppressed
 from tests.support.model import Model, ModelThreat
+from tests.support.model_noise import ModelEntry
 
 COUNTS = (
     *("interactions", "escalations", "dismissals", "views", "analysts", "sightings"),
@@ -44,7 +46,8 @@ def expected_fields(threat: ModelThreat, now: int) -> dict[str, Any]:
         "protected": threat.protected,
         "first_seen_ms": threat.first_seen,
         "last_activity_ms": threat.last_activity,
-        "entered_ms": threat.decays_from,
+        "entered_ms": 0 if threat.status == "snoozed" else threat.decays_from,
+        "snoozed_until_ms": (threat.snoozed_until or None) if threat.status == "snoozed" else None,
         "consolidated_ms": threat.consolidated,
         "as_of_ms": now,
         "content": said,
@@ -74,7 +77,10 @@ async def check_all(p: Periscope, archive: Archive, model: Model, now: int) -> N
     """Everything that can be seen from outside; read at once, since nothing changes meanwhile."""
     await check_threats(p, model, now)
     await asyncio.gather(
-        check_ledger(p, archive, model), check_rankings(p, model, now), check_claims(p, model, now)
+        check_ledger(p, archive, model),
+        check_rankings(p, model, now),
+        check_claims(p, model, now),
+        check_suppressed(p, model),
     )
 
 
@@ -113,6 +119,7 @@ async def check_rankings(p: Periscope, model: Model, now: int) -> None:
         same(p.get_hot_threats(2), [t for t in queue if t.interactions >= 2], "hot"),
         same(p.get_by_status("dismissed"), model.ranked(now, "dismissed"), "dismissed"),
         same(p.get_by_status("closed"), model.ranked(now, "closed"), "closed"),
+        same(p.get_by_status("snoozed"), model.ranked(now, "snoozed"), "snoozed"),
         same(p.get_overdue(), model.overdue(now), "overdue"),
         same(p.get_short_term(), model.at_level(2, now), "short-term"),
         same(p.get_long_term(), long_term, "long-term"),
@@ -132,6 +139,42 @@ async def same(
     assert [t.threat_id for t in shown] == ids, name
     if isinstance(shown, Page):
         assert shown.total == len(ids), f"total of {name}"
+
+
+async def check_suppressed(p: Periscope, model: Model) -> None:
+    """Entries in order, whole and by cause; one by one; and counted by cause."""
+    causes = model.noise.causes()
+    assert (await p.get_stats()).suppressed == causes
+    for cause in (None, *causes, "list:none"):
+        expected = model.noise.listed(cause)
+        found = await walk_suppressed(p, cause, len(expected))
+        assert [shown_entry(one) for one in found] == [expected_entry(one) for one in expected]
+    for threat_id in ("a", "b"):
+        one, kept = await p.get_suppressed_entry(threat_id), model.noise.kept.get(threat_id)
+        assert (one and shown_entry(one)) == (kept and expected_entry(kept))
+
+
+async def walk_suppressed(p: Periscope, cause: str | None, total: int) -> list[Suppressed]:
+    """All pages of two."""
+    found: list[Suppressed] = []
+    cursor: str | None = None
+    while True:
+        page = await p.get_suppressed(cursor, 2, cause)
+        assert page.total == total
+        found += page
+        if (cursor := page.next_cursor) is None:
+            return found
+        assert len(page) == 2
+
+
+def shown_entry(one: Suppressed) -> tuple[Any, ...]:
+    times = (one.first_seen_ms, one.last_seen_ms, one.came_back_ms)
+    return (one.threat_id, one.severity.rank, one.cause, one.count, one.source, one.title, *times)
+
+
+def expected_entry(one: ModelEntry) -> tuple[Any, ...]:
+    times = (one.first, one.last, one.returned)
+    return (one.threat_id, one.severity, one.cause, one.count, one.source, one.title, *times)
 
 
 async def check_claims(p: Periscope, model: Model, now: int) -> None:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import AsyncIterator
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from periscope import Level, Periscope
+from periscope import Event, Level, Periscope, WakeStats
 from periscope.archive import Archive, open_archive
 from periscope.errors import ArchiveMismatch
 from periscope.workers import (
@@ -15,6 +18,7 @@ from periscope.workers import (
     ArchiveWriter,
     ExpiryWorker,
     PromotionWorker,
+    SnoozeWorker,
     State,
     Supervisor,
     Worker,
@@ -95,6 +99,81 @@ async def test_a_threat_that_cannot_be_promoted_is_told_of(
     assert (await PromotionWorker(periscope).run_once()).failed == 1
     assert "1 threats cannot be promoted" in caplog.text
     await client.set(keys.record(b"t"), record)
+
+
+async def test_waking(periscope: Periscope, clock: SteadyClock) -> None:
+    await add(periscope, "t", "u")
+    await periscope.snooze("t", "ann", timedelta(hours=1))
+    await periscope.snooze("u", "ann", None)
+    worker = SnoozeWorker(periscope)
+    assert (await worker.run_once()).woken == 0
+    clock.pass_by(HOUR_MS)
+    stats = await worker.run_once()
+    assert (stats.woken, stats.failed, stats.woken_ids) == (1, 0, ["t"])
+    assert [t.threat_id for t in await periscope.get_top_threats()] == ["t"]
+
+
+async def test_a_threat_that_cannot_be_woken_is_told_of(
+    periscope: Periscope, clock: SteadyClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    await add(periscope, "t")
+    await periscope.snooze("t", "ann", timedelta(hours=1))
+    (keys,) = periscope.keyspace.partitions
+    client = periscope.functions.connections.client
+    record = await client.get(keys.record(b"t"))
+    assert record is not None
+    await client.delete(keys.record(b"t"))
+    clock.pass_by(HOUR_MS)
+    assert (await SnoozeWorker(periscope).run_once()).failed == 1
+    assert "1 threats cannot be woken" in caplog.text
+    await client.set(keys.record(b"t"), record)
+
+
+async def test_any_number_at_once_wake_each_threat_once(open_here: OpenHere) -> None:
+    """Four workers of two programs, while analysts snooze: each once, in the events and in sum."""
+    async with open_here(partitions=3) as one, open_here(partitions=3) as other:
+        await one.functions.connections.client.flushall()
+        await one.refresh()
+        ids = [f"t{number}" for number in range(300)]
+        await add(one, *ids)
+        follow = one.events()
+        following = asyncio.create_task(wakes(follow, len(ids)))
+        await asyncio.sleep(0)
+        workers = [SnoozeWorker(p, QUICK) for p in (one, other, one, other)]
+        woken: list[str] = []
+        for worker in workers:
+            noted(worker, woken)
+        async with Supervisor(*workers):
+            for threat_id in ids:
+                await one.snooze(threat_id, "ann", timedelta(milliseconds=5))
+            await wait_until(lambda: len(woken) >= len(ids), "all have woken")
+            assert sorted(await following) == sorted(ids)
+        assert sorted(woken) == sorted(ids)
+        assert (await one.get_by_status("open")).total == len(ids)
+        assert (await one.get_ledger(deep=True)).balanced
+        await one.functions.connections.client.flushall()
+
+
+def noted(worker: SnoozeWorker, woken: list[str]) -> None:
+    """Keep what each run of a worker wakes."""
+    work = worker._work
+
+    async def noting() -> WakeStats:
+        stats = await work()
+        woken.extend(stats.woken_ids)
+        return stats
+
+    worker._work = noting  # type: ignore[method-assign]
+
+
+async def wakes(follow: AsyncIterator[Event], count: int) -> list[str]:
+    found: list[str] = []
+    async for event in follow:
+        if event.kind == "wake":
+            found.append(event.threat_id)
+        if len(found) == count:
+            break
+    return found
 
 
 async def test_expiry(periscope: Periscope, archive: Archive, clock: SteadyClock) -> None:
@@ -202,6 +281,7 @@ async def test_all_of_them_together(
     await add(periscope, "u")
     workers: tuple[Worker[Any], ...] = (
         PromotionWorker(periscope, interval=QUICK),
+        SnoozeWorker(periscope, interval=QUICK),
         ExpiryWorker(periscope, archive, interval=QUICK),
         ArchiveWriter(periscope, archive, interval=QUICK),
     )
@@ -215,7 +295,7 @@ async def test_all_of_them_together(
                 ),
                 "two runs of each",
             )
-            assert [status.failures for status in supervisor.status()] == [0, 0, 0]
+            assert [status.failures for status in supervisor.status()] == [0, 0, 0, 0]
         clock.pass_by(25 * HOUR_MS)
     ledger = await periscope.get_ledger(deep=True)
     assert (ledger.level_1, ledger.level_2, ledger.archived_unseen) == (0, 1, 1)

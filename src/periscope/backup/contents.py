@@ -9,9 +9,10 @@ from periscope.archive.schema import SCHEMA_VERSION
 from periscope.backup.problem import BackupError
 from periscope.backup.progress import Progress
 from periscope.backup.reader import BackupReader
-from periscope.backup.records import ArchiveRow, End, Head, Key, Record
+from periscope.backup.records import ASIDE_FORMAT, ArchiveRow, End, Head, Key, Record
+from periscope.feed_keys import feed_keys
 from periscope.functions import LEDGER_FIELDS
-from periscope.keys import CONTROL_FORMAT, Keyspace, control_key
+from periscope.keys import Keyspace, control_key, noise_key
 from periscope.settings import Settings
 
 LEDGER_NAMES = frozenset((*LEDGER_FIELDS, "level_1", "level_2", "level_3"))
@@ -54,7 +55,7 @@ def _check_head(reader: BackupReader, head: Head, settings: Settings) -> None:
             f"{reader.path} is a backup of namespace {head.namespace!r}, not of "
             f"{settings.namespace!r}; give the setting namespace as it was"
         )
-    if head.record_format > CONTROL_FORMAT:
+    if head.record_format > ASIDE_FORMAT:
         raise BackupError(
             f"{reader.path} was written by a newer Periscope ({head.program}); update this program"
         )
@@ -77,6 +78,7 @@ class _Looking:
         keyspace = Keyspace.of(head.namespace, head.partitions, head.generation)
         self._tags = frozenset(keys.tag for keys in keyspace.partitions)
         self._control = control_key(head.namespace)
+        self._aside = frozenset((*feed_keys(head.namespace).own, noise_key(head.namespace)))
         self._keys = 0
 
     def over(self, records: Iterator[Record]) -> Contents:
@@ -98,7 +100,8 @@ class _Looking:
             if not isinstance(record, Key):
                 return record
             tag, brace, rest = record.name.partition(b"}")
-            if tag + brace not in self._tags or not rest.startswith(b":"):
+            is_known = tag + brace in self._tags and rest.startswith(b":")
+            if not is_known and record.name not in self._aside:
                 raise self._reader.damaged()
             self._keys += 1
             self._progress.done += 1

@@ -16,7 +16,8 @@ from redis.exceptions import ResponseError
 
 from periscope.connection import Connections
 from periscope.functions import LEDGER_FIELDS
-from periscope.keys import KEY_TABLE, SINGLE_KEYS, PartitionKeys
+from periscope.key_table import KEY_TABLE
+from periscope.keys import NOISE_KEYS, SINGLE_KEYS, PartitionKeys
 
 SIZE_COMMANDS = {"hash": "HLEN", "sorted set": "ZCARD", "stream": "XLEN"}
 TYPES = {kind.name: kind.type for kind in KEY_TABLE}
@@ -35,7 +36,7 @@ class Moment:
     def ledger(self) -> dict[str, int]:
         """The ledger's counters and the sizes of the levels, by the names of `Ledger`."""
         kept = self.hashes[1]
-        sizes = dict(zip(SINGLE_KEYS, self.sizes, strict=True))
+        sizes = dict(zip((*SINGLE_KEYS, *NOISE_KEYS), self.sizes, strict=True))
         levels = (sizes["board"], sizes["short"], sizes["long"])
         return {
             **{name: int(kept.get(name.encode(), 0)) for name in LEDGER_FIELDS},
@@ -61,7 +62,8 @@ async def look(connections: Connections, keys: PartitionKeys) -> Moment:
         pipeline.execute_command("HGETALL", key)
     for key in (keys.events, keys.audit):
         pipeline.execute_command("XINFO", "STREAM", key)
-    for name, key in zip(SINGLE_KEYS, keys.singles, strict=True):
+    names = (*SINGLE_KEYS, *NOISE_KEYS)
+    for name, key in zip(names, (*keys.singles, *keys.noise), strict=True):
         pipeline.execute_command(SIZE_COMMANDS[TYPES[name]], key)
     replies = await connections.guarded(pipeline.execute(raise_on_error=False))
     for reply in replies:

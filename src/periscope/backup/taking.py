@@ -12,10 +12,11 @@ from periscope.archive import Archive
 from periscope.backup.moment import Moment, look
 from periscope.backup.problem import BackupError
 from periscope.backup.progress import Progress
-from periscope.backup.records import ArchiveRow, End, Head, Key
+from periscope.backup.records import ASIDE_FORMAT, ArchiveRow, End, Head, Key
 from periscope.backup.writer import BackupWriter
+from periscope.feed_keys import feed_keys
 from periscope.header import FORMAT
-from periscope.keys import CONTROL_FORMAT, PartitionKeys, control_key
+from periscope.keys import CONTROL_FORMAT, PartitionKeys, control_key, noise_key
 from periscope.ledger import Ledger
 from periscope.periscope import Periscope
 
@@ -115,7 +116,9 @@ class _Taking:
             departed = await self._archive.counts()
             head = await self._head()
             self._writer.write(head)
+            await self._dump(list(feed_keys(head.namespace).own))
             moments = [await self._partition(keys) for keys in self._periscope.keyspace.partitions]
+            await self._dump([noise_key(head.namespace)])
             seen = await self._rows()
             if seen.departed == departed and not _is_ahead(seen, moments):
                 return await self._finish(head, moments, seen)
@@ -130,12 +133,20 @@ class _Taking:
         return Head(
             namespace=keyspace.namespace,
             partitions=len(keyspace.partitions),
-            record_format=CONTROL_FORMAT if keyspace.generation else FORMAT,
+            record_format=await self._format(),
             taken_ms=stats.now_ms,
             server=f"{server.kind} {server.version}",
             program=__version__,
             generation=keyspace.generation,
         )
+
+    async def _format(self) -> int:
+        """The lowest format that holds all there is, so that older programs read what they can."""
+        keyspace = self._periscope.keyspace
+        aside = (*feed_keys(keyspace.namespace).own, noise_key(keyspace.namespace))
+        if await self._connections.guarded(self._connections.client.exists(*aside)):
+            return ASIDE_FORMAT
+        return CONTROL_FORMAT if keyspace.generation else FORMAT
 
     async def _partition(self, keys: PartitionKeys) -> Moment:
         """Copy a partition until nothing was written to it meanwhile."""
@@ -151,9 +162,10 @@ class _Taking:
         raise BackupError(BUSY.format(tries=TRIES))
 
     async def _copy(self, keys: PartitionKeys) -> None:
-        for key in keys.singles:  # one by one: some are large
+        names = (*keys.singles, *keys.noise)
+        for key in names:  # one by one: some are large
             await self._dump([key])
-        singles, waiting = frozenset(keys.singles), []
+        singles, waiting = frozenset(names), []
         async for name in self._names(keys.tag + b":*"):
             if name in singles:
                 continue

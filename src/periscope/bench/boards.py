@@ -10,7 +10,8 @@ from periscope.batch import CHUNK_ENTRIES
 from periscope.bench.plain import SPAN, Entry, arrived, chunks, place_of, send, server_part
 from periscope.bench.stand import Stand
 from periscope.bench.threats import blocks, report
-from periscope.intake import Intake, Packed
+from periscope.intake import Intake
+from periscope.marks import Packed
 from periscope.models import SEVERITIES
 from periscope.policy import BUCKETS
 

@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from periscope.cli import documents, output
-from periscope.cli.figures import count
+from periscope.cli.figures import count, moment
 from periscope.cli.text import safe
-from periscope.models import Level
+from periscope.models import Level, Status
 
 if TYPE_CHECKING:
     from periscope.cli.options import OutputOptions
@@ -60,7 +60,9 @@ def line(threat: Threat, past: str, request: str | None) -> str:
 def state(threat: Threat) -> str:
     """Return status, outcome, level and score, as far as they say something."""
     words = [threat.status.value]
-    if threat.outcome is not None:
+    if threat.status is Status.SNOOZED:
+        words[0] += f" until {ends(threat)}"
+    elif threat.outcome is not None:
         words[0] += f" as {threat.outcome.value}"
     words.append(f"level {LEVELS[int(threat.level)]}")
     if threat.level is Level.WORKING:
@@ -68,6 +70,13 @@ def state(threat: Threat) -> str:
     else:
         words.append(f"confidence {threat.confidence:.3f}")
     return ", ".join(words)
+
+
+def ends(threat: Threat) -> str:
+    """Return when a snooze ends."""
+    if threat.snoozed_until_ms is None:
+        return "it gets worse"
+    return moment(threat.snoozed_until_ms)
 
 
 def counts(threat: Threat) -> str:

@@ -1,8 +1,8 @@
-"""Columns of the tables beside the queue's own: what is overdue, and what has been learned."""
+"""Columns of the tables beside the queue's own: overdue, snoozed, and what has been learned."""
 
 from __future__ import annotations
 
-from periscope.cli.figures import age, bar
+from periscope.cli.figures import age, bar, moment
 from periscope.cli.queue import Cell, Column, severity_columns, title
 from periscope.cli.text import safe
 from periscope.models import MemoryType
@@ -28,6 +28,19 @@ def overdue_columns(id_cells: int, plain: bool) -> list[Column]:
     ]
 
 
+def snoozed_columns(id_cells: int, plain: bool) -> list[Column]:
+    """Return the columns of what is snoozed: for how long still, first."""
+    return [
+        Column("WAKES IN", 8, lambda _, threat: Cell(_wakes(threat)), right=True),
+        *severity_columns(),
+        Column("TITLE", 0, lambda _, threat: Cell(title(threat))),
+        Column("SOURCE", 12, lambda _, threat: Cell(safe(threat.source)), rank=4),
+        Column("ID", id_cells, lambda _, threat: Cell(safe(threat.threat_id))),
+        Column("UNTIL", 20, lambda _, threat: Cell(_until(threat)), rank=3),
+        Column("SCORE", 5, lambda _, threat: Cell(f"{threat.score:.3f}"), rank=1),
+    ]
+
+
 def knowledge_columns(id_cells: int, plain: bool) -> list[Column]:
     """Return the columns of levels 2 and 3: the confidence as it is now, first."""
     return [
@@ -48,6 +61,16 @@ def _overdue(threat: Threat) -> str:
 
 def _seen(threat: Threat) -> str:
     return age(threat.as_of_ms - threat.first_seen_ms)
+
+
+def _wakes(threat: Threat) -> str:
+    until_ms = threat.snoozed_until_ms
+    return "if worse" if until_ms is None else age(until_ms - threat.as_of_ms)
+
+
+def _until(threat: Threat) -> str:
+    until_ms = threat.snoozed_until_ms
+    return "it gets worse" if until_ms is None else f"{moment(until_ms)[:19]}Z"
 
 
 def _here(threat: Threat) -> str:

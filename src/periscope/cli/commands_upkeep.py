@@ -17,7 +17,7 @@ UPKEEP_COMMANDS = (
         "worker",
         "periscope.cli.worker:worker",
         CARE,
-        "Promote, expire and archive, until Ctrl-C or SIGTERM.",
+        "Promote, wake, expire, archive, and read feeds, until Ctrl-C or SIGTERM.",
         "Run it always, anywhere; any number may run at once. With --once each job is done once.",
         ("periscope worker --once",),
     ),

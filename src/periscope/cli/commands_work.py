@@ -104,7 +104,7 @@ WORK_COMMANDS = (
         "periscope.cli.claims:claim",
         TRIAGE,
         "Take a threat for yourself for a while.",
-        "Others can look at it and interact with it meanwhile, but neither decide nor "
+        "Others can look at it and interact with it meanwhile, but not decide, snooze or "
         "dismiss. The claim ends by itself; your interactions renew it.",
         ("periscope claim CVE-2021-44228 --lease 1h",),
     ),
@@ -133,8 +133,8 @@ WORK_COMMANDS = (
         "periscope.cli.acts:undo",
         TRIAGE,
         "Take back your own last act on a threat.",
-        "An interaction, a decision or a reopening, within ten minutes and before the threat "
-        "is promoted. Counts and status are as before.",
+        "An interaction, a decision, a reopening or a snooze, within ten minutes and before the "
+        "threat is promoted. Counts and status are as before.",
         ("periscope undo CVE-2021-44228",),
     ),
     Command(
@@ -166,6 +166,20 @@ WORK_COMMANDS = (
         "Open a threat again, without outcome.",
         "What its outcome withdrew holds again.",
         ("periscope reopen CVE-2024-8069 --note 'It is in use after all'",),
+    ),
+    Command(
+        "snooze",
+        "periscope.cli.snooze:snooze",
+        TRIAGE,
+        "Take threats out of the queue until a time, or until they get worse.",
+        "They are open again when the time has come, and before that if a report raises their "
+        "severity, or if somebody escalates or reopens them. They do not expire meanwhile. "
+        "Exit code: 1 if one of them was refused; the others are snoozed.",
+        (
+            "periscope snooze CVE-2024-8069 --for 2h --note 'The patch is on its way'",
+            "periscope snooze CVE-2024-8069 CVE-2025-48384 --until-worse",
+            "periscope list --status snoozed",
+        ),
     ),
     Command(
         "recall",

@@ -44,7 +44,8 @@ def threat(one: Threat) -> Document:
         **{name: getattr(one, name) for name in _AS_THEY_ARE},
         **times("first_seen", one.first_seen_ms),
         **times("last_activity", one.last_activity_ms),
-        **times("entered", one.entered_ms),
+        **times("entered", one.entered_ms or None),
+        **times("snoozed_until", one.snoozed_until_ms),
         **times("consolidated", one.consolidated_ms),
         **times("due", one.due_ms),
         **times("observed_at", one.observed_at_ms),
@@ -97,6 +98,7 @@ def stats(one: Stats) -> Document:
         "counts": one.counts,
         "unseen": one.unseen,
         "ledger": ledger(one.ledger),
+        "suppressed": one.suppressed,
     }
 
 
@@ -162,6 +164,9 @@ def audit_entry(one: AuditEntry) -> Document:
 def detail(one: AuditEntry) -> Any:
     """Return an entry's detail, decoded; None if it has none, its text if it is no JSON."""
     try:
-        return json.loads(one.detail) if one.detail else None
+        told = json.loads(one.detail) if one.detail else None
     except ValueError:
         return one.detail
+    if isinstance(told, dict) and type(until_ms := told.get("until_ms")) is int:
+        told |= times("until", until_ms)
+    return told

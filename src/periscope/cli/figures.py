@@ -39,6 +39,12 @@ def age(milliseconds: int) -> str:
     return "now"
 
 
+def ago(milliseconds: int) -> str:
+    """Return how long something is past: "12m ago", or "now"."""
+    told = age(milliseconds)
+    return told if told == "now" else f"{told} ago"
+
+
 def span(seconds: float) -> str:
     """Return a duration in two units at most: "0.4 s", "2 min 5 s", "3 h 20 min"."""
     if seconds < 10:

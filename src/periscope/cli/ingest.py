@@ -6,7 +6,7 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import Parameter, validators
 
@@ -47,17 +47,22 @@ async def ingest(
     ] = 10,
     wait: Annotated[float, WAITING] = 60.0,
     quiet: Annotated[bool, Parameter(help="Show no progress.", show_default=False)] = False,
+    dead_letters: Annotated[
+        Literal["on", "off"],
+        Parameter(help="Whether records that cannot be read are kept (periscope deadletters)."),
+    ] = "on",
     store: StoreOptions = ANY_STORE,
     out: OutputOptions = FOR_PEOPLE,
 ) -> int:
     """Take in threats from files."""
+    from periscope.cli.ingest_letters import letters_of
     from periscope.cli.ingest_progress import choose_progress
     from periscope.cli.ingest_run import Run
 
     progress = choose_progress(quiet=quiet, as_json=out.as_json)
-    run = Run(
-        files.known_format(), files.read_options(), progress, as_json=out.as_json, wait_s=wait
-    )
+    letters = letters_of(store.settings() if dead_letters == "on" else None)
+    reading = (files.known_format(), files.read_options())
+    run = Run(*reading, progress, letters, as_json=out.as_json, wait_s=wait)
     async with _opened(store, wait) as periscope:
         tally = await run.over(periscope, paths)
     if out.as_json:

@@ -127,7 +127,7 @@ class FileOptions:
         from periscope.feeds import ReadOptions, SeverityTable
 
         return ReadOptions(
-            columns=dict(_pair(one) for one in self.mapping),
+            columns=dict(pair(one) for one in self.mapping),
             header=_names(self.columns),
             delimiter=_one_character(self.delimiter),
             default_severity=None if self.severity is None else _severity(self.severity),
@@ -140,7 +140,12 @@ class FileOptions:
 AS_THEY_ARE = FileOptions()
 
 
-def _pair(text: str) -> tuple[str, str]:
+def pair(text: str) -> tuple[str, str]:
+    """Return field and column of `FIELD=COLUMN`.
+
+    Raises:
+        UsageError: it is none, or reports have no such field.
+    """
     from periscope.feeds.options import MAPPABLE
 
     name, sign, column = text.partition("=")

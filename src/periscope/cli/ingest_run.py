@@ -8,11 +8,13 @@ import logging
 import signal
 import time
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from types import FrameType
 from typing import TYPE_CHECKING, Any
 
 from periscope.cli import output
 from periscope.cli.figures import count
+from periscope.cli.ingest_letters import IngestLetters
 from periscope.cli.ingest_progress import Progress
 from periscope.cli.ingest_source import (
     FileReports,
@@ -42,6 +44,7 @@ class Run:
         format_name: str | None,
         options: ReadOptions,
         progress: Progress,
+        letters: IngestLetters,
         *,
         as_json: bool,
         wait_s: float = 0.0,
@@ -49,6 +52,7 @@ class Run:
         self._format = format_name
         self._options = options
         self._progress = progress
+        self._letters = letters
         self._as_json = as_json
         self._wait_s = wait_s
         self._source: FileReports | StreamReports | None = None
@@ -65,6 +69,7 @@ class Run:
             for path in paths:
                 if self._tally.stopped_by or not await self._take_in(periscope, path):
                     break
+        self._tally.kept = self._letters.kept
         self._tally.seconds = time.monotonic() - started
         if self._tally.stopped_by:
             self._say_stopped()
@@ -100,7 +105,9 @@ class Run:
         tally.format = feed.format
         watching = asyncio.create_task(self._progress.follow(feed))
         try:
-            tally.result = await periscope.add_threats_batch(reports, wait_s=self._wait_s)
+            tally.result = await periscope.add_threats_batch(
+                reports, wait_s=self._wait_s, rejected=partial(self._letters.take, feed)
+            )
         except BatchInterrupted as exc:
             tally.result, tally.refused, tally.unknown = exc.result, exc.refused, exc.unknown
             raise
@@ -108,6 +115,7 @@ class Run:
             output.note(f"stopped without waiting for the server: {UNKNOWN}")
             raise
         finally:
+            self._letters.flush()
             watching.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await watching

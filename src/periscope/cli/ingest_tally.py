@@ -60,6 +60,8 @@ class Tally:
     files: list[FileTally] = field(default_factory=list)
     seconds: float = 0.0
     stopped_by: int = 0
+    kept: int = 0
+    """Records that could not be used, and are kept as dead letters."""
 
     @property
     def read(self) -> int:
@@ -104,6 +106,7 @@ class Tally:
             "seconds": round(self.seconds, 3),
             "per_second": round(self.per_second, 1),
             "stopped": bool(self.stopped_by),
+            "dead_letters": self.kept,
             "files": [one.document() for one in self.files],
         }
 
@@ -119,6 +122,8 @@ class Tally:
         yield _line("skipped", figures["skipped"], _reasons(figures["skipped_by_reason"]))
         yield _line("rejected", self.rejected)
         yield from self._rejection_lines(shown)
+        if self.kept:
+            yield "  they are kept: periscope deadletters list ingest"
         for name, more in NOT_STORED.items():
             if figures[name]:
                 yield _line(name, figures[name], more)

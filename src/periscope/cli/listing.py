@@ -14,6 +14,7 @@ from periscope.errors import UsageError
 from periscope.models import Status
 
 if TYPE_CHECKING:
+    from periscope.cli.queue import Columns
     from periscope.periscope import Periscope
 
 PART = Group("Which threats", sort_key=10)
@@ -94,7 +95,7 @@ async def listing(
     """Go through the queue page by page."""
     part = wanted.part()
     async with store.open() as periscope:
-        walk = Walk(["list", *part.words()], part.reader(periscope))
+        walk = Walk(["list", *part.words()], part.reader(periscope), part.columns())
         await walk.go(paging, store, out)
     return 0
 
@@ -119,6 +120,12 @@ class Part:
             low, high = self.scores
             return lambda cursor, count: periscope.get_by_score_range(low, high, cursor, count)
         return periscope.get_active_paginated
+
+    def columns(self) -> Columns | None:
+        """Return the columns that show it; None for those of the queue."""
+        from periscope.cli.columns import snoozed_columns
+
+        return snoozed_columns if self.status is Status.SNOOZED else None
 
     def words(self) -> list[str]:
         """Return the options that say the same."""

@@ -48,6 +48,15 @@ class OutputOptions:
 class StoreOptions:
     """Which database is meant."""
 
+    config: Annotated[
+        str | None,
+        Parameter(
+            name="--config",
+            group=STORE,
+            help="File of settings and feeds; without it ./periscope.toml, if there is one.",
+            metavar="FILE",
+        ),
+    ] = None
     url: Annotated[
         str | None,
         Parameter(
@@ -77,9 +86,9 @@ class StoreOptions:
         from periscope.settings import Settings
 
         given = {"url": self.url, "data_dir": self.data_dir, "namespace": self.namespace}
-        settings = Settings.load(**given)
+        settings = Settings.load(config=self.config, **given)
         if self.data_dir and settings.url:
-            other = "--url" if self.url else "PERISCOPE_URL"
+            other = "--url" if self.url else "PERISCOPE_URL (or url in periscope.toml)"
             raise SettingInvalid(
                 f"--data-dir means the embedded server, {other} another one; leave one of them out"
             )

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from periscope.cli import output
 from periscope.cli.options import ANY_STORE, FOR_PEOPLE, OutputOptions, StoreOptions
 from periscope.cli.text import safe
+from periscope.config import read_config
 from periscope.settings import ENV_PREFIX, describe
 
 if TYPE_CHECKING:
@@ -37,11 +38,12 @@ def _rows(effective: Settings, store: StoreOptions) -> Iterator[dict[str, Any]]:
         usual = effective.archive_place
         own = Path(usual).with_name(f"{Path(usual).stem}-<database>.db")
         shown["archive"] = str(usual if effective.url is None else own)
+    in_file = read_config(Path(effective.config) if effective.config else None).settings
     for name, kind, default, text, secret in describe():
         yield {
             "name": name,
             "value": shown[name],
-            "origin": _origin(name, store),
+            "origin": _origin(name, store, in_file),
             "variable": ENV_PREFIX + name.upper(),
             "type": kind,
             "default": default,
@@ -50,10 +52,12 @@ def _rows(effective: Settings, store: StoreOptions) -> Iterator[dict[str, Any]]:
         }
 
 
-def _origin(name: str, store: StoreOptions) -> str:
+def _origin(name: str, store: StoreOptions, in_file: dict[str, Any]) -> str:
     if getattr(store, name, None) is not None:
         return "option"
-    return "environment" if os.environ.get(ENV_PREFIX + name.upper()) else "default"
+    if os.environ.get(ENV_PREFIX + name.upper()):
+        return "environment"
+    return "file" if name in in_file else "default"
 
 
 def _lines(rows: list[dict[str, Any]]) -> Iterator[Text]:

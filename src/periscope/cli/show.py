@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 from cyclopts import Parameter
 
 from periscope.cli import documents, output
-from periscope.cli.figures import age, bar, moment
+from periscope.cli.figures import age, ago, bar, moment
 from periscope.cli.options import ANY_STORE, FOR_PEOPLE, OutputOptions, StoreOptions
 from periscope.cli.standing import LABEL_CELLS, fact, standing
 from periscope.cli.text import safe, safe_lines
@@ -146,7 +146,7 @@ def _facts(threat: Threat) -> Iterator[Text]:
 
 
 def _when(moment_ms: int, as_of_ms: int) -> str:
-    return f"{moment(moment_ms)} ({age(as_of_ms - moment_ms)} ago)".replace("now ago", "now")
+    return f"{moment(moment_ms)} ({ago(as_of_ms - moment_ms)})"
 
 
 def _block(label: str, lines: list[str]) -> Iterator[RenderableType]:

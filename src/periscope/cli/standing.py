@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from periscope.cli.figures import age, count, moment
+from periscope.cli.figures import age, ago, count, moment
 from periscope.cli.text import cut, fit, safe
 from periscope.models import Level, Status
 
@@ -28,6 +28,8 @@ def standing(threat: Threat, desk: Desk) -> Iterator[Text]:
     yield Text("")
     if threat.home is not None:
         yield fact("Home", f"level {int(threat.home)}: goes back there when it is quiet")
+    if threat.status is Status.SNOOZED:
+        yield fact("Snoozed", snooze(threat))
     if threat.latched:
         when = " when it is released" if desk.claim is not None else ""
         yield fact("Promotion", f"eligible: will be promoted{when}")
@@ -60,6 +62,14 @@ def target(threat: Threat) -> str | None:
     return f"{due} (due in {age(left_ms)})".replace("in now", "now")
 
 
+def snooze(threat: Threat) -> str:
+    """Return until when it is out of the queue."""
+    if threat.snoozed_until_ms is None:
+        return f"until it gets worse than {threat.severity.value}, or somebody reopens it"
+    left = age(threat.snoozed_until_ms - threat.as_of_ms).replace("now", "less than 1s")
+    return f"until {moment(threat.snoozed_until_ms)} ({left} left), or until it gets worse"
+
+
 def confidence(threat: Threat) -> str:
     """Return the confidence as it is now, and whether it decays."""
     now = f"{threat.confidence:.3f}"
@@ -84,9 +94,9 @@ def _withdrawn(threat: Threat) -> str:
 
 def _acts(threat: Threat, desk: Desk) -> Iterator[Text]:
     for at, act in enumerate(desk.acts[:MOST_ACTS]):
-        ago = f"{age(threat.as_of_ms - act.at_ms)} ago".replace("now ago", "now")
+        past = ago(threat.as_of_ms - act.at_ms)
         name = cut(safe(act.analyst_id), NAME_CELLS, plain=True)
-        done = f"{name}: {safe(act.action)}, {ago} ({count(act.interactions, 'interaction')})"
+        done = f"{name}: {safe(act.action)}, {past} ({count(act.interactions, 'interaction')})"
         yield fact("" if at else "Last acts", done)
     if len(desk.acts) > MOST_ACTS:
         yield fact("", f"and {count(len(desk.acts) - MOST_ACTS, 'other analyst')}")

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from periscope.ledger import Stats
 
 CELLS = 10
+CAUSES = 3
 
 
 async def stats(*, store: StoreOptions = ANY_STORE, out: OutputOptions = FOR_PEOPLE) -> int:
@@ -63,6 +64,8 @@ def _parts(found: Stats, held: Mapping[str, int], server: ServerFacts) -> Iterat
     ):
         yield Text(_line(label, [f"{number:,}"]))
     yield Text(_held(held))
+    if found.suppressed:
+        yield Text(set_aside(found.suppressed))
     state = "balanced" if ledger.balanced else "DOES NOT BALANCE: see periscope ledger"
     yield Text(f"Ledger    {state}")
     yield Text(
@@ -86,6 +89,13 @@ def _held(held: Mapping[str, int]) -> str:
     """Return what waits, in one line: for the worker, for analysts, for the archive."""
     waiting = f"{held['promotable']:,} eligible, {count(held['claims'], 'claim')}"
     return f"Waiting   {waiting}, {size(held['audit_bytes'])} to be archived"
+
+
+def set_aside(causes: Mapping[str, int]) -> str:
+    """Return how many ids are set aside as noise, and the causes of most of them."""
+    first = [f"{safe(cause)} {number:,}" for cause, number in list(causes.items())[:CAUSES]]
+    more = [f"{len(causes) - CAUSES:,} more causes"] if len(causes) > CAUSES else []
+    return f"Noise     {count(sum(causes.values()), 'id')} set aside: {', '.join(first + more)}"
 
 
 def _row(label: str, counts: Mapping[str, int], names: list[str]) -> str:

@@ -62,7 +62,8 @@ def describe(entry: AuditEntry) -> str:
     detail = documents.detail(entry)
     if not isinstance(detail, dict):
         return "" if detail is None else str(detail)
-    return "; ".join(f"{name}: {value}" for name, value in detail.items() if value)
+    shown = {name: value for name, value in detail.items() if value and name != "until_ms"}
+    return "; ".join(f"{name}: {value}" for name, value in shown.items())
 
 
 async def _still_in_store(periscope: Periscope, wanted: Wanted, count: int) -> list[AuditEntry]:

@@ -39,6 +39,15 @@ class PaceOptions:
             metavar="DURATION",
         ),
     ] = "30s"
+    wake_every: Annotated[
+        str,
+        Parameter(
+            name="--wake-every",
+            group=PACE,
+            help="Time between two looks for snoozed threats whose time has come.",
+            metavar="DURATION",
+        ),
+    ] = "1s"
     sweep_every: Annotated[
         str,
         Parameter(
@@ -64,12 +73,15 @@ class PaceOptions:
         Raises:
             UsageError: a pace that is none.
         """
-        from periscope.workers import ArchiveWriter, ExpiryWorker, PromotionWorker
+        from periscope.polling import FeedWorker
+        from periscope.workers import ArchiveWriter, ExpiryWorker, PromotionWorker, SnoozeWorker
 
         return [
             PromotionWorker(periscope, _pace(self.promote_every, "--promote-every")),
+            SnoozeWorker(periscope, _pace(self.wake_every, "--wake-every")),
             ExpiryWorker(periscope, archive, _pace(self.sweep_every, "--sweep-every")),
             ArchiveWriter(periscope, archive, _pace(self.archive_every, "--archive-every")),
+            FeedWorker(periscope),
         ]
 
 
@@ -93,7 +105,7 @@ async def worker(
     store: StoreOptions = ANY_STORE,
     out: OutputOptions = FOR_PEOPLE,
 ) -> int:
-    """Promote, expire and archive."""
+    """Promote, wake, expire, archive, and read feeds."""
     if once and accept_clock:
         raise UsageError("--once and --accept-clock cannot be combined; give one of them")
     async with store.open() as periscope:

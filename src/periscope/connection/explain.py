@@ -31,6 +31,7 @@ from periscope.errors import (
     StoreFull,
     StoreUnavailable,
     StoreUnsuitable,
+    UsageError,
 )
 
 # Connection lost, no answer in time, or no protocol: whether a call was carried out is unknown.
@@ -121,7 +122,7 @@ _EXPLANATIONS: tuple[tuple[Any, _Explain], ...] = (
     (LOST, _unavailable),
 )
 
-_REPLY_EXPLANATIONS: dict[str, Callable[[str, str], StoreError]] = {
+_REPLY_EXPLANATIONS: dict[str, Callable[[str, str], PeriscopeError]] = {
     "NOAUTH": lambda text, url: StoreUnsuitable(
         f"the server at {url} needs a password; give it as redis://user:password@host"
     ),
@@ -149,6 +150,9 @@ _REPLY_EXPLANATIONS: dict[str, Callable[[str, str], StoreError]] = {
         f"the server at {url} is held up by somebody's script; nothing was done: try again"
     ),
     "MOVING": lambda text, url: Moving(f"the database at {url} {text}"),
+    "TOO_MANY_FEEDS": lambda text, url: UsageError(
+        f"the database at {url} has {text} feeds, which is the most: remove one first"
+    ),
     "OUT_OF_ORDER": lambda text, url: StoreError(f"not stored at {url}: {text}"),
     "ERR": lambda text, url: (
         StoreUnsuitable(f"the server at {url} has no such database number")

@@ -7,11 +7,10 @@ for one that was written before.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
-import msgspec
-
+from periscope.feeds.envelopes import decoded
 from periscope.feeds.finding import list_of
 from periscope.feeds.harvest import KINDS, MOST_NODES
 from periscope.feeds.indicators import Indicator
@@ -35,6 +34,7 @@ VALUES: dict[str, tuple[tuple[str, str], ...]] = {
 
 Types and members are in lower case, as some write them with a capital, and without hyphens.
 """
+NO_TIME = "0001-01-01"
 Entity = dict[str, Any]
 
 
@@ -52,14 +52,13 @@ def walk(found: object) -> Iterator[tuple[str, Entity]]:
             waiting += [one for one in inner if type(one) is dict or type(one) is list]
 
 
-def decoded(found: object) -> object:
-    """Return what a text of JSON holds, None if it is not JSON; any other value as it is."""
-    if not isinstance(found, str):
-        return found
-    try:
-        return msgspec.json.decode(found) if found.lstrip()[:1] in ("[", "{") else None
-    except (msgspec.DecodeError, UnicodeError, RecursionError):
-        return None
+def stated_time(record: Entity, names: Iterable[str]) -> object:
+    """Return the first of these times; Microsoft's year 1 means none."""
+    for name in names:
+        value = record.get(name)
+        if value and not (isinstance(value, str) and value.startswith(NO_TIME)):
+            return value
+    return None
 
 
 def indicators_of(kind: str, entity: Entity) -> Iterator[Indicator | None]:

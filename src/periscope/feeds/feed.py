@@ -89,11 +89,12 @@ def open_feed(
     *,
     format: str | None = None,  # noqa: A002 - the public name
     options: ReadOptions | None = None,
+    name: str | None = None,
 ) -> Feed:
     """Open a file or binary stream as a feed; gzip and zstd are unpacked on the way.
 
     Without `format` (one of `format_names()`) the content decides. An empty file is an empty feed.
-    A stream given by the caller stays the caller's to close.
+    A stream given by the caller stays the caller's to close. `name` is what messages call it.
 
     Raises:
         FeedError: it cannot be opened, or nothing in it can ever be read; one line that says what,
@@ -101,7 +102,7 @@ def open_feed(
 
     """
     options = ReadOptions() if options is None else options
-    source = Input.open(path, max_bytes=options.max_bytes)
+    source = Input.open(path, max_bytes=options.max_bytes, name=name)
     try:
         return _opened(source, format, options)
     except BaseException:

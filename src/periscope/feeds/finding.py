@@ -9,10 +9,10 @@ import msgspec
 
 from periscope.feeds.fingerprint import fingerprint_id
 from periscope.feeds.indicators import Indicator, fitting_bytes, kept
-from periscope.feeds.moments import moment_ms, rfc3339
+from periscope.feeds.moments import moment_ms, ms_text
 from periscope.feeds.options import ReadOptions
 from periscope.feeds.problems import BadRecord, kind, quote
-from periscope.models import Report, Severity
+from periscope.models import MAX_METADATA_BYTES, Report, Severity
 
 MOST_TAGS = 100
 MOST_REFERENCES = 50
@@ -21,10 +21,16 @@ LONGEST_TAG = 256
 LONGEST_REFERENCE = 2048
 MOST_TEXT_BYTES = 8 * 1024
 """Bytes of a report's tags, and again of its references."""
-LONGEST_CONTENT = 32 * 1024
-MOST_MORE_BYTES = 16 * 1024
+LONGEST_CONTENT = 32 * 1024  # bytes
 LONGEST_MORE, MOST_MORE = 256, 10
 """What is left of the texts and lists particular to a format where all are too many bytes."""
+UNIFORM = frozenset(
+    (
+        *("title", "type", "tags", "tlp", "references", "indicators", "indicators_total"),
+        *("first_observed", "last_observed"),
+    )
+)
+"""Keys of metadata with bounds of their own."""
 LONGEST_ID = 400  # bytes, without the word before it
 LONGEST_SOURCE = 64  # 256 bytes at most
 EMPTY: tuple[Any, ...] = (None, "", [], {})
@@ -89,29 +95,39 @@ class Finding(msgspec.Struct, kw_only=True, gc=False):
             **(self.more or {}),
             "raw": excerpt(self.raw, options.raw_bytes),
         }
-        return {key: value for key, value in metadata.items() if value not in EMPTY}
+        found = {
+            key: value
+            for key, value in metadata.items()
+            if value or (value is not None and value not in EMPTY)
+        }
+        return found if len(_encode(found)) <= MAX_METADATA_BYTES else _fitted(found)
 
 
 def shortened(text: str, most_bytes: int) -> str:
     """Return the beginning of a text, so many bytes of UTF-8 at most."""
     if len(text) * 4 <= most_bytes:
         return text
+    if text.isascii():
+        return text[:most_bytes]
     return text.encode("utf-8", "replace")[:most_bytes].decode("utf-8", "ignore")
 
 
-def bounded(more: dict[str, Any]) -> dict[str, Any]:
-    """Return keys particular to a format so that they take 16 KiB at most: cut, then left out."""
-    if len(_encode(more)) <= MOST_MORE_BYTES:
-        return more
-    found: dict[str, Any] = {}
-    left = MOST_MORE_BYTES
-    for key, value in more.items():
+def _fitted(metadata: dict[str, Any]) -> dict[str, Any]:
+    """Return metadata with what is particular to a format, and the excerpt, cut to what fits.
+
+    What is uniform has bounds of its own, which leave 16 KiB to all else.
+    """
+    found = {key: value for key, value in metadata.items() if key in UNIFORM}
+    left = MAX_METADATA_BYTES - len(_encode(found))
+    for key, value in metadata.items():
+        if key in UNIFORM:
+            continue
         cut = value[:LONGEST_MORE] if isinstance(value, str) else value
         cut = cut[:MOST_MORE] if isinstance(cut, list) else cut
-        left -= len(_encode(cut))
-        if left < 0:
-            break
-        found[key] = cut
+        size = len(_encode({key: cut}))
+        if size <= left:
+            found[key] = cut
+            left -= size
     return found
 
 
@@ -160,7 +176,9 @@ def dict_of(record: object, *keys: str) -> dict[str, Any]:
     """Return the object under a path of keys; an empty one if there is none."""
     value: Any = record
     for key in keys:
-        value = value.get(key) if isinstance(value, dict) else None
+        if not isinstance(value, dict):
+            return {}
+        value = value.get(key)
     return value if isinstance(value, dict) else {}
 
 
@@ -198,7 +216,8 @@ def time_text(name: str, value: object) -> str | None:
         BadRecord: it is none.
 
     """
-    return None if time_ms(name, value) is None else rfc3339(value)
+    ms = time_ms(name, value)
+    return None if ms is None else ms_text(ms)
 
 
 def is_true(value: object) -> bool:

@@ -6,16 +6,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from periscope.feeds.indicators import (
-    DOMAIN,
-    EMAIL,
-    HASHES,
-    HEX,
-    URL,
-    Indicator,
-    address,
-    indicator,
-)
+from periscope.feeds.indicators import EMAIL, URL, Indicator, address, hashed, host, indicator
 
 MOST_NODES = 5_000
 """Objects and lists that are looked into: what a record holds beyond them gives no indicators."""
@@ -45,22 +36,10 @@ def harvest(value: object, keys: Mapping[str, str]) -> Iterator[Indicator]:
                 waiting.append((key, inner))
 
 
-def host(text: str) -> Indicator | None:
-    """Return an address or a full domain name; None for the bare name of a machine."""
-    return address(text) or domain(text)
-
-
 def domain(text: str) -> Indicator | None:
-    """Return a domain name with at least one dot; a dot at its end is dropped."""
-    name = text.strip().rstrip(".").removeprefix("*.")
-    return indicator("domain-name", name) if DOMAIN.fullmatch(name) else None
-
-
-def digest(text: str) -> Indicator | None:
-    """Return a hash of the kind that its length shows, also with the kind before it."""
-    text = text.strip().rpartition(":")[2]
-    kind = HASHES.get(len(text)) if HEX.fullmatch(text) else None
-    return indicator(kind, text) if kind else None
+    """Return a domain name with at least one dot."""
+    found = host(text)
+    return found if found and found["type"] == "domain-name" else None
 
 
 def link(text: str) -> Indicator | None:
@@ -106,7 +85,7 @@ KINDS: dict[str, Callable[[str], Indicator | None]] = {
     "address": address,
     "host": host,
     "domain": domain,
-    "hash": digest,
+    "hash": hashed,
     "url": link,
     "email": mail,
     "file": file,

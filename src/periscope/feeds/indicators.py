@@ -10,6 +10,8 @@ from itertools import accumulate
 from socket import AF_INET, inet_pton
 from typing import Any
 
+import msgspec
+
 Indicator = dict[str, str]
 
 TYPES = (
@@ -21,9 +23,11 @@ TYPES = (
 
 MOST = 200
 """Indicators kept of one report; beyond them `indicators_total` says how many there were."""
+MOST_BYTES = 21 * 1024
+"""Bytes of their values: metadata is bounded, and so is what long URLs may take of it."""
+MOST_ESCAPED = len("\\u0000")
+"""Bytes that JSON takes for a character, at most."""
 LONGEST = 2048
-ROOM = 20 * 1024
-"""Characters of all their values: a report's metadata holds 64 KiB in all."""
 LONGEST_DOTTED = len("255.255.255.255")
 LONGEST_HOST = 300
 LOWERED = frozenset(("domain-name", "md5", "sha1", "sha256", "sha512", "mac-addr", "email-addr"))
@@ -36,6 +40,7 @@ URL = re.compile(r"[a-z][a-z0-9+.-]{1,15}://[^\s\x00-\x1f]+", re.IGNORECASE)
 EMAIL = re.compile(rf"[^\s@<>\"']{{1,64}}@{DOMAIN.pattern}", re.IGNORECASE)
 CVE = re.compile(r"CVE-\d{4}-\d{4,19}", re.IGNORECASE)
 ANY_CVE = re.compile(r"\bCVE[-_ ](\d{4})[-_](\d{4,19})", re.IGNORECASE)
+_encode = msgspec.json.encode
 CONTROL = re.compile("[\x00-\x1f\x7f\ud800-\udfff]")
 
 
@@ -48,7 +53,7 @@ def indicator(kind: str, value: object) -> Indicator | None:
     if not isinstance(value, str):
         return None
     text = value.strip()
-    if not text or len(text) > LONGEST or CONTROL.search(text):
+    if not text or len(text) > LONGEST or (not text.isprintable() and CONTROL.search(text)):
         return None
     if kind in ("ipv4-addr", "ipv6-addr"):
         return address(text)
@@ -101,7 +106,10 @@ def classified(value: object) -> Indicator | None:
 
 
 def host(value: object) -> Indicator | None:
-    """Return an address, or a name of a host with a dot in it, with or without a port."""
+    """Return an address, or a full name of a host or domain, with or without a port.
+
+    A name without a dot is that of somebody's own machine, and none.
+    """
     if not isinstance(value, str) or len(value) > LONGEST_HOST:
         return None
     found = _host(value)
@@ -110,8 +118,9 @@ def host(value: object) -> Indicator | None:
 
 @lru_cache(4096)
 def _host(value: str) -> tuple[str, str] | None:
-    text = value.strip().rstrip(".")
+    text = value.strip()
     name, _, port = text.partition(":")
+    name = name.rstrip(".").removeprefix("*.")
     found = address(text)
     if found is None and (not port or port.isdigit()):
         found = address(name)
@@ -121,10 +130,16 @@ def _host(value: str) -> tuple[str, str] | None:
 
 
 def hashed(value: object) -> Indicator | None:
-    """Return a hash in hexadecimal, with or without colons, of the type that its length shows."""
-    text = value.strip().replace(":", "") if isinstance(value, str) else ""
-    kind = HASHES.get(len(text)) if HEX.fullmatch(text) else None
-    return indicator(kind, text) if kind else None
+    """Return a hash in hexadecimal of the type that its length shows.
+
+    There may be colons in it, or a name with a colon before it, as in `sha256:...`.
+    """
+    text = value.strip() if isinstance(value, str) else ""
+    if ":" in text:
+        last = text.rpartition(":")[2]
+        text = last if len(last) in HASHES else text.replace(":", "")
+    kind = HASHES.get(len(text))
+    return {"type": kind, "value": text.lower()} if kind and HEX.fullmatch(text) else None
 
 
 def hashes_in(value: object) -> list[Indicator | None]:
@@ -152,21 +167,20 @@ def refanged(text: str) -> str:
 
 
 def kept(found: Iterable[Indicator | None]) -> dict[str, Any]:
-    """Return the metadata keys for indicators: each once, as many as there is room for."""
+    """Return the metadata keys for indicators: each once, the first ones within the bounds."""
     unique = list({(one["type"], one["value"]): one for one in found if one}.values())
     if not unique:
         return {}
-    if len(unique) * LONGEST <= ROOM:
+    fitting = fitting_bytes([one["value"] for one in unique[:MOST]], MOST_BYTES)
+    if fitting == len(unique):
         return {"indicators": unique}
-    sizes = accumulate(len(one["value"]) for one in unique)
-    fitting = [one for one, size in zip(unique, sizes, strict=True) if size <= ROOM][:MOST]
-    total = {"indicators_total": len(unique)} if len(fitting) < len(unique) else {}
-    return {"indicators": fitting, **total}
+    return {"indicators": unique[:fitting], "indicators_total": len(unique)}
 
 
 def fitting_bytes(values: list[str], most: int) -> int:
-    """Return how many of these texts, from the first on, have no more bytes than that together."""
-    if len("".join(values).encode()) <= most:
+    """Return how many of these texts, from the first on, take no more bytes as JSON together."""
+    text = "".join(values)
+    if len(text) * MOST_ESCAPED <= most or len(_encode(text)) <= most:
         return len(values)
-    taken = accumulate(len(value.encode()) for value in values)
+    taken = accumulate(len(_encode(value)) for value in values)
     return sum(1 for one in taken if one <= most)

@@ -41,7 +41,7 @@ class Input:
         self._taken = False
 
     @classmethod
-    def open(cls, path: str | Path | BinaryIO, *, max_bytes: int) -> Input:
+    def open(cls, path: str | Path | BinaryIO, *, max_bytes: int, name: str | None = None) -> Input:
         """Open a path, or wrap a binary stream (which stays the caller's to close).
 
         Raises:
@@ -50,14 +50,14 @@ class Input:
         """
         if not isinstance(path, str | os.PathLike):
             named = getattr(path, "name", None)
-            name = named if isinstance(named, str) and named[:1] != "<" else "standard input"
-            return cls(path, name, max_bytes=max_bytes, owned=False)
+            usual = named if isinstance(named, str) and named[:1] != "<" else "standard input"
+            return cls(path, name or usual, max_bytes=max_bytes, owned=False)
         try:
             file = cast(BinaryIO, Path(path).open("rb", buffering=0))  # noqa: SIM115 - close() does
         except (OSError, ValueError) as exc:
             reason = exc.strerror if isinstance(exc, OSError) else str(exc)
             raise FeedError(f"{path}: cannot be opened: {reason}") from None
-        return cls(file, str(path), max_bytes=max_bytes, owned=True)
+        return cls(file, name or str(path), max_bytes=max_bytes, owned=True)
 
     def sample(self, size: int = SAMPLE_BYTES) -> tuple[bytes, bool]:
         """Return the first bytes, and whether they are all; `chunks()` gives them once more.

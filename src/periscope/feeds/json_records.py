@@ -15,10 +15,11 @@ from typing import Any
 import msgspec
 
 from periscope.errors import FeedError
+from periscope.feeds.envelopes import opened
 from periscope.feeds.fingerprint import identified
 from periscope.feeds.format import FAMILY, Item, Sample, Skip
 from periscope.feeds.inputs import Input
-from periscope.feeds.json_split import Piece, decode, explained, split_json
+from periscope.feeds.json_split import SPACE, Piece, decode, explained, split_json
 from periscope.feeds.lines import BOM, split_lines
 from periscope.feeds.options import ReadOptions
 from periscope.feeds.problems import EXCERPT_BYTES, BadRecord
@@ -35,7 +36,6 @@ Load = Callable[[bytes], Any]
 FAILURES = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 LOOKED_AT = 20
 """Records of a sample that are asked whether they are of a format."""
-SPACE = b" \t\r\n"
 
 
 class JsonFormat(ABC):
@@ -65,7 +65,7 @@ class JsonFormat(ABC):
 
     def inside(self, record: dict[str, Any]) -> list[Any] | None:
         """Return the records for which this one is but a wrapper; None if it is none."""
-        return None
+        return opened(record, self.is_one)
 
     def loader(self, options: ReadOptions) -> Load:
         """Return what decodes a line; what it returns goes to the mapper."""
@@ -79,14 +79,21 @@ class JsonFormat(ABC):
         records = list(islice(first_records(sample, self.members), LOOKED_AT))
         if records:
             return any(map(self._is_or_holds, records))
-        return bool(self.marks) and all(mark.search(sample.data) for mark in self.marks)
+        if sample.complete or not self.marks:
+            return False
+        return all(mark.search(sample.data) for mark in self.marks)
 
     def read(self, source: Input, options: ReadOptions, skip: Skip) -> Iterator[Item]:
         """Yield the records' reports in the order of the input."""
-        report = identified(self.mapper(options, skip), self.name, options.fingerprint)
-        if type(self).inside is not JsonFormat.inside:
-            report = _opening(report, self.inside)
-        if is_lines(Sample(*source.sample())):
+        lines = is_lines(Sample(*source.sample()))
+        return self.items(source, options, self.mapper(options, skip), lines=lines)
+
+    def items(
+        self, source: Input, options: ReadOptions, report: Map, *, lines: bool
+    ) -> Iterator[Item]:
+        """Yield what `report` makes of each record, and of each inside a wrapper."""
+        report = _opening(identified(report, self.name, options.fingerprint), self.inside)
+        if lines:
             return mapped_lines(source, options, report, self.loader(options))
         return mapped(split_json(source.chunks(), options.max_record_bytes, self.members), report)
 
@@ -122,10 +129,11 @@ def _reports(records: list[Any], report: Map) -> Iterator[Item]:
 def is_lines(sample: Sample) -> bool:
     """Whether every record stands on a line of its own, so that a bad one costs that line only."""
     line, newline, _ = sample.data.removeprefix(BOM).lstrip(SPACE).partition(b"\n")
-    return bool(newline) and line.startswith(b"{") and _is_object(line)
+    return bool(newline) and line.startswith(b"{") and is_object(line)
 
 
-def _is_object(line: bytes) -> bool:
+def is_object(line: bytes) -> bool:
+    """Whether a line is one whole JSON object."""
     try:
         return isinstance(msgspec.json.decode(line), dict)
     except FAILURES:

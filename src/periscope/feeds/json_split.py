@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
+from periscope.feeds.json_elements import elements
 from periscope.feeds.lines import BOM
 from periscope.feeds.problems import BadRecord, Broken
 
@@ -140,10 +141,24 @@ class _Splitter:
                 continue
             if self._refused and self._stays_inside(chunk, at):
                 return
+            if self._where is Where.RECORDS and at == self._start and self._is_between():
+                at = self._whole_elements(chunk, at)
             at = self._pattern().match(chunk, at).end()  # type: ignore[union-attr]
             if at < end:
                 self._token(chunk[at], at)
                 at += 1
+
+    def _is_between(self) -> bool:
+        return self._depth == self._base and not self._held and not self._refused
+
+    def _whole_elements(self, chunk: bytes, at: int) -> int:
+        for start, raw, end in elements(chunk, at, self._max_bytes):
+            self._number += 1
+            self.pieces.append(Piece(self._number, self._consumed + start, raw))
+            at = self._start = end
+            self._after_comma = chunk[end - 1] == COMMA
+        self._begin(self._consumed + at)
+        return at
 
     def _pattern(self) -> re.Pattern[bytes]:
         if self._where is Where.BETWEEN:

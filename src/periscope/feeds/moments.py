@@ -12,6 +12,7 @@ LATEST_MS = (datetime(9999, 12, 31, tzinfo=UTC) - EPOCH) // MILLISECOND
 SECONDS_BELOW = 1e11
 MILLISECONDS_BELOW = 1e14
 MICROSECONDS_BELOW = 1e17
+ZONE = ("", "Z", "+", "-")
 KNOWN, LONGEST_KNOWN = 2048, 40
 """Texts of times that are remembered with their meaning, and how long such a text may be."""
 
@@ -27,6 +28,8 @@ def moment_ms(value: object) -> int:
 
     """
     if isinstance(value, str):
+        if value[19:20] == "." and len(value) <= LONGEST_KNOWN:
+            return _fraction_ms(value)
         return _known_ms(value) if len(value) <= LONGEST_KNOWN else _any_text_ms(value)
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise ValueError("not a time")
@@ -47,6 +50,16 @@ def ms_text(ms: int) -> str:
 @lru_cache(KNOWN)
 def _second_text(second: int) -> str:
     return (EPOCH + timedelta(seconds=second)).isoformat().removesuffix("+00:00")
+
+
+def _fraction_ms(text: str) -> int:
+    """Milliseconds of a text with a fraction of a second, whose second is mostly known."""
+    end = 26 if text[26:27] in ZONE else 23 if text[23:24] in ZONE else 29
+    usual = text[13] == text[16] == ":" and text[10] in "T " and text[end : end + 1] in ZONE
+    fraction = text[20:end]
+    if not usual or len(fraction) < 3 or not (fraction.isascii() and fraction.isdigit()):
+        return _any_text_ms(text)
+    return _known_ms(text[:19] + text[end:]) + int(fraction[:3])
 
 
 def _any_text_ms(text: str) -> int:

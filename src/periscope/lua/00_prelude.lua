@@ -7,7 +7,7 @@
 -- Ids and times arrive as text; fingerprints are bytes and never numbers. Order text with
 -- `bytes_before`, never with `<`: the server compares text by its locale.
 
-local VERSION = 4            -- of this library; raise it with every change to these files
+local VERSION = 5            -- of this library; raise it with every change to these files
 local FORMAT = 1             -- of the records; a newer one on the server is refused
 
 local HEADER = '<BBBBBBBI4I4I4I4I4I4I2I2I6I6I6I6dBI6c8c6'
@@ -31,7 +31,7 @@ local SAFE_INTEGER = 2 ^ 53
 -- What a file lends to the files after it; each is filled by the file that bears its name.
 local Score, Sighting, Index, Moves, Log, Memory = {}, {}, {}, {}, {}, {}
 local Chunk, Stretch, Rank, Desk, Claims, Undo, Verbs = {}, {}, {}, {}, {}, {}, {}
-local Swift, Move = {}, {}
+local Swift, Move, Suppressed = {}, {}, {}
 
 -- The keys that a partition has once, in the order of SINGLE_KEYS in keys.py.
 local SINGLES = {'meta', 'ledger', 'board', 'exceptions', 'promotable', 'claims', 'short',

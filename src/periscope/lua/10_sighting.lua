@@ -123,9 +123,9 @@ local function renew_words(words, report, position)
 end
 
 -- A raise opens again what was set aside (DESIGN 2): a severity above that of the change of status.
-local function reopen_if_raised(header)
-  if header.status ~= OPEN and header.severity > header.status_severity then
-    header.status, header.status_severity, header.outcome = OPEN, 0, 0
+local function reopen_if_raised(header, now)
+  if Moves.is_raised(header) then
+    Moves.reopen(header, now)
   end
 end
 
@@ -148,7 +148,7 @@ local function sight(state, report, position, body, now)
   header.sightings = header.sightings + (state.returned and 0 or 1)
   header.revision = header.revision + 1
   header.last_activity = math.max(header.last_activity, now)
-  reopen_if_raised(header)
+  reopen_if_raised(header, now)
   state.body, state.changed = body, true
 end
 

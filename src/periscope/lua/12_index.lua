@@ -8,12 +8,14 @@ local MOST_INDUSTRIES, LONGEST_INDUSTRY = 8, 64
 local MOST_LOOKED_AT, LONGEST_LOOKED_AT = 64, 256 -- of a list, and bytes of a name: feeds are hostile
 local VALUES_OF_A_CALL = 2000
 
--- Classes of exceptions: 0 to 3 unseen with sightings, by severity; then these.
-Index.SET_ASIDE, Index.RECALLED = 4, 5
+-- Classes of exceptions: 0 to 3 unseen with sightings, by severity; then these. The last is no sweep's.
+Index.SET_ASIDE, Index.RECALLED, Index.SNOOZED = 4, 5, 6
 
 -- Class and moment of a level 1 threat whose end the board cannot tell (DESIGN 2); nil for most.
 local function exception(header)
-  if header.home ~= 0 then
+  if header.status == SNOOZED then
+    return Moves.wakes_at(header) and Index.SNOOZED, header.entered
+  elseif header.home ~= 0 then
     return Index.RECALLED, math.max(header.last_activity, header.entered)
   elseif header.status ~= OPEN then
     return nil

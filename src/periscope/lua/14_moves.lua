@@ -32,6 +32,39 @@ local function rises(header, rules)
     and header.consolidations >= rules.long_consolidations and Moves.is_validated(header, rules)
 end
 
+-- `entered` of a snoozed threat is when its snooze ends, 0 if only a raise ends it; of all others when they
+-- came where they are. These two, and the act itself, are where it turns from one into the other.
+
+-- Set another status. What was snoozed is at work anew from `now` on: it neither expires nor settles at once.
+function Moves.set_status(header, status, now)
+  if header.status == SNOOZED then
+    header.entered = now
+  end
+  header.status, header.status_severity = status, status == OPEN and 0 or header.severity
+end
+
+-- Snooze until `ends` (0: only until a raise), which is measured from the severity as it is now.
+function Moves.snooze(header, ends)
+  header.status, header.status_severity, header.entered = SNOOZED, header.severity, ends
+end
+
+-- The moment at which a snoozed threat wakes by itself; nil if it does not.
+function Moves.wakes_at(header)
+  return header.status == SNOOZED and header.entered > 0 and header.entered or nil
+end
+
+-- Has a threat that was set aside become worse since?
+function Moves.is_raised(header)
+  return header.status ~= OPEN and header.severity > header.status_severity
+end
+
+-- Open what was set aside, as it was raised: its outcome no longer holds. (A snooze decides nothing, so an
+-- outcome from before it stands.)
+function Moves.reopen(header, now)
+  header.outcome = header.status == SNOOZED and header.outcome or 0
+  Moves.set_status(header, OPEN, now)
+end
+
 -- Put a threat into level 2 or 3, at `now`.
 local function enter(state, level, rules, now)
   local header = state.header
@@ -97,10 +130,8 @@ end
 
 -- When a level 1 threat expires; nil for never. Claims and latches are the caller's to see to.
 local function end_of_work(header, rules)
-  local quiet = header.last_activity + rules.working_ttl
-  if header.status == SNOOZED then
-    return nil
-  elseif header.status ~= OPEN then
+  local quiet = math.max(header.last_activity, header.entered) + rules.working_ttl
+  if header.status ~= OPEN then
     return quiet
   elseif header.severity >= 2 then
     return (header.dismissals > 0 or header.outcome > 0) and quiet or nil
@@ -117,7 +148,7 @@ function Moves.overtaken(header, rules, age, now)
     ends = header.entered + rules.short_ttl
   elseif header.level == LEVEL_LONG then
     ends = not has(header.flags, FLAG_PROTECTED) and (age or header.entered) + rules.long_ttl or nil
-  elseif has(header.flags, FLAG_LATCHED) then
+  elseif header.status == SNOOZED or has(header.flags, FLAG_LATCHED) then
     return nil
   elseif header.home ~= 0 then
     ends = math.max(header.last_activity, header.entered) + rules.settle_after

@@ -86,7 +86,7 @@ end
 -- The first report of a threat in this chunk; see `decide` for what a state is.
 local function look(chunk, position)
   local key, packed = chunk.names[chunk.name_at + position], chunk.args[chunk.arg_at + position]
-  local record = redis.call('GETRANGE', key, 0, HEADER_BYTES - 1)
+  local record = chunk.nobody and '' or redis.call('GETRANGE', key, 0, HEADER_BYTES - 1)
   if record == '' then
     return first_word(chunk, position)
   elseif Sighting.is_repetition(record, packed) then
@@ -94,7 +94,7 @@ local function look(chunk, position)
   end
   local renewed, place, exception = Sighting.renew(chunk.rules, record, packed, chunk.now)
   if renewed then
-    chunk.places[position], chunk.exceptions[position] = place, exception
+    chunk.places[key], chunk.exceptions[key] = place, exception
     return renewed, SIGHTING
   end
   return Sighting.known(chunk.keys, chunk.rules, record, id_of(chunk, position), key)
@@ -118,16 +118,21 @@ end
 
 -- Decide on every report in the order given. A state is, by key: the position of the report with which
 -- a threat arrives; the whole new record after a usual sighting (its places in `places` and
--- `exceptions`, by position); a table of what is known where it takes more; none for mere repetitions.
+-- `exceptions`, by key); a table of what is known where it takes more; none for mere repetitions.
 function Chunk.decide(chunk)
   local states, codes = {}, {}
   chunk.places, chunk.exceptions = {}, {}
   chunk.forgotten = {}
   chunk.no_memory = Memory.is_empty(chunk.keys)
+  if chunk.marks then
+    Suppressed.begin(chunk, all_ids(chunk))
+  end
   for position = 1, chunk.size do
     local key = chunk.names[chunk.name_at + position]
     local state, code = states[key], nil
-    if state then
+    if chunk.marks and Suppressed.takes(chunk, position, key, state) then
+      code = SUPPRESSED
+    elseif state then
       state = look_again(chunk, position, state)
     else
       state, code = look(chunk, position)
@@ -135,6 +140,9 @@ function Chunk.decide(chunk)
     states[key] = state
     codes[position] = code
       or (Sighting.apply(state, chunk.args[chunk.arg_at + position], chunk.now) and SIGHTING or DUPLICATE)
+    if chunk.outdone and (codes[position] == ADDED or codes[position] == SIGHTING) then
+      chunk.entries[chunk.outdone] = Suppressed.returned(chunk.entries[chunk.outdone], chunk.now)
+    end
   end
   return states, codes
 end
@@ -189,9 +197,9 @@ function Chunk.changed_writes(chunk, states)
     elseif type(state) == 'string' then
       local id = id_of(chunk, position)
       record = state
-      Index.add(writes.indexes, 'board', chunk.places[position], id)
-      if chunk.exceptions[position] then
-        Index.add(writes.indexes, 'exceptions', chunk.exceptions[position], id)
+      Index.add(writes.indexes, 'board', chunk.places[key], id)
+      if chunk.exceptions[key] then
+        Index.add(writes.indexes, 'exceptions', chunk.exceptions[key], id)
       end
     elseif state and state.changed then
       record = change(chunk, writes, key, state)
@@ -222,9 +230,9 @@ end
 
 -- A chunk as a table: its keys by name, and where records and reports begin among the keys and the
 -- arguments of the call (copying them would cost a tenth of the call).
-function Chunk.of(keys, name_at, names, args, rules, now)
+function Chunk.of(keys, name_at, names, args, arg_at, rules, now)
   local prefix = record_prefix(keys.meta)
   return {keys = keys, rules = rules, now = now, names = names, name_at = name_at, args = args,
-    arg_at = 3, size = #names - name_at, head = arrival(now), prefix = prefix,
+    arg_at = arg_at, size = #names - name_at, head = arrival(now), prefix = prefix,
     prefix_length = #prefix}
 end

@@ -94,7 +94,7 @@ end
 -- Take in a chunk whose reply is not remembered yet; return the runs of codes.
 local function take_in(chunk)
   local codes, writes, counts, runs
-  if chunk.size > 0 and Chunk.all_new(chunk) then
+  if chunk.size > 0 and not chunk.marks and Chunk.all_new(chunk) then
     writes = Chunk.new_writes(chunk)
     runs = integer(chunk.size) .. ADDED
     counts = {[ADDED] = chunk.size, [SIGHTING] = 0, [DUPLICATE] = 0, [SUPPRESSED] = 0}
@@ -127,9 +127,14 @@ local function store(chunk, rejected)
   check_arguments(chunk)
   check_store(keys)
   check_rights(keys)
+  local entries = chunk.marks and Suppressed.check(keys)
   local writes, counts, runs = take_in(chunk)
+  local plan = entries and Suppressed.plan(chunk, entries)
   return function()
     write(keys, writes)
+    if plan then
+      Suppressed.write(keys, plan)
+    end
     count(keys.ledger, counts, rejected)
     Log.events(keys, chunk.rules.events_limit, chunk.now, writes.events)
     bring_forward(keys.meta, here, chunk.rules)
@@ -138,26 +143,60 @@ local function store(chunk, rejected)
   end
 end
 
--- periscope_ingest_2: take in one chunk of reports, all of one partition, in the order given.
--- Why: records, indexes, ledger and events change together or not at all, and a chunk counts once.
--- KEYS: singles..., reply, before, record...
--- ARGV: policy, now_ms, rejected, report...
+-- The chunk of a call of which `taken` arguments come before the reports; refused if they do not fit.
+local function chunk_of(keys, names, args, taken)
+  local name_at = keys.before_at
+  if #args - taken ~= #names - name_at or not string.match(args[3], '^%d+$') then
+    refuse('BAD_CALL', 'the arguments do not fit the keys')
+  end
+  return Chunk.of(keys, name_at, names, args, taken, Score.policy(args[1]), clock(args[2]))
+end
+
+-- The single keys, and those of the reply, which begin at `first`.
+local function ingest_keys(names, first)
+  local keys = partition_keys(names)
+  keys.reply, keys.before, keys.before_at = names[first], names[first + 1], first + 1
+  return keys
+end
+
+-- periscope_ingest_3: take in one chunk of reports, all of one partition, in the order given.
+-- Why: records, indexes, ledger and events change together or not at all, and a chunk counts once; so do the
+--   entries of what is marked as noise.
+-- KEYS: singles..., noise..., reply, before, record...
+-- ARGV: policy, now_ms, rejected, marks, report...
 -- Returns: {now_ms, runs}; runs is a code for each report, run-length encoded: a added, s sighting,
 --   d duplicate, x suppressed ('498a2d'). The same chunk again (same reply key) answers the first
---   reply. `before` is the reply key of a chunk that must have been stored, or `reply` again.
-local function ingest(all_keys, args)
-  local keys = partition_keys(all_keys)
-  keys.reply, keys.before = all_keys[keys.first], all_keys[keys.first + 1]
+--   reply. `before` is the reply key of a chunk that must have been stored, or `reply` again. `marks`
+--   is '' where no report is marked, else msgpack: {{{most, window_ms, until_ms}, ...}, {number, ...},
+--   {said, ...}}: for each report which of the first list is its ground, 0 for none, and what its
+--   entry says of it: cause, source and title, each after its length (two bytes of 7 bits)
+local function ingest(names, args)
+  local keys = ingest_keys(names, #SINGLES + 4)
   local earlier = remembered(keys)
   if earlier then
     return earlier
   end
-  if #args - 3 ~= #all_keys - keys.first - 1 or not string.match(args[3], '^%d+$') then
-    refuse('BAD_CALL', 'the arguments do not fit the keys')
+  local chunk = chunk_of(keys, names, args, 4)
+  if args[4] ~= '' then
+    Suppressed.join(chunk, args[4])
   end
-  local chunk = Chunk.of(keys, keys.first + 1, all_keys, args, Score.policy(args[1]),
-    clock(args[2]))
   local commit = store(chunk, tonumber(args[3]))
+  -- first write
+  return commit()
+end
+
+-- periscope_ingest_2: what periscope_ingest_3 does where no report is marked, for programs before 0.4.
+-- Why: old and new programs work side by side on one store; what an old one reports is never suppressed.
+-- KEYS: singles..., reply, before, record...
+-- ARGV: policy, now_ms, rejected, report...
+-- Returns: as periscope_ingest_3
+local function ingest_unmarked(names, args)
+  local keys = ingest_keys(names, #SINGLES + 1)
+  local earlier = remembered(keys)
+  if earlier then
+    return earlier
+  end
+  local commit = store(chunk_of(keys, names, args, 3), tonumber(args[3]))
   -- first write
   return commit()
 end
@@ -186,7 +225,7 @@ local function ingest_as_before(all_keys, args)
   end
   local policy = Score.policy(known)
   local rules = setmetatable({revision = tonumber(args[1])}, {__index = policy})
-  local chunk = Chunk.of(keys, 6, all_keys, args, rules, clock(args[2]))
+  local chunk = Chunk.of(keys, 6, all_keys, args, 3, rules, clock(args[2]))
   local commit = store(chunk, tonumber(args[3]))
   -- first write
   local reply = commit()
@@ -194,4 +233,5 @@ local function ingest_as_before(all_keys, args)
 end
 
 redis.register_function('periscope_ingest', ingest_as_before)
-redis.register_function('periscope_ingest_2', ingest)
+redis.register_function('periscope_ingest_2', ingest_unmarked)
+redis.register_function('periscope_ingest_3', ingest)

@@ -95,12 +95,16 @@ function Desk.set_field(state, name, value)
 end
 
 -- From this revision on, the status is what this act made it.
-function Desk.decide_status(state, status)
+function Desk.decide_status(desk, state, status)
   local header = state.header
   if header.status ~= status then
-    header.status, header.status_severity = status, status == OPEN and 0 or header.severity
+    Moves.set_status(header, status, desk.now)
   end
-  Desk.set_field(state, DECIDED, integer(header.revision))
+  Desk.note_decision(state)
+end
+
+function Desk.note_decision(state)
+  Desk.set_field(state, DECIDED, integer(state.header.revision))
 end
 
 function Desk.status_revision(state)

@@ -69,16 +69,25 @@ function Desk.audit_removal(desk, state, actor)
 end
 
 -- What of a threat an undo needs, from before the act: {status, its severity, outcome, last activity, latch,
--- the analyst's field, flags}; a latch or field that is not there is the empty text.
-function Desk.pack_before(status, status_severity, outcome, last_activity, latch, field, flags)
-  return '\151' .. string.char(status, status_severity, outcome) .. cmsgpack.pack(last_activity)
-    .. packed_or_none(latch) .. packed_or_none(field) .. string.char(flags)
+-- the analyst's field, flags}; a latch or field that is not there is the empty text. Where a snooze begins or
+-- may end there is one more: `entered`.
+function Desk.pack_before(status, status_severity, outcome, last_activity, latch, field, flags, entered)
+  return (entered and '\152' or '\151') .. string.char(status, status_severity, outcome)
+    .. cmsgpack.pack(last_activity) .. packed_or_none(latch) .. packed_or_none(field) .. string.char(flags)
+    .. (entered and cmsgpack.pack(entered) or '')
 end
 
-local function before_of(state, act)
+-- When it came where it is, or its snooze ends; what is of level 2 or 3 is recalled just now.
+local function entered_before(desk, header, act)
+  if header.status == SNOOZED or act.verb == 'snooze' then
+    return header.level == LEVEL_WORKING and header.entered or desk.now
+  end
+end
+
+local function before_of(desk, state, act)
   local header = state.header
   return Desk.pack_before(header.status, header.status_severity, header.outcome, header.last_activity,
-    state.latch, Desk.field(state, act.analyst), header.flags)
+    state.latch, Desk.field(state, act.analyst), header.flags, entered_before(desk, header, act))
 end
 
 -- What the act asked for beside its verb: the same id for something else is a mistake to be told.
@@ -116,7 +125,7 @@ local function decide(desk, act, record, found)
   if not state and not Verbs.needs_no_threat(act) then
     return {code = 'UNKNOWN'}
   end
-  local before = state and before_of(state, act) or NONE
+  local before = state and before_of(desk, state, act) or NONE
   local reply = Verbs.act(desk, state, act)
   if reply.code == 'DONE' then
     reply.header = state and Desk.packed(state) or ''

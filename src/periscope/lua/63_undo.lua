@@ -1,11 +1,11 @@
 -- Taking back: an analyst's own last act on a threat, within ten minutes, while the threat is where it
 -- was then.
 
-local JUDGED = {decide = true, reopen = true}
+local JUDGED = {decide = true, reopen = true, snooze = true}
 
 -- The status as it was before the act, if nobody has decided it since; what a raise or the counts say
 -- since then holds.
-local function restore_status(state, memo, before)
+local function restore_status(desk, state, memo, before)
   local header, after = state.header, unpack_header(memo[7])
   local undecided = Desk.status_revision(state) <= after.revision
   if undecided and memo[1] == 'escalate' then
@@ -13,12 +13,12 @@ local function restore_status(state, memo, before)
   end
   if undecided and header.status == after.status then
     header.status, header.status_severity, header.outcome = before[1], before[2], before[3]
+    header.entered = before[8] or header.entered
   end
-  local raised = header.status ~= OPEN and header.severity > header.status_severity
-  local unfounded = header.status == DISMISSED and header.dismissals <= header.escalations
-  if raised or unfounded then
-    header.status, header.status_severity = OPEN, 0
-    header.outcome = raised and 0 or header.outcome
+  if Moves.is_raised(header) then
+    Moves.reopen(header, desk.now)
+  elseif header.status == DISMISSED and header.dismissals <= header.escalations then
+    Moves.set_status(header, OPEN, desk.now)
   end
 end
 
@@ -49,6 +49,15 @@ local function take_counts_back(state, memo, before)
   Desk.set_field(state, analyst, before[6] ~= '' and before[6])
 end
 
+-- Has the threat been somewhere else since? What never left level 1 has no home and was first seen as it was:
+-- its `entered` tells of a snooze only. What was recalled may have gone home and come back, which nothing but
+-- `entered` tells.
+local function has_moved(header, after)
+  local never_left = header.level == LEVEL_WORKING and header.home == 0
+  return header.level ~= after.level or header.home ~= after.home or header.first_seen ~= after.first_seen
+    or (header.level ~= LEVEL_LONG and not never_left and header.entered ~= after.entered)
+end
+
 -- Why this act cannot be taken back, or nil.
 local function obstacle(desk, state, act, memo)
   if not memo then
@@ -59,10 +68,8 @@ local function obstacle(desk, state, act, memo)
   elseif desk.now - memo[6] > desk.rules.undo_within or not state then
     return 'TOO_LATE'
   end
-  local header, after = state.header, unpack_header(memo[7])
-  local moved = header.level ~= after.level or header.home ~= after.home
-    or (header.level ~= LEVEL_LONG and header.entered ~= after.entered) or header.first_seen ~= after.first_seen
-  if moved or (memo[1] == 'decide' and Moves.is_true_positive(after.outcome)) then
+  local after = unpack_header(memo[7])
+  if has_moved(state.header, after) or (memo[1] == 'decide' and Moves.is_true_positive(after.outcome)) then
     return 'TOO_LATE'
   end
   local last = Desk.last_act(state, act.analyst)
@@ -79,7 +86,7 @@ function Undo.undo(desk, state, act)
   local header, before = state.header, memo[8]
   local nothing_followed = header.revision == unpack_header(memo[7]).revision
   take_counts_back(state, memo, before)
-  restore_status(state, memo, before)
+  restore_status(desk, state, memo, before)
   if nothing_followed then
     header.last_activity = before[4]
   end

@@ -3,7 +3,8 @@
 local COUNTS = {view = 'views', escalate = 'escalations', dismiss = 'dismissals'}
 local INTERACTIONS = {view = true, escalate = true, dismiss = true, monitor = true,
   investigate = true}
-local REFUSED_TO_OTHERS = {dismiss = true, decide = true}
+local REFUSED_TO_OTHERS = {dismiss = true, decide = true, snooze = true}
+local LONGEST_SNOOZE = 315619200000   -- ms: ten years
 
 -- The header's field that an interaction counts in, beside `interactions`; nil for some.
 function Verbs.count_of(verb)
@@ -42,14 +43,14 @@ local function decide_latch(desk, state, verb)
   Desk.latch(state, eligible and Score.of(rules, header, desk.now) or nil)
 end
 
-local function change_status(state, verb)
+local function change_status(desk, state, verb)
   local header = state.header
   if header.status == CLOSED then
     return
   elseif verb == 'escalate' then
-    Desk.decide_status(state, OPEN)
+    Desk.decide_status(desk, state, OPEN)
   elseif verb == 'dismiss' and header.dismissals > header.escalations then
-    Desk.decide_status(state, DISMISSED)
+    Desk.decide_status(desk, state, DISMISSED)
   end
 end
 
@@ -67,7 +68,7 @@ local function interact(desk, state, act)
     mark(header, FLAG_ESCALATED, true)
   end
   Desk.note_act(desk, state, act, 1)
-  change_status(state, act.verb)
+  change_status(desk, state, act.verb)
   decide_latch(desk, state, act.verb)
   Claims.renew(state, act.analyst, desk.now)
   Desk.tell(desk, act.verb, state, act)
@@ -84,7 +85,7 @@ local function decide(desk, state, act)
   Desk.changed(state)
   header.outcome = outcome
   Desk.note_act(desk, state, act, 0)
-  Desk.decide_status(state, CLOSED)
+  Desk.decide_status(desk, state, CLOSED)
   Desk.latch(state, nil)
   Claims.drop(state)
   act.told = act.args[2]
@@ -108,13 +109,56 @@ local function reopen(desk, state, act)
   Desk.changed(state)
   state.header.outcome = 0
   Desk.note_act(desk, state, act, 0)
-  Desk.decide_status(state, OPEN)
+  Desk.decide_status(desk, state, OPEN)
   act.told = act.args[1]
   Desk.tell(desk, 'reopen', state, act)
   Moves.judge_again(state, desk.rules, desk.now)
   if state.header.level > level then
     Desk.tell(desk, 'promotion', state, act)
   end
+  return {code = 'DONE'}
+end
+
+-- When a snooze ends that is to last until a moment, or for so long: 0 if only a raise ends it. The second
+-- value is a word where it cannot be.
+local function end_of_snooze(now, until_ms, for_ms)
+  if type(until_ms) ~= 'number' or type(for_ms or 0) ~= 'number' then
+    refuse('BAD_CALL', 'a snooze ends at a number of milliseconds')
+  end
+  local ends = math.floor(for_ms and now + for_ms or until_ms)
+  if ends == 0 and not for_ms then
+    return 0
+  elseif not (ends > now) then
+    return nil, 'PAST'
+  elseif ends - now > LONGEST_SNOOZE or ends >= SPAN then
+    return nil, 'TOO_FAR'
+  end
+  return ends
+end
+
+-- Closed, and a recall would leave it so?
+local function is_closed(header)
+  return header.status == CLOSED and (header.level == LEVEL_WORKING or Moves.is_withdrawn(header))
+end
+
+-- snooze, with args until_ms (0: only until it gets worse), note, for_ms (instead of until_ms): out of the
+-- queue until then.
+local function snooze(desk, state, act)
+  local header = state.header
+  local ends, why_not = end_of_snooze(desk.now, act.args[1], act.args[3])
+  if why_not or is_closed(header) then
+    return {code = why_not or 'CLOSED'}
+  end
+  recall(desk, state, act, false)
+  Desk.changed(state)
+  Desk.note_act(desk, state, act, 0)
+  Moves.snooze(header, ends)
+  Desk.note_decision(state)
+  Desk.latch(state, nil)
+  Claims.drop(state)
+  ends = ends > 0 and ends or nil
+  act.told = cjson.encode({note = act.args[2], until_ms = ends})
+  Desk.tell(desk, 'snooze', state, act, ends)
   return {code = 'DONE'}
 end
 
@@ -152,8 +196,8 @@ local function erase(desk, _, act)
 end
 
 local ACTS = {view = interact, escalate = interact, dismiss = interact, monitor = interact,
-  investigate = interact, decide = decide, reopen = reopen, comment = comment, undo = Undo.undo,
-  recall = recall_it, allow = allow, erase = erase, claim = Claims.claim, takeover = Claims.takeover,
+  investigate = interact, decide = decide, reopen = reopen, snooze = snooze, comment = comment,
+  undo = Undo.undo, recall = recall_it, allow = allow, erase = erase, claim = Claims.claim, takeover = Claims.takeover,
   next = Claims.next, release = Claims.release}
 
 local packed_verbs = {}

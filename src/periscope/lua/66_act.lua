@@ -194,10 +194,11 @@ end
 -- Returns: {now_ms, {reply, ...}}; a reply is a word, or with `full` {word, extra, header, body, at}; if that
 --   is 2, word, extra, header, record, at in one array, the record with the header as it was. Words:
 --   DONE, AGAIN (done before: the first reply), UNKNOWN, CLAIMED, NOT_HELD, TOO_LATE, NOT_LAST,
---   CONFLICT (the id is another act's), NOT_REMOVED, ELSEWHERE, SKIPPED. A pair is a threat's record
+--   CONFLICT (the id is another act's), NOT_REMOVED, ELSEWHERE, SKIPPED, and of a snooze PAST, TOO_FAR (when
+--   it ends), CLOSED. A pair is a threat's record
 --   and analysts keys; an act is verb, analyst, request and what else it takes, in msgpack one behind the
 --   other. With `first` acts are tried until one is done. `before` and `reply` are as in
---   periscope_ingest_2; `full` is 0 (only words), 1 (with records), 2 (with records, and another chunk may
+--   periscope_ingest_3; `full` is 0 (only words), 1 (with records), 2 (with records, and another chunk may
 --   follow). With records the chunk is carried out again when it comes again: each act remembers for itself.
 local function act(keys, args)
   local named, full = partition_keys(keys), args[3]

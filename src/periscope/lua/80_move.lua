@@ -157,7 +157,7 @@ end
 
 -- periscope_discard_rest: delete what a partition that was left behind has beside threats.
 -- Why: its fence stays for `keep_ms`: a program that was just about to open it must not make it anew.
--- KEYS: singles...
+-- KEYS: singles..., noise...
 -- ARGV: move, keep_ms
 -- Returns: 1, or 0 if there is nothing of it
 local function discard_rest(keys, args)

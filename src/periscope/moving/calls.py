@@ -134,7 +134,8 @@ class MoverCalls:
     async def discard_rest(self, keys: PartitionKeys, keep_ms: int, *, lasting: bool) -> None:
         """Delete what else a partition holds; its fence stays for `keep_ms`."""
         args = (self._id, keep_ms)
-        await self._functions.call("periscope_discard_rest", keys.singles, args, lasting=lasting)
+        names = (*keys.singles, *keys.noise)
+        await self._functions.call("periscope_discard_rest", names, args, lasting=lasting)
 
 
 def _in_order(flat: list[bytes]) -> list[bytes]:

@@ -5,6 +5,7 @@ What was written is read back and compared at once: nothing of either side chang
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
@@ -17,6 +18,7 @@ from periscope.moving.calls import Copied, MoverCalls
 from periscope.moving.proving import Proving
 from periscope.moving.reading import Pairs, Reading
 from periscope.rules import Rules
+from periscope.suppressed import read_entry
 
 STEP = 80  # threats of one call: what a server writes within a few milliseconds,
 STEP_BYTES = 2**19  # or so many bytes
@@ -69,7 +71,9 @@ class Copying:
             self._progress.done += len(ids)
         await self._write_all()
         await self._hash(keys.stubs, "stubs", itself)
-        await self._ages(keys)
+        await self._ages(keys.stub_ages, "stub_ages")
+        await self._hash(keys.suppressed, "suppressed", itself)
+        await self._ages(keys.suppressed_ages, "suppressed_ages")
         await self._hash(keys.removed, "removed", itself)
         for name in MEMOS:
             await self._hash(getattr(keys, name), name, threat_of_memo)
@@ -91,6 +95,15 @@ class Copying:
             await self._calls.fill(
                 keys, keys.meta, "hash", _flat({name: n for name, n in kept.items() if n})
             )
+
+    async def causes(self, copy: Reading) -> None:
+        """Count the suppressed entries of each partition of the copy by their cause."""
+        for keys in self._target.partitions:
+            counts: Counter[str] = Counter()
+            async for pairs in copy.fields(keys.suppressed):
+                counts.update(read_entry(name, packed).cause for name, packed in pairs)
+            causes = [(cause.encode(), b"%d" % number) for cause, number in counts.items()]
+            await self._fill(keys, keys.suppressed_causes, "hash", causes)
 
     async def prove_memos(self, before: Keyspace) -> None:
         """Is every request id that the source remembers in the copy, and nothing else?
@@ -152,11 +165,11 @@ class Copying:
                 same = threat_of is itself
                 await self._proving.pairs(getattr(keys, name), part, same=same)
 
-    async def _ages(self, source: PartitionKeys) -> None:
-        async for members in self._reading.scored(source.stub_ages):
+    async def _ages(self, key: bytes, name: str) -> None:
+        async for members in self._reading.scored(key):
             for keys, part in self._by_target(members, itself).items():
                 scores = [(score, member) for member, score in part]
-                await self._fill(keys, keys.stub_ages, "set", scores)
+                await self._fill(keys, getattr(keys, name), "set", scores)
 
     def _by_target(
         self, pairs: Pairs, threat_of: Callable[[bytes, bytes], bytes]

@@ -20,7 +20,9 @@ from periscope.keys import CONTROL_FORMAT, Keyspace, PartitionKeys
 from periscope.ledger import Ledger
 from periscope.moving.calls import NO_DATABASE, MoverCalls
 from periscope.moving.copying import Copying
+from periscope.moving.feeds import carry_feeds, forget_feeds
 from periscope.moving.fences import fenced_by, let_in
+from periscope.moving.noise import carry_noise, forget_noise
 from periscope.moving.proving import Proving
 from periscope.moving.reading import Reading, levels
 from periscope.moving.settling import settle
@@ -149,6 +151,9 @@ class Mover:
         self._begin("copy deleted", "threats")
         await self._clear()
         if self.state.to:
+            if (await self.sides.target.control()).get("move") == self.state.id.encode():
+                await forget_noise(self.sides.target)
+                await forget_feeds(self.sides.target)
             fields: dict[str, Arg] = {"format": "", "moving": ""}
             await self.copy_calls.move(self.sides.target.control_key, self.state.id, "", fields)
 
@@ -171,6 +176,7 @@ class Mover:
         await self._check_doors()  # first: without a fence the sides may well differ
         await copying.prove_memos(self.keyspace)
         await copying.totals(self.keyspace.partitions)
+        await copying.causes(copy)
         return await proving.totals(source, self.keyspace, self.target)
 
     def _readings(self) -> tuple[Reading, Reading]:
@@ -263,6 +269,9 @@ class Mover:
     async def _switch_over(self) -> None:
         """Make the copy the database of the other server; the source says from then on where."""
         await self._check_source()
+        if not await self._is_over():
+            await carry_noise(*self.sides, self.state.id)
+            await carry_feeds(*self.sides, self.state.id)
         control = await self.sides.source.control()
         carried: dict[str, Arg] = {n: v for n, v in control.items() if n not in NOT_CARRIED}
         fields = {**carried, **self._settings(), "moving": ""}
@@ -323,6 +332,9 @@ class Mover:
         self._begin("left behind, deleted", "threats")
         for keys in partitions:
             await self._discard(self.sides.source, self.calls, keys, FENCE_KEPT_MS)
+        if self.state.to:
+            await forget_noise(self.sides.source)
+            await forget_feeds(self.sides.source)
 
     async def _discard(
         self, side: Side, calls: MoverCalls, keys: PartitionKeys, keep_ms: int

@@ -15,8 +15,11 @@ from periscope.moving.reading import Pairs, Reading
 from periscope.moving.side import Command
 from periscope.rules import Rules
 
-SETS = ("board", "short", "long", "exceptions", "promotable", "claims", "stub_ages")
-HASHES = ("sources", "stubs", "removed")
+SETS = (
+    *("board", "short", "long", "exceptions", "promotable", "claims"),
+    *("stub_ages", "suppressed_ages"),
+)
+HASHES = ("sources", "stubs", "removed", "suppressed")
 WRONG = (
     "the copy is not what the database is ({what}), so nothing was switched: give it up with "
     "--abort, and see `periscope ledger --deep`"

@@ -14,7 +14,6 @@ from typing import Any
 from periscope.errors import FeedError
 from periscope.feeds.finding import (
     Finding,
-    bounded,
     dict_of,
     dicts_of,
     own_id,
@@ -191,15 +190,13 @@ def _report(
         references=_references(document, flaws),
         indicators=_indicators(flaws),
         raw={"document": document},
-        more=bounded(
-            {
-                "version": text_of(tracking, "version"),
-                "status": text_of(tracking, "status"),
-                "cvss": score,
-                "remediation": _remediation(flaws),
-                **_products(dict_of(found, "product_tree")),
-            }
-        ),
+        more={
+            "version": text_of(tracking, "version"),
+            "status": text_of(tracking, "status"),
+            "cvss": score,
+            "remediation": _remediation(flaws),
+            **_products(dict_of(found, "product_tree")),
+        },
     ).report(options)
 
 

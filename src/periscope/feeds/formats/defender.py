@@ -10,10 +10,9 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-from periscope.feeds.deliveries import Delivered
+from periscope.feeds.entities import stated_time
 from periscope.feeds.finding import (
     Finding,
-    bounded,
     dict_of,
     dicts_of,
     list_of,
@@ -25,7 +24,7 @@ from periscope.feeds.finding import (
 from periscope.feeds.format import PRODUCT, Skip
 from periscope.feeds.harvest import harvest
 from periscope.feeds.indicators import Indicator
-from periscope.feeds.json_records import Map
+from periscope.feeds.json_records import JsonFormat, Map
 from periscope.feeds.options import ReadOptions
 from periscope.feeds.problems import BadRecord
 from periscope.models import Report
@@ -38,7 +37,6 @@ OWN_KEYS = (
 )
 """Keys of which an alert of one of the APIs has at least one, beside its id, title and severity."""
 CLOSED = {"resolved": "resolved", "dismissed": "dismissed", "redirected": "merged into another"}
-NO_TIME = "0001-01-01"
 
 IDS = ("id", "alertId", "AlertId", "incidentId")
 TITLES = ("title", "Title", "displayName", "incidentName", "category", "Category")
@@ -90,7 +88,7 @@ PLACES = (
 """Members in which those keys are looked for."""
 
 
-class Defender(Delivered):
+class Defender(JsonFormat):
     """One report an alert that is not resolved."""
 
     name = "defender"
@@ -220,19 +218,17 @@ def _report(found: dict[str, Any], options: ReadOptions) -> Report:
         severity=severity,
         source=_source(found),
         type="incident" if incident else "alert",
-        observed_at=_time(found, UPDATED),
-        first_observed=_time(found, FIRST),
-        last_observed=_time(found, LAST),
+        observed_at=stated_time(found, UPDATED),
+        first_observed=stated_time(found, FIRST),
+        last_observed=stated_time(found, LAST),
         tags=_tags(found),
         references=_references(found),
         indicators=_indicators(found),
         raw=found,
-        more=bounded(
-            {
-                **{key: text_of(found, *names)[:512] for key, names in MORE.items()},
-                "devices": _devices(found),
-            }
-        ),
+        more={
+            **{key: text_of(found, *names)[:512] for key, names in MORE.items()},
+            "devices": _devices(found),
+        },
     ).report(options)
 
 
@@ -244,15 +240,6 @@ def _is_incident(found: dict[str, Any]) -> bool:
 def _source(found: dict[str, Any]) -> str:
     provider = text_of(dict_of(found, "vendorInformation"), "provider", "vendor")
     return provider or text_of(found, *SOURCES) or "defender"
-
-
-def _time(found: dict[str, Any], names: tuple[str, ...]) -> object:
-    """Return the first of these times; Microsoft's year 1 means none."""
-    for name in names:
-        value = found.get(name)
-        if value and not (isinstance(value, str) and value.startswith(NO_TIME)):
-            return value
-    return None
 
 
 def _tags(found: dict[str, Any]) -> Iterator[object]:

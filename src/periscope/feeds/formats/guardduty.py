@@ -11,10 +11,8 @@ from collections.abc import Iterable, Iterator
 from functools import cache
 from typing import Any
 
-from periscope.feeds.deliveries import Delivered
 from periscope.feeds.finding import (
     Finding,
-    bounded,
     is_true,
     own_id,
     required,
@@ -25,7 +23,7 @@ from periscope.feeds.fingerprint import fingerprint_id
 from periscope.feeds.format import PRODUCT, Skip
 from periscope.feeds.harvest import harvest
 from periscope.feeds.indicators import Indicator
-from periscope.feeds.json_records import Map
+from periscope.feeds.json_records import JsonFormat, Map
 from periscope.feeds.options import ReadOptions
 from periscope.feeds.problems import BadRecord
 from periscope.models import Report
@@ -79,7 +77,7 @@ RESOURCE_IDS = (
 )
 
 
-class GuardDuty(Delivered):
+class GuardDuty(JsonFormat):
     """One report a finding that is not archived; a finding that comes again is a sighting."""
 
     name = "guardduty"
@@ -190,7 +188,7 @@ def _report(found: dict[str, Any], service: dict[str, Any], options: ReadOptions
         tags=_tags(found, service, kind),
         indicators=_indicators(service, resource),
         raw=found,
-        more=bounded(_more(found, service, resource)),
+        more=_more(found, service, resource),
     ).report(options)
 
 

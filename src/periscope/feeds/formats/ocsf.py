@@ -10,10 +10,8 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-from periscope.feeds.deliveries import Delivered
 from periscope.feeds.finding import (
     Finding,
-    bounded,
     dict_of,
     dicts_of,
     list_of,
@@ -26,7 +24,7 @@ from periscope.feeds.fingerprint import fingerprint_id
 from periscope.feeds.format import FAMILY, Skip
 from periscope.feeds.harvest import KINDS, harvest
 from periscope.feeds.indicators import Indicator, classified, indicator
-from periscope.feeds.json_records import Map
+from periscope.feeds.json_records import JsonFormat, Map
 from periscope.feeds.markings import tlp_word
 from periscope.feeds.options import ReadOptions
 from periscope.feeds.problems import BadRecord
@@ -94,7 +92,7 @@ PLACES = (
 """Members in which those keys are looked for."""
 
 
-class Ocsf(Delivered):
+class Ocsf(JsonFormat):
     """One report a finding that is open; a finding that comes again is a sighting."""
 
     name = "ocsf"
@@ -257,7 +255,7 @@ def _report(found: dict[str, Any], number: int, options: ReadOptions) -> Report:
         references=_references(found, info),
         indicators=_indicators(found),
         raw=found,
-        more=bounded(_more(found, info, product)),
+        more=_more(found, info, product),
     ).report(options)
 
 

@@ -18,7 +18,7 @@ from periscope.feeds.csv_rows import (
     read_rows,
     unique_names,
 )
-from periscope.feeds.finding import Finding, bounded, own_id, severity_of
+from periscope.feeds.finding import Finding, is_true, own_id, severity_of
 from periscope.feeds.fingerprint import fingerprint_id, identified
 from periscope.feeds.format import PRODUCT, Item, Sample, Skip
 from periscope.feeds.inputs import Input
@@ -127,7 +127,7 @@ def _items(
 
 
 def _no_threat(record: Cells) -> str | None:
-    if record.get("MUTED", "").strip().lower() == "true":
+    if is_true(record.get("MUTED")):
         return "muted"
     return "passed" if record.get("STATUS", "").strip().upper() == "PASS" else None
 
@@ -159,7 +159,7 @@ def _report(record: Cells, options: ReadOptions) -> Report:
             if link.startswith(("https://", "http://"))
         ],
         raw={name: cell for name, cell in record.items() if cell},
-        more=bounded({key: _first(record, *columns)[:512] for key, columns in MORE.items()}),
+        more={key: _first(record, *columns)[:512] for key, columns in MORE.items()},
     ).report(options)
 
 

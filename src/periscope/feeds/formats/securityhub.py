@@ -10,10 +10,8 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-from periscope.feeds.deliveries import Delivered
 from periscope.feeds.finding import (
     Finding,
-    bounded,
     dict_of,
     dicts_of,
     list_of,
@@ -26,7 +24,7 @@ from periscope.feeds.fingerprint import fingerprint_id
 from periscope.feeds.format import PRODUCT, Skip
 from periscope.feeds.harvest import KINDS, harvest
 from periscope.feeds.indicators import Indicator, indicator
-from periscope.feeds.json_records import Map
+from periscope.feeds.json_records import JsonFormat, Map
 from periscope.feeds.options import ReadOptions
 from periscope.feeds.problems import BadRecord
 from periscope.models import Report, Severity
@@ -83,7 +81,7 @@ THREAT_INTEL = {
 }
 
 
-class SecurityHub(Delivered):
+class SecurityHub(JsonFormat):
     """One report a finding that is active, not passed, and neither resolved nor suppressed."""
 
     name = "securityhub"
@@ -196,7 +194,7 @@ def _report(found: dict[str, Any], options: ReadOptions) -> Report:
         references=_references(found),
         indicators=_indicators(found),
         raw=found,
-        more=bounded(_more(found)),
+        more=_more(found),
     ).report(options)
 
 

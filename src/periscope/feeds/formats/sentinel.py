@@ -21,11 +21,10 @@ from periscope.feeds.csv_rows import (
     read_rows,
     unique_names,
 )
-from periscope.feeds.deliveries import Delivered
-from periscope.feeds.entities import decoded, indicators_of, walk
+from periscope.feeds.entities import indicators_of, stated_time, walk
+from periscope.feeds.envelopes import decoded
 from periscope.feeds.finding import (
     Finding,
-    bounded,
     dicts_of,
     list_of,
     own_id,
@@ -36,7 +35,7 @@ from periscope.feeds.finding import (
 from periscope.feeds.fingerprint import fingerprint_id, identified
 from periscope.feeds.format import PRODUCT, Item, Sample, Skip
 from periscope.feeds.inputs import Input
-from periscope.feeds.json_records import Map
+from periscope.feeds.json_records import JsonFormat, Map
 from periscope.feeds.lines import BOM
 from periscope.feeds.options import ReadOptions
 from periscope.feeds.problems import BadRecord
@@ -60,7 +59,6 @@ UPDATED = ("LastModifiedTime", "LastModifiedTimeUtc", "TimeGenerated", "TimeGene
 FIRST = ("StartTime", "StartTimeUtc", "FirstActivityTime", "FirstActivityTimeUtc")
 LAST = ("EndTime", "EndTimeUtc", "LastActivityTime", "LastActivityTimeUtc")
 PORTAL_TIME = re.compile(r"\d{1,2}/\d{1,2}/\d{4}, \d{1,2}:\d\d:\d\d(?:\.\d{1,6})? [AP]M")
-NO_TIME = "0001-01-01"
 WORDS = re.compile(r'[\[\]",]+\s*"?')
 MORE = {
     "alert_type": ("AlertType",),
@@ -75,7 +73,7 @@ MORE = {
 }
 
 
-class Sentinel(Delivered):
+class Sentinel(JsonFormat):
     """One report an alert or incident that is open; its later rows are sightings."""
 
     name = "sentinel"
@@ -225,7 +223,7 @@ def _report(row: Fields, raw: Fields, options: ReadOptions) -> Report:
         references=_references(row),
         indicators=(one for entity in entities for one in indicators_of(*entity)),
         raw=raw,
-        more=bounded({key: text_of(row, *names)[:2048] for key, names in MORE.items()}),
+        more={key: text_of(row, *names)[:2048] for key, names in MORE.items()},
     ).report(options)
 
 
@@ -238,14 +236,10 @@ def _threat_id(row: Fields) -> str:
 
 def _time(row: Fields, names: tuple[str, ...]) -> object:
     """Return the first of these times; the portal's own way of writing them is understood."""
-    for name in names:
-        value = row.get(name)
-        if not value or (isinstance(value, str) and value.startswith(NO_TIME)):
-            continue
-        if isinstance(value, str) and PORTAL_TIME.fullmatch(value):
-            return _portal_time(value) or value
-        return value
-    return None
+    value = stated_time(row, names)
+    if isinstance(value, str) and PORTAL_TIME.fullmatch(value):
+        return _portal_time(value) or value
+    return value
 
 
 def _portal_time(text: str) -> str | None:
