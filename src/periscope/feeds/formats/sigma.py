@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 import yaml
 
-from periscope.feeds.finding import Finding, bounded, dict_of, severity_of, text_of
+from periscope.feeds.finding import Finding, dict_of, severity_of, text_of
 from periscope.feeds.fingerprint import field_of, fingerprint_id
 from periscope.feeds.format import FAMILY, Item, Sample, Skip
 from periscope.feeds.inputs import Input
@@ -181,15 +181,11 @@ def _report(rule: dict[str, Any], text: bytes, options: ReadOptions) -> Report:
         tags=[*tags, *techniques(tags)],
         references=_texts(rule.get("references")),
         first_observed=_day(rule, "date"),
-        more=bounded(
-            {
-                "status": text_of(rule, "status"),
-                "logsource": {
-                    key: value for key, value in logsource.items() if isinstance(value, str)
-                },
-                "falsepositives": _texts(rule.get("falsepositives"))[:20],
-            }
-        ),
+        more={
+            "status": text_of(rule, "status"),
+            "logsource": {key: value for key, value in logsource.items() if isinstance(value, str)},
+            "falsepositives": _texts(rule.get("falsepositives"))[:20],
+        },
         raw=text,
     ).report(options)
 

@@ -10,7 +10,6 @@ from typing import Any
 
 from periscope.feeds.finding import (
     Finding,
-    bounded,
     dict_of,
     dicts_of,
     list_of,
@@ -112,7 +111,7 @@ def _report(record: Record, options: ReadOptions) -> Report:
         indicators=[one for event in events[:MOST_EVENTS] for one in _indicators(event)],
         first_observed=times[0] if times else None,
         last_observed=times[-1] if times else None,
-        more=bounded({"rule": rule, "matches": len(events) or None}),
+        more={"rule": rule, "matches": len(events) or None},
         raw=record,
     ).report(options)
 
