@@ -20,9 +20,9 @@ FLOORS = [
     *("errors", "spans", "config", "settings", "policy", "scoring", "models", "marks"),
     *("threat", "work", "key_table", "keys", "feed_keys", "header"),
     *("server", "connection", "awaits", "library", "rules", "specs", "functions", "calls"),
-    *("suppressed", "cursor", "ledger", "archive", "intake", "acts", "batches", "chunks"),
-    *("lines", "lane", "noise", "batch", "bound", "room", "coalesce", "gathered", "engine"),
-    *("reader", "suppression"),
+    *("suppressed", "cursor", "ledger", "archive", "rejections", "intake", "acts", "batches"),
+    *("chunks", "lines", "lane", "noise", "batch", "bound", "room", "coalesce", "gathered"),
+    *("engine", "reader", "suppression"),
     "membership",
     *(
         "queries",

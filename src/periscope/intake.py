@@ -6,9 +6,9 @@ is taken again item by item, so that the bad one gets its reason and the good on
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
+from itertools import chain, compress
 from math import isfinite
 from typing import Annotated, Any, Literal
 
@@ -30,12 +30,17 @@ from periscope.models import (
     Severity,
     Unreadable,
 )
+from periscope.rejections import rejection_for
 
 LATEST_MS = 2**42 - 1
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MILLISECOND = timedelta(milliseconds=1)
 _CONTAINERS = (dict, list, tuple)
 _VALUES = (str, int, float, type(None), *_CONTAINERS)
+_PLAIN = {bool, *_VALUES}
+_NESTED = frozenset(_CONTAINERS).__contains__
+_MOMENTS, _MAPPINGS = {int, type(None)}, {dict, type(None)}
+_FLOAT = frozenset((float,)).__contains__
 
 
 _UPPER = Literal["CRITICAL", "HIGH", "MEDIUM", "LOW"]
@@ -92,11 +97,12 @@ class Intake:
     def prepare(self, items: Sequence[Any], first: int) -> tuple[list[Packed], list[Rejection]]:
         """Pack `items`, the first of which has index `first` in its batch; never raises for one."""
         try:
-            plain = [_plain(item) for item in items]
-            packed = self._pack_all(msgspec.convert(plain, list[_Wire]), plain)
+            packed = self._pack(items)
         except Exception:  # whatever it was, it was one item's: look at each by itself
             return self._prepare_each(items, first)
-        return packed if self.marking.marker is None else self.marking.all(plain, packed), []
+        if self.marking.marker is None:
+            return packed, []
+        return self.marking.all([_plain(item) for item in items], packed), []
 
     def one(self, item: Any) -> Packed:
         """Pack a single report.
@@ -112,7 +118,7 @@ class Intake:
         except ReportRejected:
             raise
         except Exception as exc:  # an item may be any object, and raise anything when looked at
-            raise _rejected(exc) from None
+            raise rejection_for(exc) from None
         return packed if self.marking.marker is None else self.marking.one(plain, packed)
 
     def _pack_one(self, report: Report) -> Packed:
@@ -137,8 +143,19 @@ class Intake:
                 rejected.append(Rejection(index, _id_of(item), str(exc)))
         return packed, rejected
 
-    def _pack_all(self, wires: list[_Wire], plain: list[Any]) -> list[Packed]:
-        """Pack valid reports; what the quick checks cannot clear sends all to the slow way."""
+    def _pack(self, items: Sequence[Any]) -> list[Packed]:
+        given = _exact(items)
+        if given is not None:
+            return self._pack_all(items, given)
+        plain = [_plain(item) for item in items]
+        given = [item["metadata"] for item in plain if "metadata" in item]
+        return self._pack_all(msgspec.convert(plain, list[_Wire]), given)
+
+    def _pack_all(self, wires: Sequence[_Wire | Report], given: list[Any]) -> list[Packed]:
+        """Pack valid reports; what the quick checks cannot clear sends all to the slow way.
+
+        `given` is the metadata before it was converted: that makes lists of sets.
+        """
         if max(len(w.content) for w in wires) > MAX_CONTENT_BYTES:
             raise ValueError
         blob = _encoder.encode_lines(
@@ -146,7 +163,7 @@ class Intake:
         )
         said = blob.split(b"\n")[:-1]
         ids = [w.threat_id.encode() for w in wires]
-        _check_quickly(plain, blob, said, ids)
+        _check_quickly(given, blob, said, ids)
         if any(w.source or w.observed_at is not None for w in wires):
             return [
                 (threat_id, self._pack_wire(wire, text))
@@ -159,7 +176,7 @@ class Intake:
         ]
         return list(zip(ids, payloads, strict=True))
 
-    def _pack_wire(self, wire: _Wire, said: bytes) -> bytes:
+    def _pack_wire(self, wire: _Wire | Report, said: bytes) -> bytes:
         if len(wire.source) > MAX_SOURCE_BYTES // 4:
             raise ValueError
         observed_ms = 0 if wire.observed_at is None else _observed_ms(wire.observed_at)
@@ -192,22 +209,59 @@ def _payload(
     return b"%s%s%s" % (part, said[:-1], end)
 
 
-def _check_quickly(plain: list[Any], blob: bytes, said: list[bytes], ids: list[bytes]) -> None:
+def _check_quickly(given: list[Any], blob: bytes, said: list[bytes], ids: list[bytes]) -> None:
     """Clear a whole list at once; what might break a rule raises, and is looked at closely.
 
     msgspec writes NaN and infinities as null: without a null there is none to look for. Each line
     opens two braces of its own: without more in all, nothing is nested.
     """
     openings = len(blob) - len(blob.translate(None, b"{["))
-    if openings > 2 * len(said):
-        for item in plain:  # as given: converting made lists of sets
-            _check_values(item["metadata"] or {} if "metadata" in item else {})
+    if openings > 2 * len(said) or b"null" in blob:
+        _check_all_values(given)
     if (
-        b"null" in blob
-        or max(map(len, said)) > MAX_CONTENT_BYTES
+        max(map(len, said)) > MAX_CONTENT_BYTES
         or not 0 < min(map(len, ids)) <= max(map(len, ids)) <= MAX_ID_BYTES
     ):
         raise ValueError
+
+
+def _check_all_values(given: list[Any]) -> None:
+    """Do what `_check_values` does to the metadata of many, each level of all of them at once."""
+    containers: list[Any] = [metadata for metadata in given if metadata]
+    for _ in range(MAX_METADATA_DEPTH):
+        dicts = [one for one in containers if type(one) is dict]
+        values = list(chain.from_iterable(map(dict.values, dicts)))
+        if len(dicts) < len(containers):
+            values += chain.from_iterable(one for one in containers if type(one) is not dict)
+        types = list(map(type, values))
+        kinds = set(types)
+        if not kinds <= _PLAIN or set(map(type, chain.from_iterable(dicts))) - {str}:
+            raise ValueError
+        if float in kinds and not all(map(isfinite, compress(values, map(_FLOAT, types)))):
+            raise ValueError
+        containers = list(compress(values, map(_NESTED, types)))
+        if not containers:
+            return
+    raise ValueError
+
+
+def _exact(items: Sequence[Any]) -> list[Any] | None:
+    """Return the metadata of reports whose fields have the very types that they should have.
+
+    Those need no converting, which copies: whoever reads a feed has made them of JSON.
+    """
+    if set(map(type, items)) != {Report}:
+        return None
+    given = [one.metadata for one in items]
+    texts = chain.from_iterable((one.threat_id, one.content, one.source) for one in items)
+    if (
+        set(map(type, texts)) == {str}
+        and {type(one.severity) for one in items} == {Severity}
+        and {type(one.observed_at) for one in items} <= _MOMENTS
+        and set(map(type, given)) <= _MAPPINGS
+    ):
+        return given
+    return None
 
 
 def _plain(item: Any) -> Any:
@@ -309,59 +363,3 @@ def _id_of(item: Any) -> str | None:
     except Exception:  # any object may come, and raise anything
         return None
     return found[:MAX_ID_BYTES] if isinstance(found, str) else None
-
-
-_SEVERITY = re.compile(r"(?s)Invalid enum value (.*) - at")
-_AT = re.compile(r"(?s)^(.*) - at .*?`\$\.?([A-Za-z_]*).*`$")
-_MISSING = re.compile(r"missing required field `(\w+)`")
-_UNKNOWN = re.compile(r"contains unknown field `(.*)`", re.DOTALL)
-
-
-def _explain_missing(found: re.Match[str], text: str) -> tuple[str, str]:
-    return found[1], f"{found[1]}: missing"
-
-
-def _explain_unknown(found: re.Match[str], text: str) -> tuple[str, str]:
-    return found[
-        1
-    ], f"{found[1][:100]}: unknown field; what is not of the report goes into metadata"
-
-
-def _explain_at(found: re.Match[str], text: str) -> tuple[str, str]:
-    return found[2], f"{found[2]}: {found[1][0].lower()}{found[1][1:]}"
-
-
-def _explain_severity(found: re.Match[str], text: str) -> tuple[str, str]:
-    known = ", ".join(reversed(SEVERITIES))
-    return "severity", f"severity: unknown {found[1][:100]}; use one of {known}"
-
-
-_EXPLAIN: tuple[tuple[re.Pattern[str], Callable[[re.Match[str], str], tuple[str, str]]], ...] = (
-    (_MISSING, _explain_missing),
-    (_UNKNOWN, _explain_unknown),
-    (_SEVERITY, _explain_severity),
-    (_AT, _explain_at),
-)
-
-
-def _rejected(exc: Exception) -> ReportRejected:
-    """A ReportRejected that names the field, for msgspec's wording of the same."""
-    text = str(exc)
-    for pattern, explain in _EXPLAIN:
-        found = pattern.search(text)
-        if found:
-            field, reason = explain(found, text)
-            return ReportRejected(_one_line(reason), field=field)
-    if isinstance(exc, UnicodeError):
-        return ReportRejected("not a report: not valid UTF-8 (a lone surrogate)", field="report")
-    if not isinstance(exc, msgspec.ValidationError | RecursionError):
-        return ReportRejected(f"not a report: {type(exc).__name__} when read", field="report")
-    if isinstance(exc, RecursionError):
-        return ReportRejected(
-            f"metadata: nested deeper than {MAX_METADATA_DEPTH}", field="metadata"
-        )
-    return ReportRejected(_one_line(f"not a report: {text[0].lower()}{text[1:]}"), field="report")
-
-
-def _one_line(reason: str) -> str:
-    return " ".join(reason.split())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from math import inf, nan
 from typing import Any
 
 import msgspec
@@ -290,3 +291,51 @@ async def test_response_of_old_times_is_exact(periscope: Periscope) -> None:
     threat = await periscope.get_threat("t")
     assert threat is not None
     assert threat.first_seen == threat.last_activity == threat.as_of == moment
+
+
+NESTED: list[dict[str, Any]] = [
+    {},
+    {"text": "null and [ and {"},
+    {"list": [1, "a", None, 1.5, True, [], {}], "object": {"a": {"b": [{"c": "d"}]}}},
+    {"list": [{1, 2}]},
+    {"object": {"a": {1: 2}}},
+    {"list": [nan]},
+    {"object": {"a": inf}},
+    {"tuple": ({"a": (1, [2])},)},
+    {"word": Severity.HIGH, "inside": [Severity.HIGH]},
+    {"bytes": [b"x"]},
+    {"surrogate": ["\ud800"]},
+]
+
+
+def deep(levels: int) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for _ in range(levels):
+        found = {"a": found}
+    return found
+
+
+@pytest.mark.parametrize("metadata", [*NESTED, *map(deep, (30, 31, 32, 33))])
+@pytest.mark.parametrize("as_report", [True, False])
+def test_many_at_once_are_judged_as_one_alone(metadata: dict[str, Any], as_report: bool) -> None:
+    report = Report("x", "content", Severity.HIGH, metadata, "source", 5)
+    item: Any = report if as_report else msgspec.structs.asdict(report)
+    good = Report("good", "content", Severity.LOW, {"a": [{"b": 1}]}, "source", 5)
+    intake = Intake(bytes(16))
+    packed, rejected = intake.prepare([good, item, good], 0)
+    if rejected:
+        with pytest.raises(ReportRejected) as caught:
+            intake.one(item)
+        assert [one.reason for one in rejected] == [str(caught.value)]
+    alone = [] if rejected else [intake.one(item)]
+    assert packed == [intake.one(good), *alone, intake.one(good)]
+
+
+def test_reports_of_other_types_are_still_taken() -> None:
+    moment = datetime(2024, 5, 17, tzinfo=UTC)
+    word: Any = "high"
+    items = [Report("a", "c", word), Report("b", "c", Severity.HIGH, None, "", moment)]
+    packed, rejected = Intake(bytes(16)).prepare(items, 0)
+    assert not rejected
+    assert packed == [Intake(bytes(16)).one(item) for item in items]
+    assert len(Intake(bytes(16)).prepare([Report("a", 5, word)], 0)[1]) == 1  # type: ignore[arg-type]

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+import random
+from collections.abc import Iterable, Iterator
 from io import BytesIO
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -13,6 +14,7 @@ import pytest
 from periscope.errors import FeedError
 from periscope.feeds import ReadOptions, open_feed
 from periscope.feeds.format import Item
+from periscope.intake import Intake
 from periscope.models import Report, Unreadable
 
 REPO = Path(__file__).resolve().parents[2]
@@ -75,6 +77,14 @@ def reasons(items: Iterable[Item]) -> list[str]:
     return [item.reason for item in items if isinstance(item, Unreadable)]
 
 
+def taken(found: Iterable[Item]) -> list[Report]:
+    """The good ones, each of which the engine takes."""
+    good = reports(found)
+    _, rejected = Intake(bytes(16)).prepare(good, 0)
+    assert not rejected, rejected[0]
+    return good
+
+
 def one(record: dict[str, Any], **options: Any) -> Item:
     """The item of a single generic record."""
     (item,) = read(json.dumps(record).encode(), "json", **options)
@@ -84,3 +94,43 @@ def one(record: dict[str, Any], **options: Any) -> Item:
 def lines(*records: dict[str, Any]) -> bytes:
     """Records as NDJSON."""
     return b"".join(json.dumps(record).encode() + b"\n" for record in records)
+
+
+def read_safely(data: bytes, name: str) -> None:
+    """Read twice the same, without a crash, and nothing that the engine would reject."""
+    items = read(data, name)
+    assert items == read(data, name)
+    _, rejected = Intake(bytes(16)).prepare(reports(items), 0)
+    assert not rejected, (rejected[0], data[:500])
+    assert all(len(reason) < 2_000 and "\n" not in reason for reason in reasons(items))
+
+
+ODD: tuple[Any, ...] = (
+    None,
+    True,
+    -1,
+    1e308,
+    2**80,
+    "",
+    "x" * 9000,
+    "\0",
+    [],
+    [[]],
+    {},
+    {"a": {"b": [1]}},
+    [None],
+)
+
+
+def variants(count: int, *records: dict[str, Any]) -> Iterator[bytes]:
+    """Records in which some values are replaced by whatever JSON can hold; always the same ones."""
+    generator = random.Random(count)
+    for _ in range(count):
+        record = json.loads(json.dumps(generator.choice(records)))
+        for _ in range(generator.randint(1, 3)):
+            at, key = record, generator.choice(list(record))
+            while isinstance(at[key], dict) and at[key] and generator.random() < 0.7:
+                at = at[key]
+                key = generator.choice(list(at))
+            at[key] = json.loads(json.dumps(generator.choice(ODD)))
+        yield lines(record)

@@ -11,7 +11,7 @@ import pytest
 
 from periscope.feeds import open_feed
 from periscope.models import Severity, Unreadable
-from tests.feeds.support import SAMPLES, Pipe, read, real_data, reasons, reports
+from tests.feeds.support import SAMPLES, Pipe, read, real_data, reasons, reports, taken
 
 SAMPLE = SAMPLES / "stix-sample.json"
 UUID = "c71482c1-f09c-50fc-a797-878a5aff53ad"
@@ -60,6 +60,7 @@ def test_mapping() -> None:
     assert (report.threat_id, report.content) == (f"malware--{UUID}", "A worm")
     assert (report.source, report.observed_at) == ("Franistan", MODIFIED_MS)
     assert report.severity is Severity.HIGH
+    assert report.metadata.pop("raw").startswith('{"type":"malware","spec_version":"2.1"')
     assert report.metadata == {
         "title": "Zed",
         "type": "malware",
@@ -226,3 +227,188 @@ def test_a_bundle_cut_short() -> None:
     items = read(data[: len(data) // 2])
     assert reports(items)
     assert len(reasons(items)) == 1
+
+
+@pytest.mark.parametrize(
+    ("found", "severity"),
+    [
+        (stix("vulnerability", x_opencti_cvss_base_score=9.8, x_opencti_score=10), "CRITICAL"),
+        (stix("vulnerability", x_opencti_cvss_base_severity="HIGH"), "HIGH"),
+        (stix("indicator", x_opencti_score="61"), "HIGH"),
+        (stix("indicator", severity="critical"), "CRITICAL"),
+        (stix("indicator", severity="purple", x_severity=3), "MEDIUM"),
+        (stix("incident", severity="low"), "LOW"),
+        (stix("incident"), "HIGH"),
+        (stix("infrastructure"), "MEDIUM"),
+    ],
+)
+def test_severity_that_is_stated(found: dict[str, Any], severity: str) -> None:
+    assert only(found).severity is Severity(severity)
+
+
+def test_what_relationships_and_reports_say() -> None:
+    def at(number: int, kind: str, **more: Any) -> dict[str, Any]:
+        return {**stix(kind, **more), "id": f"{kind}--{UUID[:-2]}{number:02}"}
+
+    def to(
+        source: dict[str, Any], word: str, target: dict[str, Any], number: int
+    ) -> dict[str, Any]:
+        ends = {"source_ref": source["id"], "target_ref": target["id"]}
+        return at(number, "relationship", relationship_type=word, **ends)
+
+    indicator = at(1, "indicator", pattern="[url:value = 'http://a.example/']")
+    malware, bank = at(2, "malware", name="Zed"), at(3, "identity", name="B", sectors=["finance"])
+    technique = at(4, "attack-pattern", name="Phish", external_references=[
+        {"source_name": "mitre-attack", "external_id": "T1566"}])  # fmt: skip
+    host = {"type": "ipv4-addr", "id": f"ipv4-addr--{UUID}", "value": "192.0.2.8"}
+    relays = at(5, "infrastructure", name="Relays")
+    refs = [one["id"] for one in (indicator, malware, technique, host)] + [5, None, "gone"]
+    report = at(6, "report", name="R", object_refs=refs)
+    links = [to(indicator, "indicates", malware, 7), to(malware, "targets", bank, 8),
+             to(relays, "consists-of", host, 9)]  # fmt: skip
+    objects = [report, *links, relays, host, technique, bank, malware, indicator]
+    found = {(item.metadata or {})["type"]: item.metadata or {} for item in reports(
+        read(bundle(*objects)))}  # fmt: skip
+    assert found["indicator"]["tags"] == ["Zed"]
+    assert found["malware"]["industry"] == ["finance"]
+    assert found["infrastructure"]["indicators"] == [{"type": "ipv4-addr", "value": "192.0.2.8"}]
+    assert found["report"]["tags"] == ["Zed", "T1566"]
+    assert [one["value"] for one in found["report"]["indicators"]] == [
+        "http://a.example/",
+        "192.0.2.8",
+    ]
+
+
+def test_the_sectors_of_the_author_count_where_there_are_no_others() -> None:
+    author = {**stix("identity"), "name": "Bank", "sectors": ["financial-services"]}
+    assert only(stix(created_by_ref=AUTHOR), author).metadata["industry"] == ["financial-services"]
+    sector = {**stix("identity"), "name": "Energy", "identity_class": "class"}
+    assert only(stix(created_by_ref=AUTHOR), sector).metadata["industry"] == ["Energy"]
+
+
+def test_a_long_name_of_an_author_is_cut() -> None:
+    author = {**stix("identity"), "name": "\u6e90" * 300}
+    (report,) = taken(read(bundle(stix(created_by_ref=AUTHOR), author)))
+    assert report.source == "\u6e90" * 64
+
+
+def test_granular_markings_and_labels_never_lower_the_tlp() -> None:
+    granular = [{"marking_ref": RED, "selectors": ["name"]}, {"lang": "en"}, "x"]
+    marked = stix(object_marking_refs=[GREEN2], granular_markings=granular)
+    assert only(marked).metadata["tlp"] == "RED"
+    assert (
+        only(stix(labels=["tlp:amber", 5], object_marking_refs=[GREEN2])).metadata["tlp"] == "AMBER"
+    )
+    assert "tlp" not in only(stix(labels=["amber"])).metadata
+
+
+@pytest.mark.parametrize(
+    "marking", [{"name": "TLP:AMBER"}, {"definition": {"statement": "tlp:amber"}}]
+)
+def test_tlp_in_words(marking: dict[str, Any]) -> None:
+    defined = {"type": "marking-definition", "id": OWN, "created": TIMES["created"], **marking}
+    assert only(stix(object_marking_refs=[OWN]), defined).metadata["tlp"] == "AMBER"
+
+
+def test_patterns_of_other_languages_give_no_indicators() -> None:
+    pattern = "rule x { strings: $a = '[url:value = 'http://a.example']' }"
+    assert "indicators" not in only(stix(pattern=pattern, pattern_type="yara")).metadata
+    found = only(stix(pattern="[url:value = 'http://a.example/']", pattern_type="stix"))
+    assert found.metadata["indicators"] == [{"type": "url", "value": "http://a.example/"}]
+
+
+def test_a_pattern_of_thousands_of_values_stays_within_bounds() -> None:
+    tests = " OR ".join(f"url:value = 'http://a.example/{'x' * 400}{n}'" for n in range(3000))
+    report = only(stix(pattern=f"[{tests}]"))
+    assert report.metadata["indicators_total"] == 3000
+    assert 50 < len(report.metadata["indicators"]) <= 200
+    assert len(json.dumps(report.metadata)) < 64 * 1024
+    assert len(report.metadata["pattern"]) == 4096
+
+
+def test_bundles_inside_bundles() -> None:
+    inner = json.loads(bundle(stix("tool", created_by_ref=AUTHOR), stix("malware"), 5))
+    outer = bundle(inner, {**stix("identity"), "name": "A"})
+    items = read(outer)
+    assert [item.source for item in reports(items)] == ["A", "stix"]
+    assert reasons(items) == ["record 1 (byte 85): a number instead of a STIX object"]
+    deep: Any = inner
+    for _ in range(5):
+        deep = json.loads(bundle(deep))
+    assert "bundles inside each other" in reasons(read(json.dumps([deep]).encode()))[0]
+    assert reports(read(json.dumps([inner, inner]).encode(), "stix"))
+
+
+def test_a_broken_line_costs_that_line_only() -> None:
+    rows = [stix("malware", created_by_ref=AUTHOR), {**stix("identity"), "name": "A"}]
+    data = b"".join(json.dumps(one).encode() + b"\n" for one in rows)
+    data += b'{"type": "tool", "id"\n\n' + json.dumps(stix("tool")).encode() + b"\n"
+    items = read(data)
+    assert [item.source for item in reports(items)] == ["A", "stix"]
+    assert reasons(items)[0].startswith("line 3: not valid JSON")
+
+
+def test_a_bundle_a_line() -> None:
+    author = {**stix("identity"), "name": "A"}
+    rows = [bundle(stix("malware", created_by_ref=AUTHOR), stix("tool")), bundle(author)]
+    items = read(b"\n".join([*rows, b'{"type": "bundle", ', bundle(stix("campaign"), 5)]))
+    assert [item.source for item in reports(items)] == ["A", "stix", "stix"]
+    assert [reason[:6] for reason in reasons(items)] == ["line 3", "line 4"]
+    alone = read(bundle(*(stix("tool") for _ in range(1000))) + b"\n", max_record_bytes=9_000)
+    assert len(reports(alone)) == 1000
+
+
+@pytest.mark.parametrize(
+    "page",
+    ['{"more": false}', '{"objects": []}', '{"more": true, "next": "2", "objects": []}', "{}"],
+)
+def test_pages_without_objects(page: str) -> None:
+    assert read(page.encode(), "stix") == []
+    if "objects" in page:
+        with open_feed(BytesIO(page.encode())) as feed:
+            assert feed.format == "stix"
+
+
+def test_a_first_object_larger_than_what_is_looked_at() -> None:
+    long = stix("malware", description="\u6e90" * 70_000)
+    for data in (bundle(long, stix("tool")), json.dumps([long]).encode()):
+        with open_feed(BytesIO(data)) as feed:
+            assert feed.format == "stix"
+            assert reports(list(feed))
+
+
+def test_every_value_in_real_patterns_is_found() -> None:
+    for path in sorted(real_data("stix").iterdir()):
+        for report in reports(read(path)):
+            metadata = report.metadata or {}
+            if " MATCHES " not in metadata.get("pattern", " MATCHES "):
+                assert metadata["indicators"], metadata["pattern"]
+
+
+ANYTHING: list[Any] = [
+    *(None, True, -1, 1e300, "", "\u6e90" * 70_000, [], {}),
+    [None, [], {}, "x", 5, {"marking_ref": []}],
+    {"a": [], "b": {"score": "x"}, "0": {"type": "x-ibm-finding", "severity": 5}},
+]
+
+
+def test_any_field_may_hold_anything() -> None:
+    whole = stix(
+        "report",
+        **dict.fromkeys(("name", "description", "pattern", "pattern_type"), "x"),
+        **{key: ["x"] for key in ("labels", "object_refs", "sectors", "aliases")},
+        **{key: [] for key in ("object_marking_refs", "granular_markings", "extensions")},
+        **dict.fromkeys(("valid_from", "valid_until", "published"), TIMES["created"]),
+        **dict.fromkeys(("first_seen", "last_seen"), TIMES["created"]),
+        **{key: [{"source_name": "cve"}] for key in ("external_references", "kill_chain_phases")},
+        **dict.fromkeys(("confidence", "x_opencti_score", "severity", "revoked"), 1),
+        **dict.fromkeys(("created_by_ref", "x_capec_typical_severity"), "x"),
+    )
+    for kind in ("report", "observed-data", "relationship", "marking-definition", "identity"):
+        for key in (*whole, "objects", "definition", "source_ref", "identity_class"):
+            for value in ANYTHING:
+                found = {**whole, "type": kind, "id": f"{kind}--{UUID}", key: value}
+                with open_feed(BytesIO(bundle(found, stix("tool"))), format="stix") as feed:
+                    items = list(feed)
+                assert len(items) + feed.skipped.total() == 2, (kind, key)
+                assert taken(items)[-1].threat_id == f"tool--{UUID}", (kind, key)

@@ -7,18 +7,32 @@ from typing import Any
 
 import msgspec
 
-from periscope.feeds.indicators import Indicator, kept
-from periscope.feeds.moments import moment_ms, rfc3339
+from periscope.feeds.fingerprint import fingerprint_id
+from periscope.feeds.indicators import Indicator, fitting_bytes, kept
+from periscope.feeds.moments import moment_ms, ms_text
 from periscope.feeds.options import ReadOptions
 from periscope.feeds.problems import BadRecord, kind, quote
-from periscope.models import Report, Severity
+from periscope.models import MAX_METADATA_BYTES, Report, Severity
 
 MOST_TAGS = 100
 MOST_REFERENCES = 50
 LONGEST_TITLE = 500
 LONGEST_TAG = 256
 LONGEST_REFERENCE = 2048
-LONGEST_CONTENT = 32 * 1024
+MOST_TEXT_BYTES = 8 * 1024
+"""Bytes of a report's tags, and again of its references."""
+LONGEST_CONTENT = 32 * 1024  # bytes
+LONGEST_MORE, MOST_MORE = 256, 10
+"""What is left of the texts and lists particular to a format where all are too many bytes."""
+UNIFORM = frozenset(
+    (
+        *("title", "type", "tags", "tlp", "references", "indicators", "indicators_total"),
+        *("first_observed", "last_observed"),
+    )
+)
+"""Keys of metadata with bounds of their own."""
+LONGEST_ID = 400  # bytes, without the word before it
+LONGEST_SOURCE = 64  # 256 bytes at most
 EMPTY: tuple[Any, ...] = (None, "", [], {})
 
 _encode = msgspec.json.encode
@@ -58,10 +72,10 @@ class Finding(msgspec.Struct, kw_only=True, gc=False):
         try:
             return Report(
                 threat_id=self.threat_id,
-                content=(self.content or self.title)[:LONGEST_CONTENT] or self.threat_id,
+                content=shortened(self.content or self.title, LONGEST_CONTENT) or self.threat_id,
                 severity=self.severity,
                 metadata=self._metadata(options),
-                source=self.source if options.source is None else options.source,
+                source=self.source[:LONGEST_SOURCE] if options.source is None else options.source,
                 observed_at=time_ms("time", self.observed_at),
             )
         except BadRecord as exc:
@@ -81,7 +95,40 @@ class Finding(msgspec.Struct, kw_only=True, gc=False):
             **(self.more or {}),
             "raw": excerpt(self.raw, options.raw_bytes),
         }
-        return {key: value for key, value in metadata.items() if value not in EMPTY}
+        found = {
+            key: value
+            for key, value in metadata.items()
+            if value or (value is not None and value not in EMPTY)
+        }
+        return found if len(_encode(found)) <= MAX_METADATA_BYTES else _fitted(found)
+
+
+def shortened(text: str, most_bytes: int) -> str:
+    """Return the beginning of a text, so many bytes of UTF-8 at most."""
+    if len(text) * 4 <= most_bytes:
+        return text
+    if text.isascii():
+        return text[:most_bytes]
+    return text.encode("utf-8", "replace")[:most_bytes].decode("utf-8", "ignore")
+
+
+def _fitted(metadata: dict[str, Any]) -> dict[str, Any]:
+    """Return metadata with what is particular to a format, and the excerpt, cut to what fits.
+
+    What is uniform has bounds of its own, which leave 16 KiB to all else.
+    """
+    found = {key: value for key, value in metadata.items() if key in UNIFORM}
+    left = MAX_METADATA_BYTES - len(_encode(found))
+    for key, value in metadata.items():
+        if key in UNIFORM:
+            continue
+        cut = value[:LONGEST_MORE] if isinstance(value, str) else value
+        cut = cut[:MOST_MORE] if isinstance(cut, list) else cut
+        size = len(_encode({key: cut}))
+        if size <= left:
+            found[key] = cut
+            left -= size
+    return found
 
 
 def excerpt(raw: object, most: int) -> str:
@@ -92,21 +139,31 @@ def excerpt(raw: object, most: int) -> str:
     return data[:most].decode("utf-8", "ignore")
 
 
+def own_id(prefix: str, text: str) -> str:
+    """Return a source's own id with the word of its format; of one too long, a fingerprint."""
+    if len(text) <= LONGEST_ID // 4 or len(text.encode()) <= LONGEST_ID:
+        return f"{prefix}:{text}"
+    return fingerprint_id(prefix, (text,))
+
+
 def texts(values: Iterable[object], most: int, longest: int) -> list[str]:
-    """Texts among the values, stripped, each once, at most so many and so long."""
+    """Texts among the values, stripped, each once, at most so many and so long; 8 KiB in all."""
     found: dict[str, None] = {}
     for value in values:
         if isinstance(value, str) and (text := value.strip()[:longest]):
             found[text] = None
             if len(found) >= most:
                 break
-    return list(found)
+    ones = list(found)
+    return ones[: fitting_bytes(ones, MOST_TEXT_BYTES)]
 
 
 def text_of(record: dict[str, Any], *keys: str) -> str:
     """Return the first text among these keys; numbers count as text, whatever else does not."""
     for key in keys:
         value = record.get(key)
+        if value is None:
+            continue
         if isinstance(value, str):
             if value := value.strip():
                 return value
@@ -119,7 +176,9 @@ def dict_of(record: object, *keys: str) -> dict[str, Any]:
     """Return the object under a path of keys; an empty one if there is none."""
     value: Any = record
     for key in keys:
-        value = value.get(key) if isinstance(value, dict) else None
+        if not isinstance(value, dict):
+            return {}
+        value = value.get(key)
     return value if isinstance(value, dict) else {}
 
 
@@ -130,7 +189,9 @@ def list_of(value: object) -> list[Any]:
 
 def dicts_of(value: object) -> list[dict[str, Any]]:
     """Objects among the elements of a list, or the object itself."""
-    return [one for one in list_of(value) if isinstance(one, dict)]
+    if isinstance(value, list):
+        return [one for one in value if isinstance(one, dict)]
+    return [value] if isinstance(value, dict) else []
 
 
 def time_ms(name: str, value: object) -> int | None:
@@ -155,7 +216,13 @@ def time_text(name: str, value: object) -> str | None:
         BadRecord: it is none.
 
     """
-    return None if time_ms(name, value) is None else rfc3339(value)
+    ms = time_ms(name, value)
+    return None if ms is None else ms_text(ms)
+
+
+def is_true(value: object) -> bool:
+    """Say whether it is true; some exporters write booleans as text."""
+    return value is True or (isinstance(value, str) and value.strip().lower() == "true")
 
 
 def required(record: object, what: str) -> dict[str, Any]:

@@ -4,8 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from functools import lru_cache
 from ipaddress import AddressValueError, IPv4Network, IPv6Network, NetmaskValueError
+from itertools import accumulate
+from socket import AF_INET, inet_pton
 from typing import Any
+
+import msgspec
 
 Indicator = dict[str, str]
 
@@ -18,7 +23,13 @@ TYPES = (
 
 MOST = 200
 """Indicators kept of one report; beyond them `indicators_total` says how many there were."""
+MOST_BYTES = 21 * 1024
+"""Bytes of their values: metadata is bounded, and so is what long URLs may take of it."""
+MOST_ESCAPED = len("\\u0000")
+"""Bytes that JSON takes for a character, at most."""
 LONGEST = 2048
+LONGEST_DOTTED = len("255.255.255.255")
+LONGEST_HOST = 300
 LOWERED = frozenset(("domain-name", "md5", "sha1", "sha256", "sha512", "mac-addr", "email-addr"))
 HASHES = {32: "md5", 40: "sha1", 64: "sha256", 128: "sha512"}
 HEX = re.compile(r"[0-9a-fA-F]+")
@@ -28,6 +39,8 @@ DOMAIN = re.compile(rf"(?=.{{4,253}}$)(?:{LABEL}\.)+[a-z][a-z0-9-]{{0,61}}[a-z0-
 URL = re.compile(r"[a-z][a-z0-9+.-]{1,15}://[^\s\x00-\x1f]+", re.IGNORECASE)
 EMAIL = re.compile(rf"[^\s@<>\"']{{1,64}}@{DOMAIN.pattern}", re.IGNORECASE)
 CVE = re.compile(r"CVE-\d{4}-\d{4,19}", re.IGNORECASE)
+ANY_CVE = re.compile(r"\bCVE[-_ ](\d{4})[-_](\d{4,19})", re.IGNORECASE)
+_encode = msgspec.json.encode
 CONTROL = re.compile("[\x00-\x1f\x7f\ud800-\udfff]")
 
 
@@ -40,7 +53,7 @@ def indicator(kind: str, value: object) -> Indicator | None:
     if not isinstance(value, str):
         return None
     text = value.strip()
-    if not text or len(text) > LONGEST or CONTROL.search(text):
+    if not text or len(text) > LONGEST or (not text.isprintable() and CONTROL.search(text)):
         return None
     if kind in ("ipv4-addr", "ipv6-addr"):
         return address(text)
@@ -51,6 +64,16 @@ def indicator(kind: str, value: object) -> Indicator | None:
 
 def address(text: str) -> Indicator | None:
     """Return an address or network of either version as an indicator; None if it is none."""
+    if len(text) <= LONGEST_DOTTED:
+        try:
+            inet_pton(AF_INET, text)
+            return {"type": "ipv4-addr", "value": text}
+        except (OSError, ValueError):  # a network, one of version 6, or none
+            pass
+    return _address(text)
+
+
+def _address(text: str) -> Indicator | None:
     single = "/" not in text
     try:
         if ":" in text:
@@ -82,6 +105,58 @@ def classified(value: object) -> Indicator | None:
     return indicator(kind, text) if kind else None
 
 
+def host(value: object) -> Indicator | None:
+    """Return an address, or a full name of a host or domain, with or without a port.
+
+    A name without a dot is that of somebody's own machine, and none.
+    """
+    if not isinstance(value, str) or len(value) > LONGEST_HOST:
+        return None
+    found = _host(value)
+    return {"type": found[0], "value": found[1]} if found else None
+
+
+@lru_cache(4096)
+def _host(value: str) -> tuple[str, str] | None:
+    text = value.strip()
+    name, _, port = text.partition(":")
+    name = name.rstrip(".").removeprefix("*.")
+    found = address(text)
+    if found is None and (not port or port.isdigit()):
+        found = address(name)
+        if found is None and DOMAIN.fullmatch(name):
+            found = indicator("domain-name", name)
+    return (found["type"], found["value"]) if found else None
+
+
+def hashed(value: object) -> Indicator | None:
+    """Return a hash in hexadecimal of the type that its length shows.
+
+    There may be colons in it, or a name with a colon before it, as in `sha256:...`.
+    """
+    text = value.strip() if isinstance(value, str) else ""
+    if ":" in text:
+        last = text.rpartition(":")[2]
+        text = last if len(last) in HASHES else text.replace(":", "")
+    kind = HASHES.get(len(text))
+    return {"type": kind, "value": text.lower()} if kind and HEX.fullmatch(text) else None
+
+
+def hashes_in(value: object) -> list[Indicator | None]:
+    """Return the hashes of a list such as `MD5=...,SHA256=...`, which Sysmon writes."""
+    parts = value[:LONGEST].split(",") if isinstance(value, str) else []
+    named = (part.strip().partition("=") for part in parts)
+    return [hashed(text) for name, _, text in named if name.upper() != "IMPHASH"]
+
+
+def cves_in(value: object) -> list[str]:
+    """Return the CVE ids in a text, in the spelling of the standard; `_` may stand for `-`."""
+    if not isinstance(value, str):
+        return []
+    found = (f"CVE-{one[1]}-{one[2]}" for one in ANY_CVE.finditer(value[:LONGEST]))
+    return list(dict.fromkeys(found))
+
+
 def refanged(text: str) -> str:
     """Undo `hxxp://`, `[.]`, `(.)`, `[:]` and `[@]`."""
     if "[" not in text and "(" not in text and text[:4].lower() != "hxxp":
@@ -92,10 +167,20 @@ def refanged(text: str) -> str:
 
 
 def kept(found: Iterable[Indicator | None]) -> dict[str, Any]:
-    """Return the metadata keys for indicators: each once, the first `MOST` of them."""
+    """Return the metadata keys for indicators: each once, the first ones within the bounds."""
     unique = list({(one["type"], one["value"]): one for one in found if one}.values())
     if not unique:
         return {}
-    if len(unique) <= MOST:
+    fitting = fitting_bytes([one["value"] for one in unique[:MOST]], MOST_BYTES)
+    if fitting == len(unique):
         return {"indicators": unique}
-    return {"indicators": unique[:MOST], "indicators_total": len(unique)}
+    return {"indicators": unique[:fitting], "indicators_total": len(unique)}
+
+
+def fitting_bytes(values: list[str], most: int) -> int:
+    """Return how many of these texts, from the first on, take no more bytes as JSON together."""
+    text = "".join(values)
+    if len(text) * MOST_ESCAPED <= most or len(_encode(text)) <= most:
+        return len(values)
+    taken = accumulate(len(_encode(value)) for value in values)
+    return sum(1 for one in taken if one <= most)

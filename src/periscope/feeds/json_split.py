@@ -11,12 +11,13 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from enum import Enum
 from typing import Any, NamedTuple
 
 import msgspec
 
+from periscope.feeds.json_elements import elements
 from periscope.feeds.lines import BOM
 from periscope.feeds.problems import BadRecord, Broken
 
@@ -70,7 +71,8 @@ def split_json(
     """Yield the records of one JSON document, or of several one after another.
 
     Records are the elements of a top-level array; the elements of each array that is a direct
-    member of a top-level object under one of the `members` keys; and any other top-level object.
+    member of a top-level object under one of the `members` keys, or stands one object deeper under
+    a member with a dot (`hits.hits`); and any other top-level object.
 
     Raises:
         Broken: while iterating, where the brackets do not fit or the text ends too early.
@@ -95,8 +97,11 @@ class _Splitter:
         self.pieces: list[Piece] = []
         self.broken: Broken | None = None
         self._max_bytes = max_bytes
-        keys = b"|".join(re.escape(key) for key in members)
-        self._member = re.compile(rb'[{,\s]"(?:' + keys + rb')"\s*:\s*\Z') if members else None
+        self._outer_member = _keys(key for key in members if b"." not in key)
+        nested = [key.split(b".", 1) for key in members if b"." in key]
+        self._parents = {key: _keys(b for a, b in nested if a == key) for key, _ in nested}
+        self._parent = _keys(self._parents)
+        self._inner_member: re.Pattern[bytes] | None = None
         self._where = Where.BETWEEN
         self._depth = 0
         self._base = 0  # the depth at which the current record begins
@@ -136,10 +141,24 @@ class _Splitter:
                 continue
             if self._refused and self._stays_inside(chunk, at):
                 return
+            if self._where is Where.RECORDS and at == self._start and self._is_between():
+                at = self._whole_elements(chunk, at)
             at = self._pattern().match(chunk, at).end()  # type: ignore[union-attr]
             if at < end:
                 self._token(chunk[at], at)
                 at += 1
+
+    def _is_between(self) -> bool:
+        return self._depth == self._base and not self._held and not self._refused
+
+    def _whole_elements(self, chunk: bytes, at: int) -> int:
+        for start, raw, end in elements(chunk, at, self._max_bytes):
+            self._number += 1
+            self.pieces.append(Piece(self._number, self._consumed + start, raw))
+            at = self._start = end
+            self._after_comma = chunk[end - 1] == COMMA
+        self._begin(self._consumed + at)
+        return at
 
     def _pattern(self) -> re.Pattern[bytes]:
         if self._where is Where.BETWEEN:
@@ -204,21 +223,31 @@ class _Splitter:
         self._begin(self._consumed + at + 1)
 
     def _open(self, token: int, at: int) -> None:
-        inside = self._where is Where.DOCUMENT and self._depth == 1 and token == OPEN_ARRAY
-        if inside and self._member and self._is_member(at):
-            self._keep(at + 1)
-            self._outer = (self._offset, self._parts, self._refused)
-            self._enter_array(at, depth=2)
-            return
+        if self._where is Where.DOCUMENT and self._depth <= 2:
+            member = self._outer_member if self._depth == 1 else self._inner_member
+            if token == OPEN_ARRAY and self._key(member, at):
+                self._keep(at + 1)
+                self._outer = (self._offset, self._parts, self._refused)
+                self._enter_array(at, depth=self._depth + 1)
+                return
+            if self._depth == 1:
+                self._enter_object(token, at)
         self._depth += 1
         if self._depth - self._base > MAX_DEPTH and not self._refused:
             self._refuse(f"nested deeper than {MAX_DEPTH} levels; flatten it")
 
-    def _is_member(self, at: int) -> bool:
+    def _enter_object(self, token: int, at: int) -> None:
+        found = self._key(self._parent, at) if token == OPEN_OBJECT else None
+        self._inner_member = self._parents[found[1]] if found else None
+
+    def _key(self, keys: re.Pattern[bytes] | None, at: int) -> re.Match[bytes] | None:
+        """Match the key right before a place in the chunk, if it is one of these."""
+        if keys is None:
+            return None
         tail = self._chunk[max(self._start, at - KEY_SEEN_BYTES) : at]
         if len(tail) < KEY_SEEN_BYTES:
             tail = b"".join(self._parts)[-KEY_SEEN_BYTES:] + tail
-        return self._member is not None and self._member.search(tail) is not None
+        return keys.search(tail)
 
     def _close(self, at: int) -> None:
         self._depth -= 1
@@ -315,6 +344,11 @@ class _Splitter:
                 f"{place(self._number + 1, self._consumed)}: the JSON ends in the middle; "
                 "the file is cut short: fetch it again"
             )
+
+
+def _keys(names: Iterable[bytes]) -> re.Pattern[bytes] | None:
+    choice = b"|".join(map(re.escape, names))
+    return re.compile(rb'[{,\s]"(' + choice + rb')"\s*:\s*\Z') if choice else None
 
 
 def decode(piece: Piece) -> Any:

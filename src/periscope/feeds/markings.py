@@ -1,16 +1,10 @@
-"""What STIX objects say about others: the names of identities, and TLP markings."""
+"""TLP: the words of version 2, and the fixed ids that STIX gives them."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
-
-import msgspec
 
 TLP_RANK = ("CLEAR", "GREEN", "AMBER", "AMBER+STRICT", "RED")
-MAX_KEPT = 50_000
-"""Identities and markings remembered while reading one bundle: about 25 MB at worst."""
-MAX_NAME_CHARS = 256
 
 PREDEFINED = {
     "marking-definition--613f2e26-407d-48c7-9eca-b8e91df99dc9": "CLEAR",
@@ -26,61 +20,21 @@ PREDEFINED = {
 """The ids that OASIS fixed for TLP 1 (first four) and TLP 2."""
 
 
-class _Head(msgspec.Struct):
-    type: Any = None
-    id: Any = None
-    name: Any = None
-    definition: Any = None
-    extensions: Any = None
-
-
-class Context:
-    """Names of identities and TLP of markings, by id, as far as a bundle states them."""
-
-    def __init__(self) -> None:
-        self.names: dict[str, str] = {}
-        self.tlp: dict[str, str] = dict(PREDEFINED)
-        self._decode = msgspec.json.Decoder(_Head).decode
-
-    def learn(self, raw: bytes) -> None:
-        """Remember an identity or marking definition; pass over anything else."""
-        try:
-            head = self._decode(raw)
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-            return
-        if not isinstance(head.id, str) or len(self.names) + len(self.tlp) > MAX_KEPT:
-            return
-        if head.type == "identity" and isinstance(head.name, str):
-            self.names[head.id] = head.name[:MAX_NAME_CHARS]
-        elif head.type == "marking-definition":
-            word = _stated(head)
-            if word:
-                self.tlp.setdefault(head.id, word)
-
-    def strictest(self, refs: object) -> str | None:
-        """Return the strictest TLP among marking ids; None if none of them is one."""
-        found = [self.tlp[ref] for ref in _texts(refs) if ref in self.tlp]
-        return max(found, key=TLP_RANK.index, default=None)
-
-
-def _stated(head: _Head) -> str | None:
-    stated = [head.definition.get("tlp")] if isinstance(head.definition, dict) else []
-    if isinstance(head.extensions, dict):
-        stated += [
-            part.get("tlp_2_0") for part in head.extensions.values() if isinstance(part, dict)
-        ]
-    words = [tlp_word(text) for text in stated]
-    return next(filter(None, words), None)
-
-
 def tlp_word(text: object) -> str | None:
     """Return a TLP label in the words of TLP 2, however it is written; None if it is none."""
     if not isinstance(text, str):
         return None
-    word = text.strip().upper().removeprefix("TLP:")
+    word = text.strip().upper().removeprefix("TLP:").replace("-", "+").replace(" ", "")
     word = "CLEAR" if word == "WHITE" else word
     return word if word in TLP_RANK else None
 
 
-def _texts(value: object) -> Iterable[str]:
-    return (one for one in value if isinstance(one, str)) if isinstance(value, list) else ()
+def tlp_tag(text: object) -> str | None:
+    """Return what a label such as `tlp:amber` says, where it says that it is one; else None."""
+    named = isinstance(text, str) and text.strip()[:4].upper() == "TLP:"
+    return tlp_word(text) if named else None
+
+
+def strictest(words: Iterable[str]) -> str | None:
+    """Return the strictest of TLP's words; None without any."""
+    return max(words, key=TLP_RANK.index, default=None)

@@ -8,7 +8,7 @@ import msgspec
 
 from periscope.feeds.format import GENERAL, Item, Sample, Skip
 from periscope.feeds.inputs import Input
-from periscope.feeds.json_records import FAILURES, unreadable
+from periscope.feeds.json_records import FAILURES, is_object, unreadable
 from periscope.feeds.json_split import explained
 from periscope.feeds.lines import BOM, split_lines
 from periscope.feeds.options import ReadOptions
@@ -38,7 +38,7 @@ class Ndjson:
         if not sample.complete:
             lines.pop()
         lines = [line for line in map(bytes.strip, lines) if line][:LOOKED_AT_LINES]
-        return all(line.startswith(b"{") for line in lines) and any(map(_whole, lines))
+        return all(line.startswith(b"{") for line in lines) and any(map(is_object, lines))
 
     def read(self, source: Input, options: ReadOptions, skip: Skip) -> Iterator[Item]:
         """Yield the lines' reports; blank lines are none."""
@@ -56,13 +56,6 @@ class Ndjson:
                     continue
                 item = slow(line, number)
             yield item
-
-
-def _whole(line: bytes) -> bool:
-    try:
-        return isinstance(msgspec.json.decode(line), dict)
-    except FAILURES:
-        return False
 
 
 def _slow_path(options: ReadOptions) -> Callable[[bytes | None, int], Item]:

@@ -174,7 +174,7 @@ def _report(rule: dict[str, Any], text: bytes, options: ReadOptions) -> Report:
         threat_id=f"sigma:{own.lower()}" if own else fingerprint_id("sigma", (title, logsource)),
         title=title,
         severity=severity_of(options, "sigma", [("level", field_of(rule, "level"))]),
-        source=text_of(rule, "author")[:120] or "sigma",
+        source=text_of(rule, "author") or "sigma",
         type="detection-rule",
         content=text_of(rule, "description"),
         observed_at=_day(rule, "modified") or _day(rule, "date"),

@@ -102,7 +102,7 @@ def _report(record: Record, options: ReadOptions) -> Report:
         threat_id=fingerprint_id("sigma", (rule.lower(), host.lower())),
         title=f"{title} on {host}" if host else title,
         severity=severity_of(options, "sigma_matches", stated),
-        source=host[:120] or "sigma_matches",
+        source=host or "sigma_matches",
         type="alert",
         content=text_of(record, "description", "Details") or title,
         observed_at=times[-1] if times else None,
