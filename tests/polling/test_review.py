@@ -13,13 +13,14 @@ from pathlib import Path
 import pytest
 
 from periscope import Periscope
-from periscope.errors import SettingInvalid
+from periscope.errors import FetchFailed, SettingInvalid
 from periscope.polling import Feeds, FeedWorker
 from periscope.polling.checks import define
 from periscope.polling.feeds import feeds_of
 from periscope.settings import Settings
 from tests.conftest import OpenHere
 from tests.polling.scene import add, done, lines, numbered, report, run_once, stored
+from tests.polling.test_worker import Made, made, text
 from tests.polling.web import Web
 
 
@@ -142,3 +143,37 @@ def test_more_feeds_than_there_may_be_are_told(tmp_path: Path) -> None:
     path.write_text("".join(table.format(number) for number in range(501)))
     with pytest.raises(SettingInvalid, match="501 feeds"):
         feeds_of(Settings(config=str(path)))
+
+
+@pytest.mark.parametrize("at", [0, 1, 2, 3])
+async def test_one_bad_line_costs_itself_wherever_it_is(
+    here: Periscope, tmp_path: Path, at: int
+) -> None:
+    written = lines(numbered(0, 3)).splitlines(keepends=True)
+    written.insert(at, "bad\n")
+    place = tmp_path / "f.ndjson"
+    place.write_text("".join(written))
+    await add(here, "file", place)
+    brought = {"documents": 1, "read": 4, "added": 3, "rejected": 1, "dead_letters": 1}
+    assert done(await run_once(here)) == brought
+    (letter,) = Feeds(here).letters.read("f")
+    assert (letter.excerpt, letter.place) == ("bad", f"line {at + 1}")
+
+
+async def test_a_failure_after_progress_is_the_first_in_a_row(
+    here: Periscope, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else a long walk through a server that often fails would wait an hour after each step."""
+    source = Made(*(text(f"t{at}") for at in range(3)))
+    feeds = await made(here, monkeypatch, source, interval="10s", jitter="0s")
+    for at in range(3):
+        source.given.insert(at, FetchFailed("no answer"))
+        await feeds.run_feed("f")
+        await feeds.run_feed("f")
+        source.given.pop(at)
+        source.given.insert(at + 1, FetchFailed("no answer"))
+        await feeds.run_feed("f")
+        source.given.pop(at + 1)
+        info = await feeds.get_feed("f")
+        assert info.status.failures == 1
+        assert (info.next_ms or 0) - info.now_ms <= 10_000

@@ -209,7 +209,8 @@ class _Turn:
             status.failures, status.last_success_ms = 0, now_ms
         else:
             before = status.last_error if status.failures else None
-            status.failures += 1
+            has_moved = run is not None and run.counts.documents > 0
+            status.failures = 1 if has_moved else status.failures + 1
             status.last_error_ms = now_ms
             status.last_error = fit(one_line(error), MAX_ERROR_CHARS)
             self._tell(error, status.last_error != before)
