@@ -191,3 +191,33 @@ def test_ctrl_c_ends_after_what_is_in_hand(own: Program, tmp_path: Path) -> None
     assert own("feeds", "run", "f", "--quiet").code == 0
     ledger = own("stats", "--json").document["ledger"]
     assert (ledger["received"], ledger["duplicates"]) == (150_000, 0)
+
+
+def test_a_limit_of_nothing_is_refused(own: Program, given: str) -> None:
+    refused = own("feeds", "add", "f", "file", given, "--max-bytes", "0")
+    assert refused.code == 2
+    assert "max_bytes" in refused.err
+
+
+def test_a_name_that_is_none_is_told_in_words(own: Program, given: str) -> None:
+    refused = own("feeds", "add", "Bad\x1b[31m", "file", given)
+    assert refused.code == 2
+    assert "small letters" in refused.err
+    assert "\x1b" not in refused.err
+
+
+def test_what_was_run_before_a_mistake_is_told(own: Program, given: str) -> None:
+    own("feeds", "add", "f", "file", given, "--settle", "0s")
+    mistaken = own("feeds", "run", "f", "nobody")
+    assert mistaken.code == 1
+    assert "f: 2 records" in mistaken.out
+    assert "there is no feed 'nobody'" in mistaken.err
+    assert own("feeds", "remove", "f").code == 0
+
+
+def test_a_worker_that_works_once_says_that_a_feed_failed(own: Program, tmp_path: Path) -> None:
+    own("feeds", "add", "f", "file", str(tmp_path / "nowhere"), "--settle", "0s")
+    once = own("worker", "--once")
+    assert once.code == 1
+    assert "1 runs, 1 failed" in once.out
+    assert own("feeds", "remove", "f").code == 0

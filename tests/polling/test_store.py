@@ -49,16 +49,18 @@ class Model:
 
     def take(self, name: str, owner: str, lease: int, early: bool, now: int) -> tuple[Word, int]:
         one = self.feeds.get(name, Feed())
-        if one.lease_end > now and one.owner != owner:
+        held = now < one.lease_end <= now + 3_600_000
+        if held and one.owner != owner:
             return Word.HELD, one.token
         if one.paused:
             return Word.PAUSED, one.token
-        if one.lease_end > now:
+        if held:
             return Word.TAKEN, one.token
         if not early and one.next_ms > now:
             return Word.EARLY, one.token
         self.last = max(self.last + 1, one.token + 1, now)
         one.token, one.owner, one.lease_end = self.last, owner, now + lease
+        one.next_ms = now
         self.feeds[name] = one
         return Word.TAKEN, one.token
 
@@ -70,7 +72,7 @@ class Model:
             return Word.LOST
         one.lease_end = now + lease
         self._write(name, one, status, position)
-        return Word.PAUSED if one.paused else Word.KEPT
+        return Word.PAUSED if one.paused or not one.next_ms else Word.KEPT
 
     def release(
         self, name: str, token: int, wait: int, status: bytes, position: bytes, now: int
@@ -78,7 +80,8 @@ class Model:
         one = self.feeds.get(name)
         if one is None or one.token != token:
             return Word.LOST
-        one.lease_end, one.owner, one.next_ms = 0, "", now + wait
+        one.lease_end, one.owner = 0, ""
+        one.next_ms = now + wait if one.next_ms else 0
         self._write(name, one, status, position)
         return Word.RELEASED
 
@@ -104,7 +107,8 @@ class Model:
                 kept.pop(name, None)
         else:
             self.definitions[name] = text
-            self.feeds.setdefault(name, Feed()).next_ms = 0
+            one = self.feeds.setdefault(name, Feed())
+            one.next_ms = one.next_ms if found == text else 0
         return None
 
 

@@ -18,7 +18,8 @@ UPKEEP_COMMANDS = (
         "periscope.cli.worker:worker",
         CARE,
         "Promote, wake, expire, archive, and read feeds, until Ctrl-C or SIGTERM.",
-        "Run it always, anywhere; any number may run at once. With --once each job is done once.",
+        "Run it always, anywhere; any number may run at once. With --once each job is done once. "
+        "Exit code then: 1 if a feed or another job failed.",
         ("periscope worker --once",),
     ),
     Command(

@@ -105,7 +105,7 @@ class FeedOptions:
         found: dict[str, Any] = {}
         for field in fields(self):
             value = getattr(self, field.name)
-            if value not in (None, (), False):
+            if value is not None and value is not False and value != ():
                 found[field.name] = list(value) if isinstance(value, tuple) else value
         if self.headers_env:
             found["headers_env"] = dict(_header(one) for one in self.headers_env)

@@ -45,15 +45,23 @@ async def run(
                 watching = _Watching(progress)
                 try:
                     ended.append(await feeds.run_feed(name, told=watching.told, halt=stopping.halt))
+                except BaseException:
+                    if ended:  # what was done is told as well as what could not be
+                        _show(ended, out)
+                    raise
                 finally:
                     await watching.end()
                 if stopping.signal:
                     break
+    _show(ended, out)
+    return _exit_code(ended, stopping.signal)
+
+
+def _show(ended: list[Ended], out: OutputOptions) -> None:
     if out.as_json:
         output.show_json({"runs": [ended_document(one) for one in ended]})
     else:
         output.write("".join(f"{line}\n" for one in ended for line in ended_lines(one)))
-    return _exit_code(ended, stopping.signal)
 
 
 def _exit_code(ended: list[Ended], stopped_by: int) -> int:

@@ -124,7 +124,7 @@ def _pace(text: str, option: str) -> timedelta:
 
 
 async def _do_once(jobs: list[Worker[Any]], out: OutputOptions) -> int:
-    """Do every job once; 1 if the sweep is paused, or partitions are away."""
+    """Do every job once; 1 if the sweep is paused, a feed failed, or partitions are away."""
     results: dict[str, Any] = {}
     away: PartitionsMissing | None = None
     for job in jobs:
@@ -140,7 +140,8 @@ async def _do_once(jobs: list[Worker[Any]], out: OutputOptions) -> int:
         output.write("".join(f"{name}: {_told(result)}\n" for name, result in results.items()))
     if away is not None:
         raise away
-    return 1 if None in results.values() else 0
+    failed = any(getattr(result, "failed", 0) for result in results.values())
+    return 1 if failed or None in results.values() else 0
 
 
 async def _go_on(jobs: list[Worker[Any]], out: OutputOptions) -> int:

@@ -22,13 +22,15 @@ class Feed:
     """Iterates once, lazily, over `Report` and `Unreadable` items; memory stays that of a record.
 
     `read` is always the number of items given plus the sum of `skipped`. After an input that fails
-    midway, the last item is an `Unreadable` that says where and why. Iterating never raises.
+    midway, the last item is an `Unreadable` that says where and why, and so does `failure` as soon
+    as that item is given. Iterating never raises.
     """
 
     def __init__(self, source: Input, format_name: str) -> None:
         self.format = format_name
         self.skipped: Counter[str] = Counter()
         self.read = 0
+        self.failure: str | None = None
         self._source = source
         self._items: Iterator[Item] = iter(())
 
@@ -64,7 +66,8 @@ class Feed:
                 yield item
         except FeedError as exc:
             self.read += 1
-            yield Unreadable(str(exc))
+            self.failure = str(exc)
+            yield Unreadable(self.failure)
 
     def __iter__(self) -> Iterator[Item]:
         return self._items

@@ -102,7 +102,9 @@ local function take_feed(keys, args)
   local now, state = clock(args[5]), read_state(keys[2], args[1])
   local position = redis.call('HGET', keys[3], args[1]) or ''
   local last = tonumber(redis.call('HGET', keys[2], LAST_TOKEN) or '0')
-  local held, again = state.lease_end > now, state.owner == args[2]
+  -- No lease ends later than that, unless the clock was set back.
+  local held = state.lease_end > now and state.lease_end - now <= LEASE_MOST_MS
+  local again = state.owner == args[2]
   local word = held and not again and 'HELD' or state.paused == '1' and 'PAUSED'
     or not held and args[4] ~= '1' and state.next_ms > now and 'EARLY'
   if not word and not held then
@@ -111,6 +113,7 @@ local function take_feed(keys, args)
       refuse('BAD_CALL', 'an owner without a name')
     end
     state.lease_end, state.owner = lease_end(now, args[3]), args[2]
+    state.next_ms = now -- 0 again means: defined anew, paused or resumed while it runs
     -- The time, so that no token comes twice even where the last one was lost.
     state.token = math.max(last + 1, state.token + 1, now)
     -- first write
@@ -123,8 +126,8 @@ end
 -- Why: a position is stored by whoever holds the feed, or by nobody.
 -- KEYS: control, feed_state, feed_position
 -- ARGV: name, token, lease_ms, status, position, now_ms
--- Returns: {'KEPT' | 'PAUSED' | 'LOST', now_ms, lease_end}; PAUSED: kept, and asked to stop. '' for a status
---   or position that is to stay as it is
+-- Returns: {'KEPT' | 'PAUSED' | 'LOST', now_ms, lease_end}; PAUSED: kept, and asked to stop, also as it
+--   was defined anew. '' for a status or position that is to stay as it is
 local function keep_feed(keys, args)
   local now, state = clock(args[6]), held_by(keys, args)
   if not state or state.lease_end == 0 then
@@ -133,11 +136,13 @@ local function keep_feed(keys, args)
   state.lease_end = lease_end(now, args[3])
   -- first write
   write_state(keys, args, state)
-  return {state.paused == '1' and 'PAUSED' or 'KEPT', now, state.lease_end}
+  local stop = state.paused == '1' or state.next_ms == 0
+  return {stop and 'PAUSED' or 'KEPT', now, state.lease_end}
 end
 
 -- periscope_feed_release: give a feed back, with what is to be noted and when it is due again.
--- Why: the next run is the feed's own affair, whichever worker it falls to.
+-- Why: the next run is the feed's own affair, whichever worker it falls to; one that was defined anew,
+--   paused or resumed meanwhile is due at once.
 -- KEYS: control, feed_state, feed_position
 -- ARGV: name, token, wait_ms, status, position, now_ms
 -- Returns: {'RELEASED' | 'LOST', now_ms, next_ms}
@@ -147,7 +152,9 @@ local function release_feed(keys, args)
     return {'LOST', now, 0}
   end
   state.lease_end, state.owner = 0, ''
-  state.next_ms = now + math.max(0, math.min(tonumber(args[3]), SPAN / 2))
+  if state.next_ms > 0 then
+    state.next_ms = now + math.max(0, math.min(tonumber(args[3]), SPAN / 2))
+  end
   -- first write
   write_state(keys, args, state)
   return {'RELEASED', now, state.next_ms}
@@ -182,7 +189,7 @@ end
 -- KEYS: control, feeds, feed_state, feed_position
 -- ARGV: name, expected, definition
 -- Returns: {'DEFINED' | 'CHANGED', what is defined now, '' for nothing}; an empty definition removes it. A
---   feed that is defined anew is due at once
+--   feed that is defined anew is due at once; the same again changes nothing
 local function define_feed(keys, args)
   refuse_moved(keys[1])
   local found, state = redis.call('HGET', keys[2], args[1]) or '', read_state(keys[3], args[1])
@@ -193,7 +200,9 @@ local function define_feed(keys, args)
   check_room(keys[2], args[1])
   check_room(keys[3], args[1])
   bounded(args[3], STATUS_BYTES)
-  state.next_ms = 0
+  if found ~= args[3] then
+    state.next_ms = 0
+  end
   -- first write
   if args[3] == '' then
     forget(keys, args[1])

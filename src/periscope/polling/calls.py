@@ -10,6 +10,7 @@ from periscope.errors import BugError, StoreDamaged
 from periscope.feed_keys import feed_keys
 from periscope.functions import Functions
 
+LEASE_MOST_MS = 3_600_000
 _STATE = re.compile(rb"(\d+) (\d+) (\d+) ([01]) ([!-~]*)\n(.*)", re.DOTALL)
 
 
@@ -35,9 +36,17 @@ class Held(NamedTuple):
     owner: str = ""
     status: bytes = b""
 
+    def is_held(self, now_ms: int) -> bool:
+        """Does somebody run it? A lease that ends later than any can is of a clock set back."""
+        return now_ms < self.lease_end_ms <= now_ms + LEASE_MOST_MS
+
     def is_due(self, now_ms: int) -> bool:
         """May a worker take it now?"""
-        return not self.paused and self.lease_end_ms <= now_ms and self.next_ms <= now_ms
+        return self.is_free(now_ms) and self.next_ms <= now_ms
+
+    def is_free(self, now_ms: int) -> bool:
+        """May it be taken now, if not before it is due?"""
+        return not self.paused and not self.is_held(now_ms)
 
 
 class Book(NamedTuple):

@@ -14,7 +14,7 @@ from periscope.config import suggestion
 from periscope.errors import FeedError, PeriscopeError, SettingInvalid
 from periscope.feeds import ReadOptions, SeverityTable, format_names
 from periscope.models import Severity
-from periscope.polling.definition import KINDS, Definition, describe
+from periscope.polling.definition import KINDS, NAME_PATTERN, Definition, describe
 from periscope.spans import LONGEST, read_span
 
 LITERAL_SECRETS = {
@@ -79,6 +79,11 @@ def _converted(name: str, fields: Mapping[str, Any]) -> Definition:
     if fields["kind"] not in KINDS:
         near = suggestion(str(fields["kind"]), KINDS) or f"; one of {', '.join(KINDS)}"
         raise SettingInvalid(f"kind {fields['kind']!r}: unknown{near}")
+    if not re.match(NAME_PATTERN, name):
+        raise SettingInvalid(
+            "no name of a feed: it has 1 to 32 small letters, digits, dots, hyphens and "
+            "underscores, and begins with one of the first two"
+        )
     try:
         return msgspec.convert({**fields, "name": name}, Definition)
     except msgspec.ValidationError as exc:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from hashlib import sha256
 from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
 
 import msgspec
@@ -15,6 +16,8 @@ FETCHED = ("http", "misp", "taxii")
 USUAL_INTERVAL = {"file": "10s", "directory": "10s", "follow": "1s"}
 INTERVAL_FETCHED = "15m"
 MIB = 1024 * 1024
+MAX_FEEDS = 500
+"""As many as the store keeps."""
 
 
 def _help(text: str, kinds: tuple[str, ...] = KINDS, **rules: Any) -> msgspec.Meta:
@@ -150,9 +153,13 @@ class Definition(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
 
     @property
     def identity(self) -> str:
-        """What a position is about: with another one, reading begins anew."""
+        """What a position is about: with another one, reading begins anew.
+
+        It is stored, and the query of a URL may hold a secret: so a URL is a digest here.
+        """
+        place = sha256(self.place.encode()).hexdigest()[:32] if self.is_fetched else self.place
         more = ",".join(sorted(self.collections)) if self.kind == "taxii" else ""
-        return f"{self.kind}{':follow' if self.follow else ''} {self.place} {more}".rstrip()
+        return f"{self.kind}{':follow' if self.follow else ''} {place} {more}".rstrip()
 
 
 def _span(text: str) -> timedelta:

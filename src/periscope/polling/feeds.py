@@ -16,7 +16,7 @@ from periscope.periscope import Periscope
 from periscope.polling.calls import Book, FeedCalls, Held, Word
 from periscope.polling.checks import define, read_definition, secret_parameter
 from periscope.polling.deadletters import DeadLetters
-from periscope.polling.definition import Definition
+from periscope.polling.definition import MAX_FEEDS, Definition
 from periscope.polling.run import Run
 from periscope.polling.runner import Ended, Runner
 from periscope.polling.state import Status, encode, read_status
@@ -87,9 +87,10 @@ def feeds_of(settings: Settings) -> dict[str, Definition]:
     path = Path(settings.config) if settings.config else None
     folder = path.absolute().parent if path else None
     try:
-        return {
-            name: define(name, fields, folder) for name, fields in read_config(path).feeds.items()
-        }
+        found = read_config(path).feeds
+        if len(found) > MAX_FEEDS:
+            raise SettingInvalid(f"{len(found):,} feeds; {MAX_FEEDS} are the limit")
+        return {name: define(name, fields, folder) for name, fields in found.items()}
     except SettingInvalid as exc:
         said = str(exc)
         raise SettingInvalid(said if said.startswith(str(path)) else f"{path}: {said}") from None
@@ -233,7 +234,7 @@ def _stored(text: bytes) -> Known:
 
 
 def _info(name: str, one: Known, held: Held, now_ms: int) -> FeedInfo:
-    runs = held.lease_end_ms > now_ms
+    runs = held.is_held(now_ms)
     return FeedInfo(
         name=name,
         origin=one.origin,

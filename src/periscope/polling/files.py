@@ -59,14 +59,14 @@ def _kind(mode: int) -> str:
     return "a device"
 
 
-def changed_ns(status: os.stat_result) -> int:
-    """When it last changed: its content, or anything about it, which nobody can set back."""
-    return max(status.st_mtime_ns, status.st_ctime_ns)
-
-
 def is_settled(status: os.stat_result, settle_s: float) -> bool:
-    """Has nothing about it changed for a while?"""
-    return time.time_ns() - changed_ns(status) >= settle_s * 1e9
+    """Has nothing about it changed for a while: its content, or what nobody can set back?
+
+    A time to come tells nothing: it was set, or the clock has been.
+    """
+    now = time.time_ns()
+    ages = (now - status.st_mtime_ns, now - status.st_ctime_ns)
+    return not any(0 <= age < settle_s * 1e9 for age in ages)
 
 
 def hash_of(descriptor: int) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import threading
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -18,24 +19,39 @@ SLICE_BYTES = 8 * 1024 * 1024
 
 @dataclass
 class Slice:
-    """Items that follow one another; `read` counts what was skipped besides."""
+    """Items that follow one another; `read` counts what was skipped besides.
+
+    `failure` says why the document cannot be read further, where that is not an item.
+    """
 
     items: list[Any] = field(default_factory=list)
     read: int = 0
     skipped: int = 0
     newest_ms: int | None = None
     is_last: bool = False
+    failure: str | None = None
 
 
 class Reading:
     """One document, opened and read by threads, a slice ahead of whoever takes them.
 
-    No more than `most` items are read of it (None: all). Close it in any case; the document's file
-    is closed with it.
+    No more than `most` items are read of it (None: all). With `whole` an end before its time is a
+    failure; else it is one more bad record. A time that is later than `latest_ms` is not believed.
+    Close it in any case; the document's file is closed with it.
     """
 
-    def __init__(self, document: Document, options: ReadOptions, most: int | None = None) -> None:
+    def __init__(
+        self,
+        document: Document,
+        options: ReadOptions,
+        most: int | None = None,
+        *,
+        whole: bool = False,
+        latest_ms: float = math.inf,
+    ) -> None:
         self._left = most
+        self._whole = whole
+        self._latest_ms = latest_ms
         self._document = document
         self._options = options
         self._feed: Feed | None = None
@@ -96,12 +112,15 @@ class Reading:
         items = found.items
         most = SLICE_ITEMS if self._left is None else min(SLICE_ITEMS, self._left)
         for item in feed if most else ():
+            if self._whole and feed.failure is not None:
+                found.failure = feed.failure
+                break
             items.append(item)
             if type(item) is Report:
                 size += len(item.content)
                 moment = item.observed_at
                 if moment is not None:
-                    found.newest_ms = _newer(found.newest_ms, moment)
+                    found.newest_ms = self._newer(found.newest_ms, moment)
             if len(items) >= most or max(size, feed.bytes_read - at) > SLICE_BYTES:
                 break
             if self._halt.is_set():
@@ -110,10 +129,12 @@ class Reading:
             found.is_last = most > 0
         if self._left is not None:
             self._left -= len(items)
-        found.read, found.skipped = feed.read - read, feed.skipped.total() - skipped
+        found.read = feed.read - read - (found.failure is not None)
+        found.skipped = feed.skipped.total() - skipped
         return found
 
-
-def _newer(newest_ms: int | None, moment: int | datetime) -> int:
-    ms = moment if isinstance(moment, int) else int(moment.timestamp() * 1000)
-    return ms if newest_ms is None else max(newest_ms, ms)
+    def _newer(self, newest_ms: int | None, moment: int | datetime) -> int | None:
+        ms = moment if isinstance(moment, int) else int(moment.timestamp() * 1000)
+        if ms > self._latest_ms:
+            return newest_ms
+        return ms if newest_ms is None else max(newest_ms, ms)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import math
+import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import aclosing
 from dataclasses import dataclass, field
@@ -31,6 +33,8 @@ from periscope.polling.state import (
 
 WAIT_S = 60.0
 """Seconds for which a server that is full or away is waited for, in the middle of a document."""
+CLOCKS_APART_MS = 600_000
+"""How far the clock of whoever reports may be ahead of the server's."""
 
 
 class Halted(Exception):
@@ -59,6 +63,7 @@ class Run:
     """Called after each slice."""
     counts: Counts = field(default_factory=Counts)
     reading: Reading | None = None
+    began: float = field(default_factory=time.monotonic)
 
     async def go(self) -> None:
         """Do it; `counts` says what was done, however it ends.
@@ -94,7 +99,11 @@ class Run:
         self.status.document = fit(document.name, MAX_NAME_CHARS)
         left = self.definition.max_records - self.counts.read
         self.reading = Reading(
-            document, self.options, left if self.definition.max_records else None
+            document,
+            self.options,
+            left if self.definition.max_records else None,
+            whole=self.definition.is_fetched,
+            latest_ms=self._latest_ms(),
         )
         try:
             pass_over = self.place.begun(document.identity)
@@ -109,7 +118,7 @@ class Run:
             self.reading = None
 
     def _refuse(self, document: Document, reason: FeedError) -> None:
-        """Of many documents one that cannot be opened is left for the next run; else it is told."""
+        """Of many documents one that cannot be read is left for the next run; else it is told."""
         refuse = getattr(self.source, "refuse", None)
         if refuse is None:
             raise reason
@@ -128,6 +137,9 @@ class Run:
             await self.lease.keep(status=self._status(), position=encode_place(self.place))
             if self.told is not None:
                 self.told(self)
+            if part.failure is not None:
+                self._refuse(document, FeedError(part.failure))
+                return
             if part.is_last or self._is_full():
                 return
             self._check_halt()
@@ -166,6 +178,13 @@ class Run:
         total = msgspec.structs.replace(self.status.counts)
         total.add(self.counts)
         return encode(msgspec.structs.replace(self.status, counts=total))
+
+    def _latest_ms(self) -> float:
+        """Up to when a record can have been observed, by the server's clock and with some grace."""
+        began_ms = self.status.last_run_ms
+        if began_ms is None:
+            return math.inf
+        return began_ms + (time.monotonic() - self.began) * 1000 + CLOCKS_APART_MS
 
     def _is_full(self) -> bool:
         return 0 < self.definition.max_records <= self.counts.read

@@ -11,13 +11,15 @@ import socket
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import timedelta
 from random import uniform
 
 import msgspec
 
 from periscope.errors import FetchFailed, PeriscopeError
 from periscope.periscope import Periscope
-from periscope.polling.calls import FeedCalls, Taken, Word
+from periscope.polling.answers import MAX_RETRY_AFTER_S
+from periscope.polling.calls import FeedCalls, Held, Taken, Word
 from periscope.polling.checks import read_options
 from periscope.polling.deadletters import DeadLetters
 from periscope.polling.definition import Definition
@@ -139,13 +141,14 @@ class _Turn:
                 self._definition.name,
             )
             return self._ended(None, lost=True)
-        except Halted:
-            pass
+        except Halted as exc:
+            error = exc
         except Exception as exc:
             error = exc
         lost = await self._give_back(error)
         halted = self._halt.is_set() or self._lease.is_asked_to_stop
-        return self._ended(error, halted=halted, lost=lost)
+        said = None if isinstance(error, Halted) else error
+        return self._ended(said, halted=halted, lost=lost)
 
     async def _go(self) -> None:
         definition = self._definition
@@ -198,13 +201,16 @@ class _Turn:
         elapsed_s = time.monotonic() - self._began
         now_ms = self._taken.now_ms + round(elapsed_s * 1000)
         status.seconds = round(elapsed_s, 3)
+        if isinstance(error, Halted):
+            return 0.0  # neither success nor failure, and the rest need not wait
         if error is None:
             if status.failures:
                 log.warning("feed %s is well again", self._definition.name)
             status.failures, status.last_success_ms = 0, now_ms
         else:
             before = status.last_error if status.failures else None
-            status.failures += 1
+            has_moved = run is not None and run.counts.documents > 0
+            status.failures = 1 if has_moved else status.failures + 1
             status.last_error_ms = now_ms
             status.last_error = fit(one_line(error), MAX_ERROR_CHARS)
             self._tell(error, status.last_error != before)
@@ -246,6 +252,18 @@ class _Turn:
         counts = Counts() if self._run is None else msgspec.structs.replace(self._run.counts)
         said = None if error is None else fit(one_line(error), MAX_ERROR_CHARS)
         return Ended(self._definition.name, self._taken, counts, said, halted, lost)
+
+
+def is_beyond(definition: Definition, held: Held, now_ms: int) -> bool:
+    """Is the next run later than any run can have put it?
+
+    Then the server's clock was set back since, or the interval was shortened.
+    """
+    longest = definition.every
+    if read_status(held.status).failures:
+        longest = max(longest, timedelta(seconds=max(LONGEST_BACKOFF_S, MAX_RETRY_AFTER_S)))
+    longest += definition.spread + timedelta(seconds=1)
+    return held.next_ms - now_ms > longest / timedelta(milliseconds=1)
 
 
 def owner_name() -> str:

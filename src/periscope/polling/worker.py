@@ -6,18 +6,28 @@ import asyncio
 import logging
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import NamedTuple
 
+from periscope.errors import StoreError
 from periscope.periscope import Periscope
-from periscope.polling.calls import Book
+from periscope.polling.calls import Book, Held
 from periscope.polling.definition import Definition
 from periscope.polling.feeds import FILE, STORE, Feeds, shown_fields
-from periscope.polling.runner import LEASE_MS, Ended, Runner
+from periscope.polling.runner import LEASE_MS, Ended, Runner, is_beyond
 from periscope.workers.worker import CANCEL_AGAIN_S, CANCEL_TIMES, GRACE, Worker
 
 log = logging.getLogger(__name__)
 
 EVERY = timedelta(milliseconds=500)
 AT_ONCE = 4
+
+
+class _Due(NamedTuple):
+    """A feed that may be run; `early` if what the store says of when is not to be believed."""
+
+    since_ms: int
+    definition: Definition
+    early: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +90,7 @@ class FeedWorker(Worker[FeedStats]):
         self._running: dict[str, asyncio.Task[None]] = {}
         self._stats = FeedStats()
         self._told: set[str] = set()
+        self._untaken: dict[str, str] = {}
 
     async def start(self) -> FeedWorker:
         """See `Worker.start`."""
@@ -120,33 +131,43 @@ class FeedWorker(Worker[FeedStats]):
         finally:
             self._stats = before
 
-    def _due(self, book: Book) -> list[Definition]:
+    def _due(self, book: Book) -> list[_Due]:
         """The feeds that may be taken now, the longest due first."""
         self._tell_problems(book)
         due = []
         for name, one in self.feeds.known(book).items():
-            held = book.states.get(name)
-            if one.definition is None or name in self._running:
+            held = book.states.get(name, Held())
+            if one.definition is None or name in self._running or not held.is_free(book.now_ms):
                 continue
-            if held is None or held.is_due(book.now_ms):
-                due.append((0 if held is None else held.next_ms, one.definition))
-        return [definition for _, definition in sorted(due, key=lambda pair: pair[0])]
+            early = is_beyond(one.definition, held, book.now_ms)
+            if early or held.is_due(book.now_ms):
+                due.append(_Due(held.next_ms, one.definition, early))
+        return sorted(due, key=lambda one: one.since_ms)
 
-    def _begin(self, runner: Runner, due: list[Definition]) -> int:
+    def _begin(self, runner: Runner, due: list[_Due]) -> int:
         """Start as many as there is room for; how many that were."""
         count = min(len(due), max(0, self._at_once - len(self._running)))
-        for definition in due[:count]:
-            task = asyncio.create_task(self._one(runner, definition), name=definition.name)
-            self._running[definition.name] = task
+        for one in due[:count]:
+            name = one.definition.name
+            self._running[name] = task = asyncio.create_task(self._one(runner, one), name=name)
             task.add_done_callback(lambda done: self._running.pop(done.get_name(), None))
         return count
 
-    async def _one(self, runner: Runner, definition: Definition) -> None:
+    async def _one(self, runner: Runner, due: _Due) -> None:
+        name = due.definition.name
         try:
-            ended = await runner.run(definition, self._halt)
-        except Exception as exc:  # the store: the next look says so as well
-            log.debug("feed %s could not be taken: %s", definition.name, exc)
+            ended = await runner.run(due.definition, self._halt, early=due.early)
+        except Exception as exc:
+            # That the store fails, the next look says as well; nobody else says the rest.
+            is_new = not isinstance(exc, StoreError) and self._untaken.get(name) != str(exc)
+            log.log(
+                logging.ERROR if is_new else logging.DEBUG,
+                "feed %s could not be taken: %s",
+                *(name, exc),
+            )
+            self._untaken[name] = str(exc)
             return
+        self._untaken.pop(name, None)
         if ended.ran:
             self._stats = self._stats.plus(ended)
 

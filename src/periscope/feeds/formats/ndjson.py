@@ -33,12 +33,18 @@ class Ndjson:
     mapping = GENERIC_MAPPING
 
     def recognises(self, sample: Sample) -> bool:
-        """Whether every line is an object of its own, and at least one of them is whole."""
+        """Whether every line begins an object and one of them is whole, or half of them are.
+
+        The others are bad lines, and cost themselves only.
+        """
         lines = sample.data.removeprefix(BOM).split(b"\n")
         if not sample.complete:
             lines.pop()
         lines = [line for line in map(bytes.strip, lines) if line][:LOOKED_AT_LINES]
-        return all(line.startswith(b"{") for line in lines) and any(map(is_object, lines))
+        whole = sum(map(is_object, lines))
+        if not whole or lines[0].startswith(b"["):
+            return False
+        return all(line.startswith(b"{") for line in lines) or 2 * whole >= len(lines)
 
     def read(self, source: Input, options: ReadOptions, skip: Skip) -> Iterator[Item]:
         """Yield the lines' reports; blank lines are none."""
