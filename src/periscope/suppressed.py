@@ -14,7 +14,8 @@ from periscope.keys import PartitionKeys
 from periscope.models import SEVERITIES, Severity, to_datetime
 
 ENTRY_FORMAT = 1
-_HEAD = Struct("<BBI" + "IH" * 3 + "I" + "IH")
+_HEAD = Struct("<BBI" + "IH" * 3 + "B")
+_GROUP_BYTES = 10  # how often it came of late: only the server asks
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,15 +108,15 @@ def read_entry(threat_id: bytes, packed: bytes) -> Suppressed:
         StoreDamaged: it is none, or one of a newer program.
     """
     try:
-        format_, severity, count, *times = _HEAD.unpack_from(packed)
-        texts, at = [], _HEAD.size
+        format_, severity, count, *times, groups = _HEAD.unpack_from(packed)
+        texts, at = [], _HEAD.size + _GROUP_BYTES * groups
         for _ in range(3):
             length = packed[at] + 128 * packed[at + 1]
             at += 2 + length
             texts.append(packed[at - length : at].decode())
         if format_ != ENTRY_FORMAT or at != len(packed):
             raise ValueError("of another format")
-        first, last, _, returned = (times[low] + (times[low + 1] << 32) for low in (0, 2, 4, 7))
+        first, last, returned = (times[low] + (times[low + 1] << 32) for low in (0, 2, 4))
         cause, source, title = texts
         return Suppressed(
             *(threat_id.decode(), SEVERITIES[severity], cause, count, first, last, source, title),
