@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from periscope import Mark, NoiseInvalid, NoiseUnknown, Periscope, StoreDamaged
+from periscope import Mark, NoiseInvalid, NoiseUnknown, Outcome, Periscope, StoreDamaged
 from periscope.marks import Marker
 from periscope.noise import NoiseCalls
 from periscope.noise.keeper import LOOK_S
@@ -292,3 +292,13 @@ async def test_an_explanation_says_what_would_become_of_a_report(
     worse = await periscope.explain_noise(NOISY | {"severity": "HIGH"})
     assert not worse.suppressed
     assert "worse than what is known (LOW)" in worse.because
+
+
+async def test_an_explanation_knows_how_often_it_came(periscope: Periscope) -> None:
+    rate = (2, timedelta(hours=1))
+    await periscope.add_suppression("content~ET SCAN*", "scans", "zoe", rate=rate)
+    for outcome in (Outcome.SUPPRESSED, Outcome.SUPPRESSED, Outcome.ADDED):
+        found = await periscope.explain_noise(NOISY)
+        assert found.suppressed is (outcome is Outcome.SUPPRESSED)
+        assert found.because.endswith("and now more do") is (outcome is Outcome.ADDED)
+        assert await periscope.add_threat(**NOISY) == outcome

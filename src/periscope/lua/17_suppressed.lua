@@ -53,33 +53,51 @@ function Suppressed.cause(packed)
   return cause_of(packed)
 end
 
--- Count a report in the groups of an entry; return them, and whether more than `most` came within `window`
--- ms. Groups are in order, and each counts as long as its last report is in the window: so never fewer are
--- counted than came, and as a group has a 16th of `most` at the most, hardly more (up to a `most` of 16, none).
--- Where there are too many groups, the two oldest become one: then those behind them are enough already.
-local function too_often(groups, most, window, now)
-  local kept, within = {}, 1
+-- The groups as they are when the clock was put back to `now`: none is of the future.
+local function put_back(groups, now)
+  local fitting = {}
   for at = 1, #groups, GROUP_BYTES do
     local reports, last = struct.unpack(GROUP, groups, at)
-    last = math.min(last, now)          -- the clock may have been put back
-    if last > now - window then
-      kept[#kept + 1], within = {reports, last}, within + reports
+    fitting[#fitting + 1] = struct.pack(GROUP, reports, math.min(last, now))
+  end
+  return table.concat(fitting)
+end
+
+-- How many reports each group has, and when the last of them came; and how many groups there are.
+local function numbers_of(groups)
+  local size = #groups / GROUP_BYTES
+  return {struct.unpack('<' .. string.rep('I4I6', size), groups)}, size
+end
+
+-- Count a report in the groups of an entry; return them, and whether more than `most` came within `window`
+-- ms. A group counts as long as its last report is in the window: so never fewer are counted than came, and
+-- as a group has a 16th of `most` at the most, hardly more (up to a `most` of 16, none). Where there are too
+-- many groups, the two oldest become one: then those behind them are enough already.
+local function too_often(groups, most, window, now)
+  local values, size = numbers_of(groups)
+  if size > 0 and values[2 * size] > now then
+    groups = put_back(groups, now)
+    values = numbers_of(groups)
+  end
+  local within, gone = 1, 0
+  for slot = 1, 2 * size, 2 do
+    if values[slot + 1] > now - window then
+      within = within + values[slot]
+    else
+      gone = gone + 1
     end
   end
-  local newest = kept[#kept]
-  if newest and newest[1] < math.ceil(most / (MOST_GROUPS - 2)) then
-    newest[1], newest[2] = newest[1] + 1, now
+  local newest = gone < size and values[2 * size - 1]
+  if newest and newest < math.ceil(most / (MOST_GROUPS - 2)) then
+    groups = string.sub(groups, gone * GROUP_BYTES + 1, -GROUP_BYTES - 1)
+      .. struct.pack(GROUP, newest + 1, now)
+  elseif gone == 0 and size == MOST_GROUPS then
+    groups = struct.pack(GROUP, math.min(values[1] + values[3], MOST_COUNTED), values[4])
+      .. string.sub(groups, 2 * GROUP_BYTES + 1) .. struct.pack(GROUP, 1, now)
   else
-    kept[#kept + 1] = {1, now}
+    groups = string.sub(groups, gone * GROUP_BYTES + 1) .. struct.pack(GROUP, 1, now)
   end
-  if #kept > MOST_GROUPS then
-    local oldest = table.remove(kept, 1)
-    kept[1][1] = math.min(kept[1][1] + oldest[1], MOST_COUNTED)
-  end
-  for position, group in ipairs(kept) do
-    kept[position] = struct.pack(GROUP, group[1], group[2])
-  end
-  return table.concat(kept), within > most
+  return groups, within > most
 end
 
 -- Count a marked report in an entry (nil, or too old: a new one) under its ground, {most, window_ms,
