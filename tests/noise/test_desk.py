@@ -13,11 +13,13 @@ import msgspec
 import pytest
 
 from periscope import Mark, NoiseInvalid, NoiseUnknown, Outcome, Periscope, StoreDamaged
+from periscope.keys import noise_key
 from periscope.marks import Marker
 from periscope.noise import NoiseCalls
 from periscope.noise.keeper import LOOK_S
 from tests.conftest import OpenHere
 from tests.support.history import say
+from tests.support.nodes import wait_until
 
 LIST = {
     "name": "Our own hosts",
@@ -145,6 +147,24 @@ async def test_another_process_applies_a_change_within_a_second(
     assert (await other.add_threats_batch(endless())).added == 2
     say(f"a change of rules and lists is in force elsewhere after {seen[0]:.2f} s")
     assert seen[0] < 1.0
+
+
+async def test_a_change_that_the_store_lost_is_not_taken_for_the_next_one(
+    periscope: Periscope, other: Periscope
+) -> None:
+    """As in a failover: what another process learnt from the old primary must not stay in force."""
+
+    async def knows(report: dict[str, Any]) -> bool:
+        await other.add_threat("x", "x", "LOW")
+        return marked(other, report) is not None
+
+    await periscope.add_suppression("source=siem", "lost", "zoe")
+    await wait_until(lambda: knows(NOISY), "the other process knows the first rule", 5)
+    await periscope.functions.connections.client.unlink(noise_key("periscope"))
+    await periscope.add_suppression("source=ids", "kept", "zoe")
+    there = NOISY | {"source": "ids"}
+    await wait_until(lambda: knows(there), "the other process knows the rule that is there", 5)
+    assert await other.add_threat(**NOISY) == Outcome.ADDED
 
 
 async def test_another_process_knows_before_its_first_report(
