@@ -94,6 +94,22 @@ def costs() -> str:
     return f"{where(document.ran_on)}.\n\n" + table(planning.HEADS, list(rows))
 
 
+def reading() -> str:
+    """How fast each format is read and stored, from the bench's own results."""
+    document = read_json(FIGURES / "feeds.json")
+    rows = [
+        (
+            *one.what.removesuffix(" each").split(", ", 1),
+            f"{one.spread.median:,.0f}",
+            f"{one.client_us:.1f} + {one.server_us:.1f}",
+            one.target or "",
+        )
+        for one in document.figures
+    ]
+    heads = ("format", "a record", "records/s", "CPU, client + server, us", "asked")
+    return f"{where(document.ran_on)}.\n\n" + table(heads, list(rows))
+
+
 def formats() -> str:
     """Every format, in the order of their names."""
     rows = [
@@ -153,6 +169,7 @@ def kinds_of(kinds: tuple[str, ...]) -> str:
 TABLES = {
     "feed_fields": feed_fields,
     "formats": formats,
+    "reading": reading,
     "mappings": mappings,
     "severities": severities,
     "seed": seed,
