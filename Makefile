@@ -4,10 +4,11 @@ PYTHON ?= $(firstword $(foreach p,python3.11 python3.12 python3.13 python3,$(she
 VENV := .venv
 BIN := $(VENV)/bin
 DEMO := .demo
+FUZZ_S := 60
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet
 
 .DEFAULT_GOAL := help
-.PHONY: help demo setup test soak check format lint types docs serve-docs bench figures lock clean
+.PHONY: help demo setup test soak fuzz check format lint types docs serve-docs bench figures lock clean
 
 help: ## List what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -30,6 +31,13 @@ soak: $(VENV)/dev ## Run the long forms: faults of clusters, writers beside read
 	CRASHES=20 $(BIN)/python -m pytest tests/polling/test_killed.py --timeout 3600
 	$(BIN)/python -m tests.membership.crowd 8 1000000
 	EXAMPLES=2000 $(BIN)/python -m pytest tests/engine tests/lua tests/feeds tests/membership tests/polling --timeout 3600
+
+fuzz: $(VENV)/dev ## Fuzz every reader, FUZZ_S seconds each, where atheris can be installed
+	$(PIP) uv
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --group fuzz
+	for name in - $$($(BIN)/python -c 'from periscope.feeds import format_names; print(*format_names())'); do \
+		$(BIN)/python -m tests.feeds.fuzz_atheris $$name -max_total_time=$(FUZZ_S) -artifact_prefix=.fuzz- || exit 1; \
+	done
 
 check: format lint types docs test ## All that CI runs
 

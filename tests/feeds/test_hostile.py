@@ -18,6 +18,8 @@ from typing import Any
 
 import pytest
 import zstandard
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from periscope.errors import FeedError
 from periscope.feeds import format_names, open_feed
@@ -75,6 +77,8 @@ SHAPES: dict[str, Callable[[], Iterable[bytes]]] = {
         b'"a":[],"alerts":[],"Findings":[],"objects":[],"value":[],"findings":[],' * 3_000,
         b'"x":1}',
     ),
+    "deep with arrays beside": lambda: (b'{"a":[],' * 30_000,),
+    "too deep again and again": lambda: (b"[", (b"[" * 70 + b"]" * 70 + b",") * 3_000, b"1]"),
     "small bad documents": lambda: (b"[.]" * 40_000,),
     "a million columns": lambda: (b"id,severity\n", b"a," * 1_000_000, b"\n"),
     "a row of a million cells": lambda: (b"id,severity\n", b"10," * 1_000_000, b"\n"),
@@ -146,6 +150,56 @@ def test_hostile_shapes_cost_nothing(shape: Path) -> None:
         assert one["grown_kib"] < GROWTH_KIB, one
         for text in one["told"]:
             refusal(FeedError(text))
+
+
+PARTS = (
+    *('{"a":', '{"id":"x",', '"a":[],', '"objects":[', "[", "]", "{", "}", "{}", "[]", ",", '"'),
+    *(
+        "\\",
+        "1",
+        "a",
+        " ",
+        "\n",
+        "\t",
+        ";",
+        ":",
+        "- ",
+        "a: ",
+        "&a ",
+        "*a",
+        "---\n",
+        "|",
+        "#",
+        "x=y ",
+    ),
+    *(
+        '""',
+        "'",
+        "203.0.113.7",
+        "example.com,",
+        "CVE-2024-0001 ",
+        "[.]",
+        "\x00",
+        "\u00e9",
+        '"type":',
+    ),
+)
+
+
+@settings(deadline=None)
+@given(
+    st.sampled_from((None, *format_names())),
+    st.lists(st.sampled_from(PARTS), max_size=4).map("".join),
+    st.lists(st.sampled_from(PARTS), min_size=1, max_size=5).map("".join),
+)
+def test_no_repetition_takes_long(name: str | None, head: str, part: str) -> None:
+    data = (head + part * (PART_BYTES // len(part.encode()))).encode()
+    began = time.process_time()
+    try:
+        read(data, name, default_severity=Severity.LOW)
+    except FeedError as exc:
+        refusal(exc)
+    assert time.process_time() - began < SECONDS_A_PART
 
 
 def test_xml_is_named_whatever_format_is_asked_for(tmp_path: Path) -> None:

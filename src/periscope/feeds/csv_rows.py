@@ -65,7 +65,7 @@ def bad_row(row: Row, names: list[str], exc: BadRecord) -> Unreadable:
     """What stands in the place of a row that gives no report; its excerpt is a JSON object."""
     place = f"line {row.line:,}"
     known = dict(zip(names, row.cells, strict=False))
-    text = msgspec.json.encode({name: _whole(cell) for name, cell in known.items()})
+    text = msgspec.json.encode({_whole(name): _whole(cell) for name, cell in known.items()})
     return Unreadable(f"{place}: {exc}", exc.threat_id, place, text[:EXCERPT_BYTES])
 
 

@@ -36,6 +36,8 @@ Load = Callable[[bytes], Any]
 FAILURES = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 LOOKED_AT = 20
 """Records of a sample that are asked whether they are of a format."""
+LOOKED_AT_BYTES = 4096
+"""A sample is cut a part at a time, so that what comes after the first records costs nothing."""
 
 
 class JsonFormat(ABC):
@@ -145,7 +147,9 @@ def first_records(sample: Sample, members: tuple[bytes, ...]) -> Iterator[Any]:
 
     Of bad ones only so many are passed over: every format of JSON looks at every sample.
     """
-    pieces: Iterator[Piece] = split_json(iter((sample.data,)), len(sample.data), members)
+    data = sample.data
+    chunks = (data[at : at + LOOKED_AT_BYTES] for at in range(0, len(data), LOOKED_AT_BYTES))
+    pieces: Iterator[Piece] = split_json(chunks, len(data), members)
     bad = 0
     while bad < LOOKED_AT:
         try:

@@ -134,13 +134,15 @@ class _Splitter:
     def _scan(self, chunk: bytes) -> None:
         end = len(chunk)
         at = 1 if self._escaped else 0
-        self._escaped = False
+        self._escaped = looked = False
         while at < end:
             if self._in_string:
                 at = self._string(chunk, at, end)
                 continue
-            if self._refused and self._stays_inside(chunk, at):
-                return
+            if self._refused and not looked:  # once: looking to the end at each bracket is a bomb
+                looked = True
+                if self._stays_inside(chunk, at):
+                    return
             if self._where is Where.RECORDS and at == self._start and self._is_between():
                 at = self._whole_elements(chunk, at)
             at = self._pattern().match(chunk, at).end()  # type: ignore[union-attr]
