@@ -26,7 +26,7 @@ test: $(VENV)/dev ## Run the tests, on real servers
 	$(BIN)/python -m pytest -n 2 --dist worksteal
 
 soak: $(VENV)/dev ## Run the long forms: faults of clusters, writers beside readers, many more examples
-	SOAK=1 $(BIN)/python -m pytest tests/cluster tests/coalesce tests/connection tests/faults --timeout 3600
+	SOAK=1 $(BIN)/python -m pytest tests/cluster tests/coalesce tests/connection tests/faults tests/cli/test_large.py --timeout 3600
 	CRASHES=20 $(BIN)/python -m pytest tests/polling/test_killed.py --timeout 3600
 	$(BIN)/python -m tests.membership.crowd 8 1000000
 	EXAMPLES=2000 $(BIN)/python -m pytest tests/engine tests/lua tests/feeds tests/membership tests/polling --timeout 3600

@@ -208,7 +208,7 @@ KEY_TABLE = (
         "{ns:p}:suppressed",
         "hash",
         (
-            "id -> severity, count, first and last ms, window of the rate, last return, cause, "
+            "id -> severity, count, first and last ms, last return, when it came of late, cause, "
             "source and title of what was marked as noise (17_suppressed.lua)"
         ),
         "30 days after its last report, 100,000 at most",

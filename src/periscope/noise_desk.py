@@ -178,6 +178,12 @@ class NoiseDesk(AnalystsDesk):
             threat = await self._queries.threat(threat_id)
             entry = await self._suppression.entry(threat_id)
         suppressed, because = _told(verdict, fields, threat or entry)
+        if (
+            suppressed
+            and entry is not None
+            and _is_exceeded(verdict, entry, await self._noise.now_ms())
+        ):
+            suppressed, because = False, f"{because}; and now more do"
         found = (verdict.mark, verdict.rules, verdict.indicators)
         return NoiseExplanation(suppressed, because, *found, threat, entry)
 
@@ -190,6 +196,14 @@ def _told(verdict: Verdict, fields: Fields, known: Threat | Suppressed | None) -
     if known is not None and rank_of(fields.get("severity")) > known.severity.rank:
         return False, f"{cause}; but it is worse than what is known ({known.severity.value})"
     return True, cause
+
+
+def _is_exceeded(verdict: Verdict, entry: Suppressed, now_ms: int) -> bool:
+    """Is this the report that is one too many for the rate?"""
+    mark = verdict.mark
+    if mark is None or not mark.window_ms:
+        return False
+    return entry.came_within(mark.window_ms, now_ms) >= mark.most
 
 
 def _cause(verdict: Verdict) -> str:

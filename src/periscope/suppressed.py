@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from struct import Struct, error
 from typing import NamedTuple
@@ -14,7 +14,8 @@ from periscope.keys import PartitionKeys
 from periscope.models import SEVERITIES, Severity, to_datetime
 
 ENTRY_FORMAT = 1
-_HEAD = Struct("<BBI" + "IH" * 3 + "I" + "IH")
+_HEAD = Struct("<BBI" + "IH" * 3 + "B")
+_GROUP = Struct("<IIH")
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +36,8 @@ class Suppressed:
     source: str
     title: str
     came_back_ms: int | None = None
+    # Of late: groups of reports that a rule with a rate marked, and the ms of the last of each.
+    groups: tuple[tuple[int, int], ...] = field(default=(), repr=False, compare=False)
 
     @property
     def first_seen(self) -> datetime:
@@ -50,6 +53,10 @@ class Suppressed:
     def came_back(self) -> datetime | None:
         """When it last came back in spite of its mark; None if it never did."""
         return None if self.came_back_ms is None else to_datetime(self.came_back_ms)
+
+    def came_within(self, window_ms: int, now_ms: int) -> int:
+        """How many reports count towards a rate in the time before now, as the server counts."""
+        return sum(count for count, last_ms in self.groups if last_ms > now_ms - window_ms)
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,19 +114,25 @@ def read_entry(threat_id: bytes, packed: bytes) -> Suppressed:
         StoreDamaged: it is none, or one of a newer program.
     """
     try:
-        format_, severity, count, *times = _HEAD.unpack_from(packed)
-        texts, at = [], _HEAD.size
+        format_, severity, count, *times, groups = _HEAD.unpack_from(packed)
+        texts, at = [], _HEAD.size + _GROUP.size * groups
         for _ in range(3):
             length = packed[at] + 128 * packed[at + 1]
             at += 2 + length
             texts.append(packed[at - length : at].decode())
         if format_ != ENTRY_FORMAT or at != len(packed):
             raise ValueError("of another format")
-        first, last, _, returned = (times[low] + (times[low + 1] << 32) for low in (0, 2, 4, 7))
+        first, last, returned = (times[low] + (times[low + 1] << 32) for low in (0, 2, 4))
         cause, source, title = texts
         return Suppressed(
             *(threat_id.decode(), SEVERITIES[severity], cause, count, first, last, source, title),
             came_back_ms=returned or None,
+            groups=tuple(
+                (reports, low + (high << 32))
+                for reports, low, high in _GROUP.iter_unpack(
+                    packed[_HEAD.size : _HEAD.size + _GROUP.size * groups]
+                )
+            ),
         )
     except (error, ValueError, IndexError) as exc:
         raise StoreDamaged(f"a suppressed entry cannot be read: {type(exc).__name__}") from None

@@ -41,7 +41,7 @@ def marked(intake: Intake, item: Any) -> MarkedReport:
 
 def texts(said: str) -> list[str]:
     """Cause, source and title."""
-    entry = read_entry(b"t", bytes((1,)) + bytes(33) + said.encode())
+    entry = read_entry(b"t", bytes((1,)) + bytes(24) + said.encode())
     return [entry.cause, entry.source, entry.title]
 
 

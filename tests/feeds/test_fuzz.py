@@ -18,6 +18,7 @@ from periscope.feeds.format import Item
 from periscope.feeds.json_split import split_json
 from periscope.feeds.lines import keep_ends, split_lines
 from periscope.feeds.problems import Broken
+from periscope.feeds.registry import all_formats, by_name
 from periscope.models import Report, Severity, Unreadable
 from tests.feeds.support import SAMPLES, Pipe, refusal
 
@@ -50,11 +51,17 @@ def sample(name: str) -> bytes:
     return (SAMPLES / name).read_bytes()[:6_000]
 
 
+@cache
+def fed() -> tuple[bytes, ...]:
+    """The examples of all formats, and what the repository has of samples."""
+    names = ("kev-sample.json", "stix-sample.json", "ndjson-sample.ndjson")
+    return (*(one.example for one in all_formats()), *map(sample, names))
+
+
 @st.composite
 def mutated(draw: st.DrawFn) -> bytes:
-    """A sample with a few bytes replaced, inserted, removed or moved."""
-    name = draw(st.sampled_from(["kev-sample.json", "stix-sample.json", "ndjson-sample.ndjson"]))
-    data = bytearray(sample(name))
+    """A sample or an example with a few bytes replaced, inserted, removed or moved."""
+    data = bytearray(draw(st.sampled_from(fed())))
     for _ in range(draw(st.integers(1, 5))):
         at = draw(st.integers(0, len(data)))
         end = min(len(data), at + draw(st.integers(0, 40)))
@@ -98,6 +105,27 @@ def test_only_items_come_out_and_the_same_twice(make: str) -> None:
         assert first == attempt(data, name, options, pipe=False)
         if not isinstance(first, str):
             assert first == attempt(data, name, options, pipe=True)
+
+    check()
+
+
+@pytest.mark.parametrize("name", format_names())
+def test_any_change_of_its_own_example(name: str) -> None:
+    example = by_name(name).example
+
+    @settings(deadline=None)
+    @given(st.data())
+    def check(data: st.DataObject) -> None:
+        changed = bytearray(example)
+        for _ in range(data.draw(st.integers(1, 8))):
+            at = data.draw(st.integers(0, len(changed)))
+            other = data.draw(st.integers(0, len(changed)))
+            part = changed[other : other + data.draw(st.integers(0, 60))]
+            new = data.draw(st.one_of(st.just(bytes(part)), st.binary(max_size=6), JSONISH))
+            changed[at : at + data.draw(st.integers(0, 20))] = new
+        for named in (name, None):
+            first = attempt(bytes(changed), named, ReadOptions(), pipe=False)
+            assert first == attempt(bytes(changed), named, ReadOptions(), pipe=True)
 
     check()
 

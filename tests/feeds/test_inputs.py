@@ -123,11 +123,18 @@ def test_compressed_twice(
         (b"PK\x03\x04rest", "a ZIP archive"),
         (b"BZh91AY&SY", "bzip2"),
         (b"\xfd7zXZ\x00rest", "xz"),
-        ("{}".encode("utf-16"), "UTF-16"),
+        ("{}".encode("utf-16-le"), "UTF-16 without a byte order mark"),
+        ("{}".encode("utf-32"), "UTF-32"),
+        (b"%PDF-1.7", "a PDF document"),
+        (b"a.json" + bytes(251) + b"ustar", "a tar archive"),
         (b"\x1f\x8b", "cut short"),
         (b"\x1f\x8bjunkjunkjunk", "damaged"),
         (b"*", "look like none of"),
-        (b"<rss/>", "look like none of"),
+        (b"<rss/>", "an RSS feed"),
+        (b"\xef\xbb\xbf\n<!DOCTYPE html>\n<HTML>", "a page of HTML"),
+        (b"<?xml version='1.0'?><!-- of --><cvrf:cvrfdoc>", "take the CSAF file"),
+        (b"<NessusClientData_v2>", "export it as CSV"),
+        (b"<x>", "a document of <x>"),
         (b"\x89PNG\r\n\x1a\n\0\0", "look like none of"),
         (b" " * 70_000, "look like none of"),
     ],
@@ -265,7 +272,7 @@ def test_zstd_window_is_bounded() -> None:
     parameters = zstandard.ZstdCompressionParameters(window_log=27, enable_ldm=True)
     packer = zstandard.ZstdCompressor(compression_params=parameters).compressobj()
     packed = packer.compress(lines(GOOD)) + packer.flush()
-    with pytest.raises(FeedError, match="window of more than 64 MiB"):
+    with pytest.raises(FeedError, match="window of more than 32 MiB"):
         read(packed)
 
 

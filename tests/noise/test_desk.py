@@ -12,12 +12,14 @@ from typing import Any
 import msgspec
 import pytest
 
-from periscope import Mark, NoiseInvalid, NoiseUnknown, Periscope, StoreDamaged
+from periscope import Mark, NoiseInvalid, NoiseUnknown, Outcome, Periscope, StoreDamaged
+from periscope.keys import noise_key
 from periscope.marks import Marker
 from periscope.noise import NoiseCalls
 from periscope.noise.keeper import LOOK_S
 from tests.conftest import OpenHere
 from tests.support.history import say
+from tests.support.nodes import wait_until
 
 LIST = {
     "name": "Our own hosts",
@@ -145,6 +147,24 @@ async def test_another_process_applies_a_change_within_a_second(
     assert (await other.add_threats_batch(endless())).added == 2
     say(f"a change of rules and lists is in force elsewhere after {seen[0]:.2f} s")
     assert seen[0] < 1.0
+
+
+async def test_a_change_that_the_store_lost_is_not_taken_for_the_next_one(
+    periscope: Periscope, other: Periscope
+) -> None:
+    """As in a failover: what another process learnt from the old primary must not stay in force."""
+
+    async def knows(report: dict[str, Any]) -> bool:
+        await other.add_threat("x", "x", "LOW")
+        return marked(other, report) is not None
+
+    await periscope.add_suppression("source=siem", "lost", "zoe")
+    await wait_until(lambda: knows(NOISY), "the other process knows the first rule", 5)
+    await periscope.functions.connections.client.unlink(noise_key("periscope"))
+    await periscope.add_suppression("source=ids", "kept", "zoe")
+    there = NOISY | {"source": "ids"}
+    await wait_until(lambda: knows(there), "the other process knows the rule that is there", 5)
+    assert await other.add_threat(**NOISY) == Outcome.ADDED
 
 
 async def test_another_process_knows_before_its_first_report(
@@ -292,3 +312,13 @@ async def test_an_explanation_says_what_would_become_of_a_report(
     worse = await periscope.explain_noise(NOISY | {"severity": "HIGH"})
     assert not worse.suppressed
     assert "worse than what is known (LOW)" in worse.because
+
+
+async def test_an_explanation_knows_how_often_it_came(periscope: Periscope) -> None:
+    rate = (2, timedelta(hours=1))
+    await periscope.add_suppression("content~ET SCAN*", "scans", "zoe", rate=rate)
+    for outcome in (Outcome.SUPPRESSED, Outcome.SUPPRESSED, Outcome.ADDED):
+        found = await periscope.explain_noise(NOISY)
+        assert found.suppressed is (outcome is Outcome.SUPPRESSED)
+        assert found.because.endswith("and now more do") is (outcome is Outcome.ADDED)
+        assert await periscope.add_threat(**NOISY) == outcome

@@ -209,6 +209,8 @@ def test_a_report_is_known_good_if_all_its_indicators_are(
 
 # What a browser would open is evil.example, or nobody can say.
 IN_DOUBT = [
+    "http://evil.example\uff0f.example.com/",
+    "http://evil.example\u2100.example.com/",
     "http://example.com@evil.example/",
     "http://example.com:80@evil.example",
     "http://evil.example\\@example.com/",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from random import Random
 from typing import Any
 
 import pytest
@@ -87,15 +88,61 @@ async def test_a_higher_severity_brings_it_back_once(p: Periscope) -> None:
     assert kept.came_back == threat.last_activity
 
 
-async def test_a_rate_that_is_exceeded_brings_it_back_until_the_window_ends(p: Periscope) -> None:
+async def test_a_rate_that_is_exceeded_brings_it_back_until_it_is_slower(p: Periscope) -> None:
     told = []
     for number in range(6):
         told.append(await marked(p, "t", "LOW", RULE, content=f"number {number}"))
         pass_time(p, 10 * SECOND_MS)
     assert told == ["suppressed"] * 3 + ["added", "sighting", "sighting"]
     assert (await entry(p, "t")).count == 3
-    assert [await marked(p, "t", "LOW", RULE) for _ in range(3)] == ["suppressed"] * 3
-    assert (await look(p, "t")).sightings == 2
+    pass_time(p, 30 * SECOND_MS)  # two of them came within the last minute
+    again = [await marked(p, "t", "LOW", RULE, content=f"again {n}") for n in range(3)]
+    assert again == ["suppressed", "sighting", "sighting"]
+    assert (await look(p, "t")).sightings == 4
+
+
+async def test_a_burst_is_seen_whenever_it_begins(p: Periscope) -> None:
+    for _ in range(2):
+        assert await marked(p, "t", "LOW", RULE) == "suppressed"
+        pass_time(p, 50 * SECOND_MS)
+    told = [await marked(p, "t", "LOW", RULE) for _ in range(3)]
+    assert told == ["suppressed", "suppressed", "added"]
+
+
+@pytest.mark.parametrize("most", [1, 16, 17, 100, 1000])
+async def test_a_rate_is_never_exceeded_unseen_and_hardly_seen_too_early(
+    p: Periscope, most: int
+) -> None:
+    """Bursts and lulls at random: too early is only what is within a 16th of the rate."""
+    chance, mark = Random(most), Mark("rule:r", most=most, window_ms=MINUTE_MS)
+    early = -(-most // 16) - 1
+    came: list[int] = []
+    for _ in range(30):
+        size = chance.randint(1, most)
+        result = await add_marked(p, [report("t", "LOW")] * size, [mark] * size)
+        now = p.functions.now_ms
+        assert now is not None
+        came = [*(one for one in came if one > now - MINUTE_MS), *[now] * size]
+        suppressed = max(0, min(size, most - (len(came) - size)))
+        assert suppressed - early <= result.suppressed <= suppressed
+        pass_time(p, chance.choice([1, SECOND_MS, 20 * SECOND_MS, MINUTE_MS - 1, MINUTE_MS]))
+
+
+async def test_what_else_marks_a_report_does_not_hide_how_often_it_comes(p: Periscope) -> None:
+    longer = Mark("rule:r2", most=3, window_ms=HOUR_MS)
+    for mark in (RULE, LIST, longer, LIST, RULE, LIST):
+        assert await marked(p, "t", "LOW", mark) == "suppressed"
+        pass_time(p, SECOND_MS)
+    assert await marked(p, "t", "LOW", longer) == "added"
+
+
+async def test_a_clock_that_was_put_back_hides_no_burst_and_holds_nothing_up(p: Periscope) -> None:
+    for _ in range(3):
+        assert await marked(p, "t", "LOW", RULE) == "suppressed"
+    pass_time(p, -DAY_MS)
+    assert await marked(p, "t", "LOW", RULE) == "added"
+    pass_time(p, MINUTE_MS)
+    assert await marked(p, "t", "LOW", RULE) == "suppressed"
 
 
 async def test_a_slow_one_never_comes_back(p: Periscope) -> None:

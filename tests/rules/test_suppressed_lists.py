@@ -122,7 +122,7 @@ async def test_after_thirty_days_it_begins_anew_swept_or_not(p: Periscope) -> No
 
 def packed(last_ms: int, cause: bytes = b"list:old") -> bytes:
     moment = pack("<IH", last_ms & 0xFFFFFFFF, last_ms >> 32)
-    head = pack("<BBI", 1, 0, 1) + 3 * moment + pack("<I", 1) + bytes(6)
+    head = pack("<BBI", 1, 0, 1) + 2 * moment + bytes(6) + bytes((1,)) + pack("<I", 1) + moment
     return head + b"".join(bytes((len(text), 0)) + text for text in (cause, b"", b""))
 
 

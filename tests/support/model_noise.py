@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from periscope.models import Mark
 from tests.support.model_threat import DAY
@@ -22,7 +22,7 @@ class ModelEntry:
     severity: int | None = None
     count: int = 0
     returned: int | None = None
-    window: tuple[int, int] | None = None  # its start, and how many marked reports came in it
+    came: list[int] = field(default_factory=list)  # when those came that a rule with a rate marked
 
 
 class Entries:
@@ -49,11 +49,11 @@ class Entries:
         return True
 
     def _too_often(self, entry: ModelEntry, mark: Mark, now: int) -> bool:
-        start, within = entry.window or (now, 0)
-        if not start <= now < start + mark.window_ms:
-            start, within = now, 0
-        entry.window = (start, within + 1)
-        return mark.window_ms > 0 and within + 1 > mark.most
+        if mark.window_ms == 0:
+            return False
+        came = [min(one, now) for one in entry.came]
+        entry.came = [*(one for one in came if one > now - mark.window_ms), now]
+        return len(entry.came) > mark.most
 
     def outlive(self, now: int) -> int:
         """Forget what is too old; how many."""

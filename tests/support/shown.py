@@ -183,7 +183,9 @@ async def check_claims(p: Periscope, model: Model, now: int) -> None:
     assert holdings["claims"] == sum(claim is not None for claim in held.values())
     assert holdings["promotable"] == sum(t.latch is not None for t in model.threats.values())
     assert holdings["removed_ids"] == len(model.removed)
-    assert holdings["stubs"] == len(model.stubs)
+    # A removal forgets a stub of its partition that is too old to count; which, is no rule.
+    young = sum(not model.stale_stub(threat_id, now) for threat_id in model.stubs)
+    assert young <= holdings["stubs"] <= len(model.stubs)
     for threat_id, threat in model.threats.items():
         desk = await p.get_desk(threat_id)
         claim, expected = desk.claim, held[threat_id]

@@ -18,10 +18,10 @@ from periscope.feeds.options import ReadOptions
 from periscope.models import Report
 
 UUID = re.compile(rb"[0-9a-fA-F]{8}-(?:[0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12}")
-DIGEST = re.compile(rb"\b[0-9a-f]{32,64}\b")
+DIGEST = re.compile(rb"\b(?=\d*[a-f])[0-9a-f]{12,64}\b")
 ADDRESS = re.compile(rb"\b(?:203\.0\.113|198\.51\.100|192\.0\.2)\.\d{1,3}\b")
 CVE = re.compile(rb"\bCVE-\d{4}-\d{4,7}\b")
-NUMBER = re.compile(rb"\b(?:INC|edr)-\d+\b")
+NUMBER = re.compile(rb"\b(INC|edr|node|web)-\d+\b")
 NAME = re.compile(rb"\b([a-z0-9-]+)(\.example(?:\.|\[\.\])(?:com|org|net))\b")
 
 
@@ -75,6 +75,6 @@ def _renamed(text: bytes, number: int) -> bytes:
     text = UUID.sub(str(uuid.UUID(bytes=bytes.fromhex(digest.decode()))).encode(), text)
     text = DIGEST.sub(lambda found: (digest * 2)[: len(found[0])], text)
     text = CVE.sub(b"CVE-2024-%d" % (100_000 + number), text)
-    text = NUMBER.sub(b"INC-%d" % number, text)
+    text = NUMBER.sub(lambda found: b"%s-%d" % (found[0], number), text)
     text = NAME.sub(lambda found: b"%s-%d%s" % (found[1], number, found[2]), text)
     return ADDRESS.sub(address, text)

@@ -19,6 +19,15 @@ WORK_COMMANDS = (
         ),
     ),
     Command(
+        "formats",
+        "periscope.cli.formats:formats",
+        WORK,
+        "List the formats that feeds are read in; with a NAME, show one.",
+        "Of one: an example, and where each field of a report comes from. Those of other packages "
+        "are among them.",
+        ("periscope formats", "periscope formats kev"),
+    ),
+    Command(
         "top",
         "periscope.cli.top:top",
         WORK,

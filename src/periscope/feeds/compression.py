@@ -13,9 +13,9 @@ from periscope.feeds.problems import Broken
 
 CHUNK_BYTES = 64 * 1024
 GZIP_STEP_BYTES = 4 * 1024
-ZSTD_STEP_BYTES = 512
-"""One zstd block of 4 bytes can give 128 KiB: at most 16 MiB come out of one step."""
-MAX_WINDOW_BYTES = 64 * 1024 * 1024
+ZSTD_STEP_BYTES = 128
+"""One zstd block of 4 bytes can give 128 KiB: at most 4 MiB come out of one step."""
+MAX_WINDOW_BYTES = 32 * 1024 * 1024
 MAX_EMPTY_MEMBERS = 1_000
 RATIO_FROM_BYTES = 16 * 1024 * 1024
 MAX_RATIO = 250

@@ -20,8 +20,10 @@ from periscope.feeds.problems import EXCERPT_BYTES, BadRecord, Broken
 from periscope.models import Unreadable
 
 DELIMITERS = ",;\t|"
+RAISE = "raise max_record_bytes"
 NOT_UTF8 = re.compile("[\ud800-\udfff]")
 MAX_COLUMNS = 10_000
+QUOTED = re.compile(rb'"[^"]*(?:"|\Z)')
 NOT_CSV = (b"{", b"[", b"<")
 
 
@@ -133,6 +135,7 @@ class _Rows:
     def __init__(self, source: Input, max_bytes: int, delimiter: str, spaced: bool) -> None:
         self._lines = keep_ends(source.chunks(), max_bytes)
         self._max_bytes = max_bytes
+        self._delimiter = delimiter.encode()
         self._line = 0
         self._first = 1  # line of the row at hand
         self._held = 0  # bytes of the row at hand
@@ -167,18 +170,26 @@ class _Rows:
         for line in self._lines:
             self._line += 1
             if line is None:
-                self._pass_over()
+                self._pass_over(f"longer than the limit of {self._max_bytes:,} bytes; {RAISE}")
+                continue
+            if not self._held and self._is_too_wide(line):
+                self._pass_over(f"more than {MAX_COLUMNS:,} columns: is this CSV?")
                 continue
             self._held += len(line)
             if self._held > self._max_bytes:
                 raise Broken(
                     f"line {self._first:,}: the row does not end within {self._max_bytes:,} bytes; "
-                    "a quote is open, or raise max_record_bytes"
+                    f"a quote is open, or {RAISE}"
                 )
             yield _text(line)
 
-    def _pass_over(self) -> None:
-        reason = f"longer than the limit of {self._max_bytes:,} bytes; raise max_record_bytes"
+    def _is_too_wide(self, line: bytes) -> bool:
+        """Whether it has too many cells: found before they are made, which takes far more room."""
+        if line.count(self._delimiter) < MAX_COLUMNS:
+            return False
+        return QUOTED.sub(b"", line).count(self._delimiter) >= MAX_COLUMNS
+
+    def _pass_over(self, reason: str) -> None:
         if self._held:
             raise Broken(f"line {self._line:,}: {reason}")
         self._too_long.append(Row(self._line, [], reason))

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from periscope.errors import FeedError
-from periscope.feeds.compression import packed_as
 from periscope.feeds.format import GENERAL, Format, Sample
 from periscope.feeds.inputs import Input
 from periscope.feeds.lines import BOM
 from periscope.feeds.options import ReadOptions
+from periscope.feeds.refusals import markup, refusal
 from periscope.feeds.registry import all_formats, by_name, format_names
-
-UTF16 = (b"\xff\xfe", b"\xfe\xff")
 
 
 def choose(source: Input, name: str | None, options: ReadOptions) -> Format | None:
@@ -24,26 +22,29 @@ def choose(source: Input, name: str | None, options: ReadOptions) -> Format | No
     """
     named = by_name(name) if name is not None else None
     sample = Sample(*source.sample(1 if named else 64 * 1024))
-    _refuse_binary(sample.data)
+    if reason := refusal(sample.data):
+        raise FeedError(reason)
     if sample.complete and not sample.data.removeprefix(BOM).strip():
         return None
+    named = named and _unless_markup(named, sample)
     return named or _recognised(sample, generic=bool(options.columns or options.header))
+
+
+def _unless_markup(named: Format, sample: Sample) -> Format:
+    """Let a format of anybody's read XML: one that says that it is its own."""
+    words = markup(sample.data)
+    if words and not named.recognises(sample):
+        raise FeedError(words)
+    return named
 
 
 def _recognised(sample: Sample, *, generic: bool) -> Format:
     for one in all_formats():
         if (one.rank >= GENERAL or not generic) and one.recognises(sample):
             return one
+    if words := markup(sample.data):
+        raise FeedError(words)
     raise FeedError(
         f"the first 64 KiB look like none of {', '.join(format_names())}; if it is one of them, "
         "give --format"
     )
-
-
-def _refuse_binary(head: bytes) -> None:
-    kind = packed_as(head)
-    if kind is not None:
-        done = "compressed twice" if kind.readable else f"{kind.name}, which is not read here"
-        raise FeedError(f"{done}; unpack it first")
-    if head.startswith(UTF16):
-        raise FeedError("the text is UTF-16; convert it to UTF-8")

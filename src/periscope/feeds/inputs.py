@@ -1,4 +1,4 @@
-"""`Input`: a file or stream of bytes, decompressed, bounded, and readable again where needed."""
+"""`Input`: a file or stream of bytes, unpacked, as UTF-8, bounded, and readable again if needed."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from typing import BinaryIO, cast
 
 from periscope.errors import FeedError
 from periscope.feeds.compression import CHUNK_BYTES, expand
+from periscope.feeds.encoding import as_utf8
 from periscope.feeds.problems import Broken
 
 SAMPLE_BYTES = 64 * 1024
@@ -36,7 +37,7 @@ class Input:
         self._early: list[bytes] = []
         self._sampled: list[bytes] = []
         self._failure: Broken | None = None
-        self._stream = expand(self._raw(keep=self._start is None), max_bytes)
+        self._stream = _text(self._raw(keep=self._start is None), max_bytes)
         self._taken = False
 
     @classmethod
@@ -141,7 +142,7 @@ class Input:
         except (OSError, ValueError) as exc:
             raise Broken(f"{self.name} cannot be read a second time: {exc}") from None
         self.bytes_read, self._failure, self._sampled = 0, None, []
-        self._stream = expand(self._raw(keep=False), self._max_bytes)
+        self._stream = _text(self._raw(keep=False), self._max_bytes)
 
     def _raw(self, *, keep: bool, count: bool = True) -> Iterator[bytes]:
         read = getattr(self._file, "read1", self._file.read)
@@ -165,6 +166,11 @@ class Input:
         for file in self._owned:
             with contextlib.suppress(OSError):
                 file.close()
+
+
+def _text(raw: Iterator[bytes], max_bytes: int) -> Iterator[bytes]:
+    """Return what the bytes stand for: unpacked, and as UTF-8; nothing is read for it yet."""
+    yield from as_utf8(expand(raw, max_bytes))
 
 
 def _position(file: BinaryIO) -> int | None:

@@ -109,7 +109,7 @@ class _Splitter:
         self._consumed = 0  # bytes of the chunks before this one
         self._number = 0
         self._after_comma = False
-        self._outer: tuple[int, list[bytes], bool] | None = None
+        self._outer: tuple[int, list[bytes], int, bool] | None = None
         self._begin(0)
 
     def _begin(self, offset: int) -> None:
@@ -227,7 +227,7 @@ class _Splitter:
             member = self._outer_member if self._depth == 1 else self._inner_member
             if token == OPEN_ARRAY and self._key(member, at):
                 self._keep(at + 1)
-                self._outer = (self._offset, self._parts, self._refused)
+                self._outer = (self._offset, self._parts, self._held, self._refused)
                 self._enter_array(at, depth=self._depth + 1)
                 return
             if self._depth == 1:
@@ -246,7 +246,7 @@ class _Splitter:
             return None
         tail = self._chunk[max(self._start, at - KEY_SEEN_BYTES) : at]
         if len(tail) < KEY_SEEN_BYTES:
-            tail = b"".join(self._parts)[-KEY_SEEN_BYTES:] + tail
+            tail = b"".join(self._parts[-KEY_SEEN_BYTES:])[-KEY_SEEN_BYTES:] + tail
         return keys.search(tail)
 
     def _close(self, at: int) -> None:
@@ -291,10 +291,9 @@ class _Splitter:
         self._where = Where.BETWEEN
         if self._outer is not None:
             self._where, self._base = Where.DOCUMENT, 0
-            self._begin(self._outer[0])
-            self._refused = self._outer[2]
-            self._parts = [*self._outer[1], b"]"]
-            self._held = sum(map(len, self._parts))
+            self._offset, self._parts, self._held, self._refused = self._outer
+            self._parts.append(b"]")  # the list itself: a copy for each array would be quadratic
+            self._held += 1
 
     def _here(self, at: int) -> str:
         return place(self._number + 1, self._consumed + at)

@@ -2,9 +2,10 @@
 -- an entry of their own; no threat is made of them, none is changed, and nobody is told. An entry is a head,
 -- and what its last report said: cause, source and title, each after its length in two bytes of 7 bits.
 
--- format, severity, count, first and last ms, start of the window, reports in it, ms of the last return
-local HEAD = '<BBI4I6I6I6I4I6'
-local HEAD_BYTES, RETURNED_AT = 34, 29
+-- format, severity, count, first and last ms, ms of the last return, how many groups follow: see `too_often`
+local HEAD = '<BBI4I6I6I6B'
+local HEAD_BYTES, RETURNED_AT = 25, 19
+local GROUP, GROUP_BYTES, MOST_GROUPS = '<I4I6', 10, 18   -- reports, ms of the last of them
 local ENTRY_FORMAT = 1
 local MOST_COUNTED = 4294967295
 local MOST_ENTRIES = 100000  -- of a partition; those that were seen longest ago go first
@@ -25,49 +26,106 @@ function Suppressed.is_said(packed, first)
   return first == #packed + 1
 end
 
+-- Where in an entry begins what its last report said.
+local function said_at(packed)
+  return HEAD_BYTES + 1 + GROUP_BYTES * string.byte(packed, HEAD_BYTES)
+end
+
 -- Refuse an entry that this library cannot read.
 local function check_entry(packed)
   if #packed > 0 and string.byte(packed) ~= ENTRY_FORMAT then
     refuse('NEWER_FORMAT', 'a suppressed entry of format ' .. integer(string.byte(packed)))
-  elseif not Suppressed.is_said(packed, HEAD_BYTES + 1) then
+  elseif #packed < HEAD_BYTES or string.byte(packed, HEAD_BYTES) > MOST_GROUPS
+    or not Suppressed.is_said(packed, said_at(packed)) then
     refuse('DAMAGED', 'a suppressed entry is cut short')
   end
-  return packed
 end
 
--- The cause of an entry, or of what a report said if that begins at `first`.
-function Suppressed.cause(packed, first)
-  first = first or #check_entry(packed) and HEAD_BYTES + 1
+local function cause_of(packed)
+  local first = said_at(packed)
   local low, high = string.byte(packed, first, first + 1)
   return string.sub(packed, first + 2, first + 1 + low + 128 * high)
 end
 
--- Count a marked report in an entry (nil, or too old: a new one) under its ground, {most, window_ms,
--- until_ms}; return the new head, whether the mark is outdone, and when it was seen last. It is outdone by a
--- severity above `here`, that of its threat now (nil: of the entry), or by too many reports in a window; a
--- window begins with the first report after the one before it has ended.
-function Suppressed.counted(entry, ground, severity, here, now)
-  local was, count, first, last, since, within, returned, _ = nil, 0, now, now, now, 0, 0, nil
-  if entry then
-    _, was, count, first, last, since, within, returned = struct.unpack(HEAD, entry)
-    if now - last >= KEPT_MS then
-      was, count, first, last, since, within, returned = nil, 0, now, now, now, 0, 0
+-- The cause of an entry as it was found.
+function Suppressed.cause(packed)
+  check_entry(packed)
+  return cause_of(packed)
+end
+
+-- The groups as they are when the clock was put back to `now`: none is of the future.
+local function put_back(groups, now)
+  local fitting = {}
+  for at = 1, #groups, GROUP_BYTES do
+    local reports, last = struct.unpack(GROUP, groups, at)
+    fitting[#fitting + 1] = struct.pack(GROUP, reports, math.min(last, now))
+  end
+  return table.concat(fitting)
+end
+
+-- How many reports each group has, and when the last of them came; and how many groups there are.
+local function numbers_of(groups)
+  local size = #groups / GROUP_BYTES
+  return {struct.unpack('<' .. string.rep('I4I6', size), groups)}, size
+end
+
+-- Count a report in the groups of an entry; return them, and whether more than `most` came within `window`
+-- ms. A group counts as long as its last report is in the window: so never fewer are counted than came, and
+-- as a group has a 16th of `most` at the most, hardly more (up to a `most` of 16, none). Where there are too
+-- many groups, the two oldest become one: then those behind them are enough already.
+local function too_often(groups, most, window, now)
+  local values, size = numbers_of(groups)
+  if size > 0 and values[2 * size] > now then
+    groups = put_back(groups, now)
+    values = numbers_of(groups)
+  end
+  local within, gone = 1, 0
+  for slot = 1, 2 * size, 2 do
+    if values[slot + 1] > now - window then
+      within = within + values[slot]
+    else
+      gone = gone + 1
     end
   end
-  if now < since or now - since >= ground[2] then
-    since, within = now, 0
+  local newest = gone < size and values[2 * size - 1]
+  if newest and newest < math.ceil(most / (MOST_GROUPS - 2)) then
+    groups = string.sub(groups, gone * GROUP_BYTES + 1, -GROUP_BYTES - 1)
+      .. struct.pack(GROUP, newest + 1, now)
+  elseif gone == 0 and size == MOST_GROUPS then
+    groups = struct.pack(GROUP, math.min(values[1] + values[3], MOST_COUNTED), values[4])
+      .. string.sub(groups, 2 * GROUP_BYTES + 1) .. struct.pack(GROUP, 1, now)
+  else
+    groups = string.sub(groups, gone * GROUP_BYTES + 1) .. struct.pack(GROUP, 1, now)
   end
-  within = math.min(within + 1, MOST_COUNTED)
-  local outdone = severity > (here or was or 3) or (ground[2] > 0 and within > ground[1])
+  return groups, within > most
+end
+
+-- Count a marked report in an entry (nil, or too old: a new one) under its ground, {most, window_ms,
+-- until_ms}; return the new head with its groups, whether the mark is outdone, and when it was seen last. It
+-- is outdone by a severity above `here`, that of its threat now (nil: of the entry), or if it comes too often.
+function Suppressed.counted(entry, ground, severity, here, now)
+  local was, count, first, last, returned, groups = nil, 0, now, now, 0, ''
+  if entry then
+    local _, severity_then, counted, since, seen, back = struct.unpack(HEAD, entry)
+    if now - seen < KEPT_MS then
+      was, count, first, last, returned = severity_then, counted, since, seen, back
+      groups = string.sub(entry, HEAD_BYTES + 1, said_at(entry) - 1)
+    end
+  end
+  local outdone, often = severity > (here or was or 3), false
+  if ground[2] > 0 then
+    groups, often = too_often(groups, ground[1], ground[2], now)
+  end
+  outdone = outdone or often
   count, last = math.min(count + (outdone and 0 or 1), MOST_COUNTED), math.max(last, now)
-  return struct.pack(HEAD, ENTRY_FORMAT, math.max(severity, was or 0), count, first, last, since,
-    within, returned), outdone, last
+  return struct.pack(HEAD, ENTRY_FORMAT, math.max(severity, was or 0), count, first, last, returned,
+    #groups / GROUP_BYTES) .. groups, outdone, last
 end
 
 -- The entry of a report that went the usual way in spite of its mark.
 function Suppressed.returned(packed, now)
   return string.sub(packed, 1, RETURNED_AT - 1) .. struct.pack('<I6', now)
-    .. string.sub(packed, HEAD_BYTES + 1)
+    .. string.sub(packed, RETURNED_AT + 6)
 end
 
 -- Are the keys of the right type, and may this user do what `write` does? How many entries there are.
@@ -138,7 +196,7 @@ end
 function Suppressed.plan(chunk, size)
   local changes, added, packed, ages, now = {}, 0, {}, {}, integer(chunk.now)
   for id, entry in pairs(chunk.entries) do
-    local cause, was, slot = Suppressed.cause(entry, HEAD_BYTES + 1), chunk.causes[id], #packed
+    local cause, was, slot = cause_of(entry), chunk.causes[id], #packed
     if was ~= cause then
       change(changes, cause, 1)
       added = added + (was and 0 or 1)

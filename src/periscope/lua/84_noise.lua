@@ -48,7 +48,8 @@ local function named_pieces(noise, args)
 end
 
 -- periscope_noise_commit: replace rules and lists if nobody else did meanwhile.
--- Why: two people who change them at once must not undo each other; programs look at the revision alone.
+-- Why: two people who change them at once must not undo each other; programs look at the revision alone. It is
+--   the server's time, so that one which a failover lost does not come again for something else.
 -- KEYS: control, noise
 -- ARGV: move, expected_revision, index, piece...
 -- Returns: {'SET' | 'CHANGED' | 'INCOMPLETE', revision}. INCOMPLETE: a piece that is named is not here (it was
@@ -68,12 +69,13 @@ local function noise_commit(keys, args)
       gone[#gone + 1] = field
     end
   end
+  revision = math.max(revision + 1, clock(''))
   -- first write
-  redis.call('HSET', keys[2], 'revision', integer(revision + 1), 'index', args[3])
+  redis.call('HSET', keys[2], 'revision', integer(revision), 'index', args[3])
   for _, field in ipairs(gone) do
     redis.call('HDEL', keys[2], field)
   end
-  return {'SET', revision + 1}
+  return {'SET', revision}
 end
 
 -- A full server must still let go of a list, or of a rule: an index is small.

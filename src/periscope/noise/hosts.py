@@ -7,6 +7,7 @@ of it, it has none here.
 from __future__ import annotations
 
 import re
+from unicodedata import normalize
 
 MAX_HOST = 253
 _AUTHORITY = re.compile(
@@ -28,4 +29,5 @@ def normal_host(name: str) -> str:
     host = name.lower().strip(".")
     if len(host) > MAX_HOST or not _NAME.match(host):
         return ""
-    return host
+    # Some programs read a full-width slash, or `a/c` in one character, as the plain ones.
+    return host if host.isascii() or _NAME.match(normalize("NFKC", host)) else ""

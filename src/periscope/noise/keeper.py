@@ -145,7 +145,7 @@ class NoiseKeeper:
                 continue
             word, revision = await self._calls.commit(before, wanted)
             if word == SET or await self._is_ours(word, wanted):
-                self._adopt(max(revision, before + 1), wanted)
+                self._adopt(revision, wanted, before if word == SET else -1)
                 return wanted
         raise UsageError("rules or lists are changed by others all the time; look and try again")
 
@@ -177,10 +177,10 @@ class NoiseKeeper:
         _, index = await self._calls.index()
         return encode_index(index) == encode_index(wanted)
 
-    def _adopt(self, revision: int, index: Index) -> None:
+    def _adopt(self, revision: int, index: Index, before: int) -> None:
         """Apply the rules at once; a write that begins from now on waits for the lists."""
         self._adopted += 1
-        is_next = self._complete == self._revision == revision - 1
+        is_next = self._complete == self._revision == before
         self._apply(index)
         self._revision = revision
         if is_next and self._known_of == _digests(index):

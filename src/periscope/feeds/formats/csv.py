@@ -6,7 +6,6 @@ from collections.abc import Iterator
 
 from periscope.errors import FeedError
 from periscope.feeds.csv_rows import (
-    MAX_COLUMNS,
     Row,
     bad_row,
     cells,
@@ -68,8 +67,6 @@ def _record(row: Row, names: list[str]) -> dict[str, str]:
 
 def _canonical(header: list[str], options: ReadOptions) -> list[str]:
     """Return the column names; those that reports know, in the spelling that `Mapper` wants."""
-    if len(header) > MAX_COLUMNS:
-        raise FeedError(f"{len(header):,} columns; {MAX_COLUMNS:,} is the limit: is this CSV?")
     unique = unique_names(header)
     wanted = {name.lower(): name for names in ALIASES.values() for name in names}
     wanted |= {name.lower(): name for name in options.columns.values()}

@@ -11,6 +11,16 @@ from collections.abc import Iterator
 from typing import Any
 
 from periscope.feeds.csv_rows import Row, bad_row, cells, first_row, read_rows
+from periscope.feeds.finding import (
+    LONGEST_CONTENT,
+    LONGEST_REFERENCE,
+    LONGEST_TAG,
+    LONGEST_TITLE,
+    MOST_REFERENCES,
+    MOST_TAGS,
+    shortened,
+    texts,
+)
 from periscope.feeds.format import PRODUCT, Item, Sample, Skip
 from periscope.feeds.inputs import Input
 from periscope.feeds.json_records import mapped
@@ -25,6 +35,7 @@ MEMBER = b"vulnerabilities"
 SOURCE = "cisa-kev"
 CVE = re.compile(r"CVE-\d{4}-\d{4,19}")
 CWE = re.compile(r"CWE-\d+")
+LONGEST_NAME, LONGEST_NOTES = 500, 8 * 1024
 URL = re.compile(r"https?://[^\s;,]+")
 COLUMNS = ("cveID", "dateAdded", "shortDescription")
 
@@ -114,7 +125,7 @@ def _mapped(cve: str, entry: dict[str, Any], options: ReadOptions) -> Report:
     )
     return Report(
         threat_id=cve,
-        content=content or _text(entry, "vulnerabilityName") or cve,
+        content=shortened(content, LONGEST_CONTENT) or _text(entry, "vulnerabilityName") or cve,
         severity=table.kev_ransomware if ransomware else table.kev_otherwise,
         metadata=_metadata(entry, ransomware=ransomware),
         source=SOURCE if options.source is None else options.source,
@@ -126,18 +137,18 @@ def _metadata(entry: dict[str, Any], *, ransomware: bool) -> dict[str, Any]:
     cwes = _cwes(entry.get("cwes"))
     notes = _text(entry, "notes")
     found: dict[str, Any] = {
-        "title": _text(entry, "vulnerabilityName"),
+        "title": _text(entry, "vulnerabilityName")[:LONGEST_TITLE],
         "type": "vulnerability",
         "tags": ["known-exploited", *(["ransomware"] if ransomware else []), *cwes],
         "tlp": "CLEAR",
-        "references": list(dict.fromkeys(URL.findall(notes))),
+        "references": texts(URL.findall(notes), MOST_REFERENCES, LONGEST_REFERENCE),
         "indicators": [{"type": "vulnerability", "value": _text(entry, "cveID").upper()}],
         "first_observed": _moment(entry, "dateAdded", rfc3339),
-        "vendor": _text(entry, "vendorProject"),
-        "product": _text(entry, "product"),
+        "vendor": _text(entry, "vendorProject")[:LONGEST_NAME],
+        "product": _text(entry, "product")[:LONGEST_NAME],
         "cwes": cwes,
-        "due_date": _text(entry, "dueDate"),
-        "notes": notes if URL.sub("", notes).strip(" ;\n") else "",
+        "due_date": _text(entry, "dueDate")[:LONGEST_NAME],
+        "notes": shortened(notes, LONGEST_NOTES) if URL.sub("", notes).strip(" ;\n") else "",
     }
     kept = {key: value for key, value in found.items() if value}
     return {**kept, "ransomware": ransomware}
@@ -154,7 +165,7 @@ def _text(entry: dict[str, Any], key: str) -> str:
 
 def _cwes(value: object) -> list[str]:
     text = " ".join(map(str, value)) if isinstance(value, list) else str(value or "")
-    return list(dict.fromkeys(CWE.findall(text.upper())))
+    return texts(CWE.findall(text.upper()), MOST_TAGS, LONGEST_TAG)
 
 
 def _moment(entry: dict[str, Any], key: str, parse: Any) -> Any:
