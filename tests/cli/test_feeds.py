@@ -120,6 +120,7 @@ def test_ingest_goes_on_where_letters_cannot_be_kept(own: Program, given: str) -
     [
         (["feeds", "add", "f", "fiel", "/x"], "did you mean file?"),
         (["feeds", "add", "F", "file", "/x"], "feed F"),
+        (["feeds", "add", "ingest", "file", "/x"], "could not read"),
         (["feeds", "add", "f", "http", "https://a:b@example.com/"], "holds user information"),
         (["feeds", "add", "f", "http", "https://example.com/", "--header-env", "X"], "HEADER=NAME"),
         (["feeds", "add", "f", "file", "/x", "--timeout", "1s"], "only feeds of kind"),

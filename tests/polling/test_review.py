@@ -102,7 +102,7 @@ async def test_a_fetched_document_that_breaks_off_is_asked_for_again(here: Peris
         fields = {"format": "json", "allow": ["127.0.0.1"], "settle": "2s"}
         feeds = await add(here, "http", web.url("/feed"), **fields)
         ended = await feeds.run_feed("f")
-        assert ended.error is not None
+        assert web.url("/feed") in (ended.error or "")
         assert (ended.counts.documents, ended.counts.rejected) == (0, 0)
         web.says("/feed", whole, ETag='"1"')
         assert (await feeds.run_feed("f")).error is None
@@ -145,7 +145,7 @@ def test_more_feeds_than_there_may_be_are_told(tmp_path: Path) -> None:
         feeds_of(Settings(config=str(path)))
 
 
-@pytest.mark.parametrize("at", [0, 1, 2, 3])
+@pytest.mark.parametrize("at", [1, 2, 3])
 async def test_one_bad_line_costs_itself_wherever_it_is(
     here: Periscope, tmp_path: Path, at: int
 ) -> None:

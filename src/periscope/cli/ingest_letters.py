@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING, Any
 from periscope.errors import FeedError
 from periscope.models import Rejection, Unreadable
 from periscope.polling.deadletters import DeadLetters, Letter, letter
+from periscope.polling.definition import INGEST
 from periscope.polling.run import problem_of
 
 if TYPE_CHECKING:
     from periscope.feeds import Feed
     from periscope.settings import Settings
 
-FEED = "ingest"
+FEED = INGEST
 AT_ONCE = 500
 AT_ONCE_BYTES = 4 * 1024 * 1024
 

@@ -14,7 +14,7 @@ from periscope.config import suggestion
 from periscope.errors import FeedError, PeriscopeError, SettingInvalid
 from periscope.feeds import ReadOptions, SeverityTable, format_names
 from periscope.models import Severity
-from periscope.polling.definition import KINDS, NAME_PATTERN, Definition, describe
+from periscope.polling.definition import INGEST, KINDS, NAME_PATTERN, Definition, describe
 from periscope.spans import LONGEST, read_span
 
 LITERAL_SECRETS = {
@@ -84,6 +84,8 @@ def _converted(name: str, fields: Mapping[str, Any]) -> Definition:
             "no name of a feed: it has 1 to 32 small letters, digits, dots, hyphens and "
             "underscores, and begins with one of the first two"
         )
+    if name == INGEST:
+        raise SettingInvalid("the name stands for what periscope ingest could not read")
     try:
         return msgspec.convert({**fields, "name": name}, Definition)
     except msgspec.ValidationError as exc:

@@ -11,6 +11,8 @@ import msgspec
 from periscope.spans import read_span
 
 NAME_PATTERN = r"^[a-z0-9][a-z0-9._-]{0,31}\Z"
+INGEST = "ingest"
+"""The name under which the letters of `periscope ingest` are kept: no feed's."""
 KINDS = ("directory", "file", "http", "misp", "taxii")
 FETCHED = ("http", "misp", "taxii")
 USUAL_INTERVAL = {"file": "10s", "directory": "10s", "follow": "1s"}

@@ -138,7 +138,7 @@ class Run:
             if self.told is not None:
                 self.told(self)
             if part.failure is not None:
-                self._refuse(document, FeedError(part.failure))
+                self._refuse(document, FeedError(f"{document.name}: {part.failure}"))
                 return
             if part.is_last or self._is_full():
                 return

@@ -33,18 +33,19 @@ class Ndjson:
     mapping = GENERIC_MAPPING
 
     def recognises(self, sample: Sample) -> bool:
-        """Whether every line begins an object and one of them is whole, or half of them are.
+        """Whether every line begins an object and one of them is whole.
 
-        The others are bad lines, and cost themselves only.
+        Or half of them are whole, the first among them: the others are bad lines, which cost
+        themselves only.
         """
         lines = sample.data.removeprefix(BOM).split(b"\n")
         if not sample.complete:
             lines.pop()
         lines = [line for line in map(bytes.strip, lines) if line][:LOOKED_AT_LINES]
-        whole = sum(map(is_object, lines))
-        if not whole or lines[0].startswith(b"["):
-            return False
-        return all(line.startswith(b"{") for line in lines) or 2 * whole >= len(lines)
+        whole = list(map(is_object, lines))
+        if all(line.startswith(b"{") for line in lines):
+            return any(whole)
+        return whole[0] and 2 * sum(whole) >= len(whole)
 
     def read(self, source: Input, options: ReadOptions, skip: Skip) -> Iterator[Item]:
         """Yield the lines' reports; blank lines are none."""
