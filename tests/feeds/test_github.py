@@ -59,9 +59,9 @@ def metadata(report: Report) -> dict[str, Any]:
 def test_a_vulnerable_dependency() -> None:
     report = one(EXAMPLE)
     said = metadata(report)
-    assert report.threat_id == "github:example/shop/dependabot/20"
+    assert report.threat_id == "github:example/web-1/dependabot/20"
     assert (report.severity, report.source) == (Severity.HIGH, "dependabot")
-    assert said["title"] == "example-lib runs commands in example/shop"
+    assert said["title"] == "example-lib runs commands in example/web-1"
     assert said["indicators"] == [{"type": "vulnerability", "value": "CVE-2024-0001"}]
     assert (said["package"], said["manifest"]) == ("npm:example-lib", "package-lock.json")
     assert "CWE-78" in said["tags"]

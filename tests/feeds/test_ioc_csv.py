@@ -161,5 +161,5 @@ def test_real_tables(name: str, count: int) -> None:
 
 def test_a_name_of_a_column_that_is_no_utf8_costs_no_more_than_the_rows() -> None:
     items = read(b"ioc,type,\xf2\n203.0.113.7,ip,x\nnothing,ip,y\n", "ioc_csv")
-    assert len(reasons(items)) >= 1
+    assert reasons(items)
     assert all(isinstance(one, Report | Unreadable) for one in items)

@@ -68,9 +68,9 @@ class GitHub(JsonFormat):
         b'"security_advisory": {"ghsa_id": "GHSA-aaaa-bbbb-cccc", "cve_id": "CVE-2024-0001", '
         b'"summary": "example-lib runs commands", "description": "Before 2.0 it runs commands.", '
         b'"severity": "high", "cwes": [{"cwe_id": "CWE-78"}], "references": [{"url": '
-        b'"https://example.com/advisory"}]}, "html_url": "https://github.com/example/shop/security/'
+        b'"https://example.com/advisory"}]}, "html_url": "https://github.com/example/web-1/security/'
         b'dependabot/20", "created_at": "2024-01-31T08:00:00Z", "updated_at": '
-        b'"2024-01-31T08:00:00Z"}, "repository": {"full_name": "example/shop"}}\n'
+        b'"2024-01-31T08:00:00Z"}, "repository": {"full_name": "example/web-1"}}\n'
     )
     mapping = (
         (
