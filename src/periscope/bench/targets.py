@@ -15,7 +15,7 @@ class Target(NamedTuple):
     """
 
     row: str
-    what: str | None  # or its beginning, before a comma
+    what: str | None
     of: Literal["ratio", "median", "p99", "highest"]
     sign: Literal[">=", "<="]
     bound: float
@@ -79,7 +79,8 @@ TARGETS = (
 def target_of(row: str, what: str, scale: int) -> Target | None:
     """The target of a figure; None where there is none at this scale."""
     for target in TARGETS:
-        named = target.what in (None, what, what.partition(",")[0])
+        format_name = what.partition(",")[0] if row == "feeds" else what
+        named = target.what in (None, format_name)
         if target.row == row and named and scale >= target.least_scale:
             return target
     return None

@@ -74,6 +74,8 @@ def address(text: str) -> Indicator | None:
 
 
 def _address(text: str) -> Indicator | None:
+    if ":" not in text and not text[:1].isdigit():
+        return None  # a name: most of what is asked is
     single = "/" not in text
     try:
         if ":" in text:
