@@ -342,7 +342,7 @@ def test_a_worker_that_works_once_tells_what_it_did_and_what_it_could_not(
     done = program("worker", "--once", "--url", it.url)
     assert done.code == 1
     assert [line.split(":")[0] for line in done.out.splitlines()] == [
-        *("promotion", "expiry", "archive"),
+        *("promotion", "snooze", "expiry", "archive", "feeds"),
     ]
     assert f"periscope: {len(gone)} of 64 partitions" in done.err.splitlines()[-1]
 

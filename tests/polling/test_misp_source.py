@@ -184,7 +184,7 @@ async def test_an_entry_without_a_usable_time_is_fetched_when_it_changes(
 @pytest.mark.parametrize(
     "body",
     [
-        *(b"", b"[1]", b"<html>", b'"x"', b"null", b'{"a"', b"[" * 100_000, b"\xff\xfe{\x00}\x00"),
+        *(b"", b"[1]", b"<html>", b'"x"', b"null", b'{"a"', b"[" * 100_000, b"\xff\xfe{\x00"),
         b'{"x":' * 100_000,
     ],
 )
