@@ -50,6 +50,7 @@ async def watch_screen(store: StoreOptions, limit: int, interval_s: float) -> in
                     raise
                 view.trouble = str(exc)
                 live.update(view.render(), refresh=True)
+            _heed()
             await asyncio.sleep(interval_s)
 
 
@@ -60,8 +61,16 @@ async def _follow(
     async with store.open() as periscope:
         while True:
             view.take(*await look(periscope, limit))
+            _heed()
             live.update(view.render(), refresh=True)
             await asyncio.sleep(interval_s)
+
+
+def _heed() -> None:
+    """Leave where Ctrl-C came with an answer: what is awaited may drop a cancellation."""
+    task = asyncio.current_task()
+    if task is not None and task.cancelling():
+        raise asyncio.CancelledError
 
 
 class View:
