@@ -25,7 +25,7 @@ from periscope.noise.warninglist import MAX_VALUE, ListFile, parse_list
 from tests.noise.support import network_of, slow_list_of
 from tests.support.history import say
 
-SHARED = Path("/work/shared/data/warninglists")
+SHARED = Path(__file__).resolve().parents[3] / "shared" / "data" / "warninglists"
 SHARED_FILES = sorted(SHARED.glob("*.json"))
 needs_shared = pytest.mark.skipif(not SHARED_FILES, reason="the real samples are not here")
 
