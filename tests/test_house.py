@@ -38,6 +38,7 @@ FLOORS = [
         "preview",
         "noise_desk",
         "periscope",
+        "documents",
     ),
     *("workers", "backup", "moving", "feeds", "polling", "bench", "cli", "__main__"),
 ]

@@ -80,7 +80,7 @@ from periscope.work import (
     WakeStats,
 )
 
-__version__ = "0.4.0"
+__version__ = "0.5.0"
 
 __all__ = [
     "ActInvalid",

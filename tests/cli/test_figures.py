@@ -6,8 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from periscope.cli.figures import age, bar, count, moment, size, span
+from periscope.cli.figures import age, bar, count, size, span
 from periscope.cli.stats import set_aside
+from periscope.documents import moment
 
 
 @pytest.mark.parametrize(

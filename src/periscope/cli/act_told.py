@@ -6,9 +6,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from periscope.cli import documents, output
-from periscope.cli.figures import count, moment
+from periscope import documents
+from periscope.cli import output
+from periscope.cli.figures import count
 from periscope.cli.text import safe
+from periscope.documents import moment
 from periscope.models import Level, Status
 
 if TYPE_CHECKING:

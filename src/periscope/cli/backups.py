@@ -14,9 +14,10 @@ from cyclopts import Parameter
 
 from periscope.cli import output
 from periscope.cli.archives import archive_of
-from periscope.cli.figures import count, moment, size
+from periscope.cli.figures import count, size
 from periscope.cli.options import ANY_STORE, FOR_PEOPLE, OutputOptions, StoreOptions
 from periscope.cli.text import safe
+from periscope.documents import moment
 
 if TYPE_CHECKING:
     from periscope.backup import Progress, Restored, Taken
@@ -107,7 +108,7 @@ def _taken(taken: Taken) -> dict[str, Any]:
 
 
 def _restored(restored: Restored) -> dict[str, Any]:
-    from periscope.cli import documents
+    from periscope import documents
 
     return {
         "file": str(restored.path),

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
-from periscope.cli import documents, output
+from periscope import documents
+from periscope.cli import output
 from periscope.cli.acts import ThreatId
-from periscope.cli.figures import moment
 from periscope.cli.options import (
     ACTING,
     ANY_STORE,
@@ -21,6 +21,7 @@ from periscope.cli.options import (
 from periscope.cli.text import safe
 from periscope.cli.when import duration
 from periscope.cli.words import chosen
+from periscope.documents import moment
 from periscope.errors import ClaimLost
 from periscope.models import Severity
 

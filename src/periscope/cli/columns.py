@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from periscope.cli.figures import age, bar, moment
+from periscope.cli.figures import age, bar
 from periscope.cli.queue import Cell, Column, severity_columns, title
 from periscope.cli.text import safe
+from periscope.documents import moment
 from periscope.models import MemoryType
 from periscope.threat import Threat
 

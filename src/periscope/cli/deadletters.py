@@ -8,12 +8,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter, validators
 
-from periscope.cli import documents, grid, output
+from periscope import documents
+from periscope.cli import grid, output
 from periscope.cli.feeds_add import reading_of
-from periscope.cli.figures import ago, count, moment, size
+from periscope.cli.figures import ago, count, size
 from periscope.cli.ingest_options import AS_THEY_ARE, FileOptions
 from periscope.cli.options import ANY_STORE, FOR_PEOPLE, OutputOptions, StoreOptions
 from periscope.cli.text import safe, safe_lines
+from periscope.documents import moment
 from periscope.errors import FeedUnknown, UsageError
 
 if TYPE_CHECKING:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from periscope.cli import documents
-from periscope.cli.figures import age, ago, count, moment
+from periscope import documents
+from periscope.cli.figures import age, ago, count
 from periscope.cli.text import safe
+from periscope.documents import moment
 from periscope.settings import hide_password
 from periscope.spans import short
 

@@ -2,17 +2,9 @@
 
 from __future__ import annotations
 
-from periscope.models import to_datetime
-
 UNITS = ("B", "kB", "MB", "GB", "TB")
 AGES = ((86_400, "d"), (3_600, "h"), (60, "m"), (1, "s"))
 EIGHTHS = " ▏▎▍▌▋▊▉"
-
-
-def moment(moment_ms: int) -> str:
-    """RFC 3339 in UTC with milliseconds: 2026-01-31T12:00:00.250Z."""
-    stamp = to_datetime(moment_ms).isoformat(timespec="milliseconds")
-    return stamp.replace("+00:00", "Z")
 
 
 def count(number: int, noun: str) -> str:

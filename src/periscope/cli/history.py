@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 from cyclopts import Group, Parameter, validators
 
+from periscope import documents
 from periscope.archive import AuditEntry, Departure
-from periscope.cli import documents, grid, output
+from periscope.cli import grid, output
 from periscope.cli.archives import archive_of
 from periscope.cli.figures import count as counted
 from periscope.cli.figures import moment

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from periscope.cli import documents
-from periscope.cli.figures import count, moment
+from periscope import documents
+from periscope.cli.figures import count
+from periscope.documents import moment
 
 if TYPE_CHECKING:
     from rich.text import Text

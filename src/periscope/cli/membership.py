@@ -7,11 +7,13 @@ from typing import TYPE_CHECKING, Annotated, BinaryIO
 
 from cyclopts import Group, Parameter
 
-from periscope.cli import documents, output
-from periscope.cli.figures import count, moment
+from periscope import documents
+from periscope.cli import output
+from periscope.cli.figures import count
 from periscope.cli.options import ANY_STORE, FOR_PEOPLE, OutputOptions, StoreOptions
 from periscope.cli.program import STDIN
 from periscope.cli.text import safe
+from periscope.documents import moment
 from periscope.errors import FeedError, UsageError
 
 if TYPE_CHECKING:

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
-from periscope.cli import documents, output
+from periscope import documents
+from periscope.cli import output
 from periscope.cli.figures import count
 from periscope.cli.listing import PART
 from periscope.cli.options import ANY_STORE, FOR_PEOPLE, OutputOptions, StoreOptions

@@ -171,7 +171,7 @@ def _show(moved: Moved, out: OutputOptions, what: str) -> None:
 
 
 def _document(moved: Moved) -> dict[str, Any]:
-    from periscope.cli import documents
+    from periscope import documents
 
     return {
         "partitions": moved.partitions,

@@ -6,10 +6,10 @@ from collections.abc import Iterator
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
-from periscope.cli.documents import Document, times
-from periscope.cli.figures import count, moment
+from periscope.cli.figures import count
 from periscope.cli.text import safe
 from periscope.cli.when import short
+from periscope.documents import Document, moment, times
 from periscope.models import SEVERITIES
 
 if TYPE_CHECKING:

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter, validators
 
-from periscope.cli import documents, output
+from periscope import documents
+from periscope.cli import output
 from periscope.cli.figures import count as counted
 from periscope.cli.figures import moment
 

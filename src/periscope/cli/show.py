@@ -8,11 +8,13 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
-from periscope.cli import documents, output
-from periscope.cli.figures import age, ago, bar, moment
+from periscope import documents
+from periscope.cli import output
+from periscope.cli.figures import age, ago, bar
 from periscope.cli.options import ANY_STORE, FOR_PEOPLE, OutputOptions, StoreOptions
 from periscope.cli.standing import LABEL_CELLS, fact, standing
 from periscope.cli.text import safe, safe_lines
+from periscope.documents import moment
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from periscope.cli.figures import age, ago, count, moment
+from periscope.cli.figures import age, ago, count
 from periscope.cli.text import cut, fit, safe
+from periscope.documents import moment
 from periscope.models import Level, Status
 
 if TYPE_CHECKING:

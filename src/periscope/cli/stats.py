@@ -5,10 +5,12 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
-from periscope.cli import documents, output
-from periscope.cli.figures import count, moment, size
+from periscope import documents
+from periscope.cli import output
+from periscope.cli.figures import count, size
 from periscope.cli.options import ANY_STORE, FOR_PEOPLE, OutputOptions, StoreOptions
 from periscope.cli.text import safe
+from periscope.documents import moment
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

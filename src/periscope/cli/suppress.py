@@ -12,7 +12,6 @@ from cyclopts import Group, Parameter
 
 from periscope.cli import grid, noise_told, output
 from periscope.cli.archives import archive_of
-from periscope.cli.figures import moment
 from periscope.cli.options import (
     ACTING,
     ANY_STORE,
@@ -24,6 +23,7 @@ from periscope.cli.options import (
 )
 from periscope.cli.text import safe
 from periscope.cli.when import duration, until
+from periscope.documents import moment
 from periscope.errors import NoiseUnknown, UsageError
 
 if TYPE_CHECKING:

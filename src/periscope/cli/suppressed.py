@@ -8,11 +8,10 @@ from typing import TYPE_CHECKING, Annotated
 from cyclopts import Parameter
 
 from periscope.cli import grid, noise_told, output
-from periscope.cli.documents import times
-from periscope.cli.figures import moment
 from periscope.cli.options import ANY_STORE, FOR_PEOPLE, OutputOptions, StoreOptions
 from periscope.cli.paging import FIRST_PAGE, STREAM_PAGE, PageOptions
 from periscope.cli.text import safe
+from periscope.documents import moment, times
 
 if TYPE_CHECKING:
     from periscope.periscope import Periscope

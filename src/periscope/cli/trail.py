@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from periscope.cli import documents
+from periscope import documents
 
 if TYPE_CHECKING:
     from periscope.archive import Archive, AuditEntry

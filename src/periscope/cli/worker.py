@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Group, Parameter
 
-from periscope.cli import documents, output
+from periscope import documents
+from periscope.cli import output
 from periscope.cli.archives import archive_of
 from periscope.cli.figures import count
 from periscope.cli.options import ANY_STORE, FOR_PEOPLE, OutputOptions, StoreOptions

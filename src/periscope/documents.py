@@ -6,7 +6,7 @@ import json
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from periscope.cli.figures import moment
+from periscope.models import to_datetime
 
 if TYPE_CHECKING:
     from periscope.archive import AuditEntry, Departure
@@ -23,6 +23,12 @@ _AS_THEY_ARE = (
     *("consolidations", "confidence", "entry_confidence", "validated", "withdrawn"),
     *("latched", "protected", "overdue", "revision"),
 )
+
+
+def moment(moment_ms: int) -> str:
+    """RFC 3339 in UTC with milliseconds: 2026-01-31T12:00:00.250Z."""
+    stamp = to_datetime(moment_ms).isoformat(timespec="milliseconds")
+    return stamp.replace("+00:00", "Z")
 
 
 def times(name: str, moment_ms: int | None) -> Document:
