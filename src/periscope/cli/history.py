@@ -14,11 +14,11 @@ from periscope.archive import AuditEntry, Departure
 from periscope.cli import grid, output
 from periscope.cli.archives import archive_of
 from periscope.cli.figures import count as counted
-from periscope.cli.figures import moment
 from periscope.cli.options import ANY_STORE, FOR_PEOPLE, OutputOptions, StoreOptions
 from periscope.cli.trail import Wanted, describe, read_trail
 from periscope.cli.when import since as since_ms_of
 from periscope.cli.words import chosen
+from periscope.documents import moment
 from periscope.errors import UsageError
 from periscope.models import Severity
 

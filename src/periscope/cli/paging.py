@@ -12,7 +12,7 @@ from cyclopts import Parameter, validators
 from periscope import documents
 from periscope.cli import output
 from periscope.cli.figures import count as counted
-from periscope.cli.figures import moment
+from periscope.documents import moment
 
 if TYPE_CHECKING:
     from periscope.cli.options import OutputOptions, StoreOptions
