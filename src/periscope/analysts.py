@@ -16,7 +16,7 @@ from periscope.functions import Functions
 from periscope.header import HEADER_BYTES, read_threat
 from periscope.keys import Keyspace, PartitionKeys
 from periscope.models import Decision, Level, Severity
-from periscope.queries import severity_query
+from periscope.rank_queries import severity_query
 from periscope.reader import at_one_moment, encoded, over, steady
 from periscope.rules import Rules
 from periscope.settings import Acknowledgement

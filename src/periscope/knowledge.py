@@ -5,17 +5,20 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Awaitable, Sequence
 from heapq import merge
-from typing import TypeVar
 
 from periscope.calls import Calls, DueEntry, DueStretch, LevelEntry, LevelStretch, decode
 from periscope.errors import PartitionsMissing
 from periscope.functions import Functions
 from periscope.keys import Keyspace, PartitionKeys, control_key
 from periscope.models import SEVERITIES, Severity
-from periscope.queries import severity_query
+from periscope.rank_queries import severity_query
 from periscope.reader import (
     STRETCH,
+    THREATS,
+    P,
     Reader,
+    Shape,
+    T,
     at_one_moment,
     check_count,
     check_same_policy,
@@ -23,10 +26,9 @@ from periscope.reader import (
     over,
 )
 from periscope.rules import Rules
-from periscope.threat import Page, Threat
+from periscope.threat import Page
 from periscope.work import Claim, Desk, LastAct
 
-T = TypeVar("T")
 _LAST_ID = b"\xff"  # sorts after every id, which is UTF-8
 
 
@@ -39,15 +41,21 @@ class Knowledge(Reader):
 
     async def level(self, level: int, industry: str, cursor: str | None, count: int) -> Page:
         """A page of level 2 or 3; see `Periscope.get_short_term`."""
+        return await self.level_as(THREATS, level, industry, cursor, count)
+
+    async def level_as(
+        self, shape: Shape[T, P], level: int, industry: str, cursor: str | None, count: int
+    ) -> P:
+        """A page of level 2 or 3, made of what the reader wants."""
         check_count(count)
         query = ("level", level, industry)
         walk = await self.resume(query, cursor)
 
-        async def read(rules: Rules) -> Page:
+        async def read(rules: Rules) -> P:
             check_same_policy(walk, rules)
             as_of_ms = walk.as_of_ms if walk else None
             after = (walk.position[0], walk.position[1]) if walk else (b"", b"")
-            items: list[Threat] = []
+            items: list[T] = []
             while True:
                 ask = min(STRETCH, count - len(items))
                 parts, away = await _reached(
@@ -57,15 +65,15 @@ class Knowledge(Reader):
                 entries, more = _first_of(
                     [part.entries for part in parts], ask, rules.policy.decay_floor
                 )
-                items += await self.complete(rules, as_of_ms, _records(entries))
+                items += await self.complete(rules, as_of_ms, _records(entries), shape.make)
                 after = _after(entries, after)
                 if away is not None:
-                    page = Page(items, None, as_of_ms, sum(part.total for part in parts))
+                    page = shape.page(items, None, as_of_ms, sum(part.total for part in parts))
                     raise away.having(page) from away.__cause__
                 if not more or len(items) >= count:
                     break
             token = self.token(rules, as_of_ms, query, after) if more else None
-            return Page(items, token, as_of_ms, sum(part.total for part in parts))
+            return shape.page(items, token, as_of_ms, sum(part.total for part in parts))
 
         return await self.steady(read)
 
@@ -91,32 +99,38 @@ class Knowledge(Reader):
         self, severity: Severity | str | None, cursor: str | None, count: int
     ) -> Page:
         """A page of what is overdue; see `Periscope.get_overdue`."""
+        return await self.overdue_as(THREATS, severity, cursor, count)
+
+    async def overdue_as(
+        self, shape: Shape[T, P], severity: Severity | str | None, cursor: str | None, count: int
+    ) -> P:
+        """A page of what is overdue, made of what the reader wants."""
         check_count(count)
         rank = -1 if severity is None else severity_query(severity).severity
         query = ("overdue", rank)
         walk = await self.resume(query, cursor)
 
-        async def read(rules: Rules) -> Page:
+        async def read(rules: Rules) -> P:
             check_same_policy(walk, rules)
             as_of_ms = walk.as_of_ms if walk else None
             after = (walk.position[0], walk.position[1]) if walk else (0, b"")
             total = walk.position[2] if walk else None
-            items: list[Threat] = []
+            items: list[T] = []
             while True:
                 ask = min(STRETCH, count - len(items))
                 parts, away = await _reached(self._due(rules, rank, ask, as_of_ms, after))
                 as_of_ms = parts[0].now_ms
                 entries, more, after = _due_of(parts, ask, after)
-                items += await self.complete(rules, as_of_ms, _records(entries))
+                items += await self.complete(rules, as_of_ms, _records(entries), shape.make)
                 if away is not None:
-                    page = Page(items, None, as_of_ms, len(items))
+                    page = shape.page(items, None, as_of_ms, len(items))
                     raise away.having(page) from away.__cause__
                 if not more or len(items) >= count:
                     break
             if total is None:
                 total = await self._count_overdue(rules, rank, as_of_ms)
             token = self.token(rules, as_of_ms, query, (*after, total)) if more else None
-            return Page(items, token, as_of_ms, total)
+            return shape.page(items, token, as_of_ms, total)
 
         return await self.steady(read)
 

@@ -16,13 +16,14 @@ from periscope.membership import MembershipStatus, Seen
 from periscope.models import BatchResult, Outcome, Rejection, Report, Severity, Status
 from periscope.noise_desk import NoiseDesk
 from periscope.policy import CAPS, Policy
-from periscope.queries import hot_query, score_query, severity_query, status_query
+from periscope.rank_queries import hot_query, score_query, severity_query, status_query
+from periscope.records import Records
 from periscope.settings import Acknowledgement
 from periscope.threat import Page, Threat
 from periscope.work import Event, PromotionStats, SweepStats
 
 
-class Periscope(NoiseDesk, SetAside):
+class Periscope(NoiseDesk, SetAside, Records):
     """One database of threats. Use as `async with Periscope.open() as p:`.
 
     All methods are safe to call concurrently. Cancelling one call harms no other.

@@ -9,17 +9,22 @@ from itertools import islice
 from typing import Any, NamedTuple
 
 from periscope.cursor import Cursor
-from periscope.errors import PartitionsMissing, UsageError
+from periscope.errors import PartitionsMissing
 from periscope.functions import Functions, Position, Ranked, RankQuery
 from periscope.gathered import Gathered
 from periscope.header import read_threat
 from periscope.keys import Keyspace, PartitionKeys
 from periscope.ledger import Ledger, Stats, add_up
-from periscope.models import SEVERITIES, STATUSES, Severity, Status
 from periscope.reader import (
     MAX_PAGE,
     STRETCH,
+    THREATS,
+    Make,
+    P,
     Reader,
+    Shape,
+    T,
+    as_record,
     check_count,
     check_same_policy,
     encoded,
@@ -30,7 +35,7 @@ from periscope.reader import (
 from periscope.room import Room
 from periscope.rules import Rules
 from periscope.suppressed import SuppressedCalls
-from periscope.threat import Page, Threat
+from periscope.threat import Page, Record, Threat
 
 DEEP_BATCH = 500
 _SPAN = 2**42
@@ -69,21 +74,31 @@ class Queries(Reader):
 
     async def threats(self, ids: Iterable[str]) -> list[Threat]:
         """The known ones among `ids`, in the order given, each as often as asked for."""
+        return (await self._by_id(read_threat, ids))[1]
+
+    async def records(self, ids: Iterable[str]) -> tuple[int, list[Record]]:
+        """The moment, and the records of the known ones among `ids`."""
+        return await self._by_id(as_record, ids)
+
+    async def _by_id(self, make: Make[T], ids: Iterable[str]) -> tuple[int, list[T]]:
         keyed = [encoded(threat_id) for threat_id in ids]
 
-        async def read(rules: Rules) -> list[Threat]:
-            found: dict[bytes, Threat] = {}
+        async def read(rules: Rules) -> tuple[int, list[T]]:
+            found: dict[bytes, T] = {}
             as_of_ms: int | None = None
             parts = self.by_partition(keyed)
 
             async def fetch(keys: PartitionKeys) -> None:
                 nonlocal as_of_ms
-                as_of_ms = await self.fetch(keys, rules, parts[keys], as_of_ms, found)
+                as_of_ms = await self.fetch(keys, rules, parts[keys], as_of_ms, found, make)
 
-            def in_order(_: object) -> list[Threat]:
-                return [found[threat_id] for threat_id in keyed if threat_id in found]
+            def in_order(_: object) -> tuple[int, list[T]]:
+                return as_of_ms or 0, [found[one] for one in keyed if one in found]
 
-            return await self.each(list(parts), fetch, in_order)
+            try:
+                return await self.each(list(parts), fetch, in_order)
+            except PartitionsMissing as exc:
+                raise exc.having(exc.partial[1] if exc.partial else None) from exc.__cause__
 
         return await self.steady(read)
 
@@ -116,13 +131,20 @@ class Queries(Reader):
 
     async def page(self, query: RankQuery, cursor: str | None, count: int) -> Page:
         """A page of the live ranking; see `Periscope.get_active_paginated`."""
+        return await self.page_as(THREATS, query, cursor, count)
+
+    async def page_as(
+        self, shape: Shape[T, P], query: RankQuery, cursor: str | None, count: int
+    ) -> P:
+        """A page of the live ranking, made of what the reader wants."""
         check_count(count, MAX_PAGE)
-        return await self._gather(query, count, await self.resume(_query_of(query), cursor))
+        walk = await self.resume(_query_of(query), cursor)
+        return await self._gather(shape, query, count, walk)
 
     async def top(self, limit: int) -> list[Threat]:
         """The first `limit` of the queue, ranked as of one instant."""
         check_count(limit, None)
-        return (await self._gather(RankQuery(), limit, None)).items
+        return (await self._gather(THREATS, RankQuery(), limit, None)).items
 
     async def walk(self, query: RankQuery, count: int = 500) -> AsyncIterator[Threat]:
         """Every match in rank order, page by page."""
@@ -162,28 +184,30 @@ class Queries(Reader):
             await self._compare_suppressed(keys, faults)
         return replace(stats.ledger, records=records, faults=faults)
 
-    async def _gather(self, query: RankQuery, count: int, walk: Cursor | None) -> Page:
-        async def read(rules: Rules) -> Page:
+    async def _gather(
+        self, shape: Shape[T, P], query: RankQuery, count: int, walk: Cursor | None
+    ) -> P:
+        async def read(rules: Rules) -> P:
             check_same_policy(walk, rules)
-            return await self._gather_under(rules, query, count, walk)
+            return await self._gather_under(shape, rules, query, count, walk)
 
         return await self.steady(read)
 
     async def _gather_under(
-        self, rules: Rules, query: RankQuery, count: int, walk: Cursor | None
-    ) -> Page:
+        self, shape: Shape[T, P], rules: Rules, query: RankQuery, count: int, walk: Cursor | None
+    ) -> P:
         """The next `count` of a ranking that stands still, in stretches that delay nobody."""
         after = Position(*walk.position) if walk else None
         as_of_ms = walk.as_of_ms if walk else None
-        items: list[Threat] = []
+        items: list[T] = []
         while True:
             ask = min(STRETCH, count - len(items))
             try:
                 stretch = await self._stretch(rules, query, ask, as_of_ms, after)
             except PartitionsMissing as exc:
-                raise await self._as_page(exc, rules, ask, items) from exc.__cause__
+                raise await self._as_page(shape, exc, rules, ask, items) from exc.__cause__
             entries = [(entry.threat_id, entry.record) for entry in stretch.entries]
-            items += await self.complete(rules, stretch.as_of_ms, entries)
+            items += await self.complete(rules, stretch.as_of_ms, entries, shape.make)
             if not stretch.more or len(items) >= count:
                 break
             as_of_ms, after = stretch.as_of_ms, _position(stretch.entries[-1])
@@ -191,18 +215,23 @@ class Queries(Reader):
         if stretch.more:
             position = _position(stretch.entries[-1])
             token = self.token(rules, stretch.as_of_ms, _query_of(query), position)
-        return Page(items, token, stretch.as_of_ms, stretch.total)
+        return shape.page(items, token, stretch.as_of_ms, stretch.total)
 
     async def _as_page(
-        self, exc: PartitionsMissing, rules: Rules, count: int, items: list[Threat]
+        self,
+        shape: Shape[T, P],
+        exc: PartitionsMissing,
+        rules: Rules,
+        count: int,
+        items: list[T],
     ) -> PartitionsMissing:
         """The same error with a page of what could be read; it cannot be gone on with."""
         page = None
         if exc.partial:
             stretch = self._merged(exc.partial, count)
             entries = [(entry.threat_id, entry.record) for entry in stretch.entries]
-            found = items + await self.complete(rules, stretch.as_of_ms, entries)
-            page = Page(found, None, stretch.as_of_ms, stretch.total)
+            found = items + await self.complete(rules, stretch.as_of_ms, entries, shape.make)
+            page = shape.page(found, None, stretch.as_of_ms, stretch.total)
         return exc.having(page)
 
     async def _stretch(
@@ -305,57 +334,6 @@ class Queries(Reader):
             if fresh := members - seen:
                 yield list(fresh)
             seen |= fresh
-
-
-def severity_query(severity: Severity | str) -> RankQuery:
-    """The query for one severity.
-
-    Raises:
-        UsageError: no such severity.
-    """
-    try:
-        return RankQuery(severity=Severity(severity).rank)
-    except ValueError:
-        known = ", ".join(SEVERITIES)
-        raise UsageError(f"unknown severity {severity!r}; use one of {known}") from None
-
-
-def score_query(lowest: float, highest: float) -> RankQuery:
-    """The query for scores from `lowest` to `highest`, both included.
-
-    Raises:
-        UsageError: not two finite numbers in order.
-    """
-    for bound in (lowest, highest):
-        if isinstance(bound, bool) or not isinstance(bound, int | float):
-            raise UsageError(f"a score bound must be a number, not {bound!r}")
-    if not -1e9 < lowest <= highest < 1e9:
-        raise UsageError("not a score range: give the lower bound first, both finite")
-    return RankQuery(lowest=float(lowest), highest=float(highest))
-
-
-def status_query(status: Status | str) -> RankQuery:
-    """The query for one status of level 1.
-
-    Raises:
-        UsageError: no such status.
-    """
-    try:
-        return RankQuery(status=STATUSES.index(Status(status)))
-    except ValueError:
-        known = ", ".join(STATUSES)
-        raise UsageError(f"unknown status {status!r}; use one of {known}") from None
-
-
-def hot_query(min_interactions: int, cap: int) -> RankQuery:
-    """The query for open threats with so many interactions at least.
-
-    Raises:
-        UsageError: not from 1 to the policy's cap, which is as far as the board counts.
-    """
-    if type(min_interactions) is not int or not 1 <= min_interactions <= cap:
-        raise UsageError(f"min_interactions must be a whole number from 1 to {cap}")
-    return RankQuery(interactions=min_interactions)
 
 
 def _query_of(query: RankQuery) -> tuple[Any, ...]:

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from heapq import nlargest
 from itertools import chain
-from typing import Any, Protocol, TypeVar
+from typing import Any, Generic, NamedTuple, Protocol, TypeVar
 
 from redis.exceptions import RedisError
 
@@ -25,8 +25,9 @@ from periscope.errors import (
 from periscope.functions import Functions, PolicyMoved
 from periscope.header import read_threat
 from periscope.keys import Keyspace, PartitionKeys
+from periscope.policy import Policy
 from periscope.rules import Rules
-from periscope.threat import Threat
+from periscope.threat import Page, Record, RecordPage, Threat
 
 MAX_PAGE = 1000
 STRETCH = 250  # threats of one call: what a server does within a few milliseconds at worst
@@ -46,6 +47,25 @@ class Momentary(Protocol):
 
 
 M = TypeVar("M", bound=Momentary)
+P = TypeVar("P")
+Make = Callable[[bytes, bytes, int, Policy], T]
+"""Makes what is wanted of an id and its record, as of a moment, under a policy."""
+
+
+class Shape(NamedTuple, Generic[T, P]):
+    """What a reader wants: each record as a T, and a page of them as a P."""
+
+    make: Make[T]
+    page: Callable[[list[T], str | None, int, int], P]
+
+
+def as_record(threat_id: bytes, record: bytes, as_of_ms: int, policy: Policy) -> Record:
+    """A record as it is stored."""
+    return Record(threat_id, record)
+
+
+THREATS: Shape[Threat, Page] = Shape(read_threat, Page)
+RECORDS: Shape[Record, RecordPage] = Shape(as_record, RecordPage)
 
 
 class Reader:
@@ -134,7 +154,8 @@ class Reader:
         rules: Rules,
         ids: Sequence[bytes],
         as_of_ms: int | None,
-        found: dict[bytes, Threat],
+        found: dict[bytes, T],
+        make: Make[T],
     ) -> int | None:
         """Read the known ones among `ids` into `found`; return the moment of the first reply."""
         done = 0
@@ -144,24 +165,28 @@ class Reader:
             as_of_ms = now_ms if as_of_ms is None else as_of_ms
             for threat_id, record in zip(asked, records, strict=False):
                 if record:
-                    found[threat_id] = read_threat(threat_id, record, as_of_ms, rules.policy)
+                    found[threat_id] = make(threat_id, record, as_of_ms, rules.policy)
             done += len(records)
         return as_of_ms
 
     async def complete(
-        self, rules: Rules, as_of_ms: int, entries: Sequence[tuple[bytes, bytes | None]]
-    ) -> list[Threat]:
-        """Threats of (id, record) in order; records that a reply was cut before are fetched now."""
+        self,
+        rules: Rules,
+        as_of_ms: int,
+        entries: Sequence[tuple[bytes, bytes | None]],
+        make: Make[T],
+    ) -> list[T]:
+        """What `make` makes of (id, record), in order; where a reply was cut, fetched now."""
         cut = [threat_id for threat_id, record in entries if record is None]
-        fetched: dict[bytes, Threat] = {}
+        fetched: dict[bytes, T] = {}
         for keys, members in self.by_partition(cut).items():
-            await self.fetch(keys, rules, members, as_of_ms, fetched)
+            await self.fetch(keys, rules, members, as_of_ms, fetched, make)
         if len(fetched) < len(cut):
             raise StoreDamaged("an index names a threat that has no record; see `ledger --deep`")
         return [
             fetched[threat_id]
             if record is None
-            else read_threat(threat_id, record, as_of_ms, rules.policy)
+            else make(threat_id, record, as_of_ms, rules.policy)
             for threat_id, record in entries
         ]
 

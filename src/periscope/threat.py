@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, NamedTuple
 
 from periscope.models import Decision, Level, MemoryType, Severity, Status, to_datetime
 from periscope.policy import Policy
@@ -161,3 +161,20 @@ class Page:
 
     def __len__(self) -> int:
         return len(self.items)
+
+
+class Record(NamedTuple):
+    """A threat as it is stored: its id, and header and body in one."""
+
+    threat_id: bytes
+    record: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class RecordPage:
+    """A page as `Page`, of records that nobody has looked into."""
+
+    items: list[Record]
+    next_cursor: str | None
+    as_of_ms: int
+    total: int

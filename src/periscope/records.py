@@ -1,0 +1,39 @@
+"""Threats as they are stored, for programs that pass them on without looking into them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from periscope.database import Database
+from periscope.functions import RankQuery
+from periscope.knowledge import normal_industry
+from periscope.models import Severity
+from periscope.reader import RECORDS
+from periscope.threat import Record, RecordPage
+
+
+class Records(Database):
+    """The reads of `Periscope` once more, whose pages hold records; see `header.py` for these."""
+
+    async def get_ranked_records(
+        self, query: RankQuery, cursor: str | None = None, count: int = 100
+    ) -> RecordPage:
+        """A page of the live ranking of what fits `query`; see `get_active_paginated`."""
+        return await self._queries.page_as(RECORDS, query, cursor, count)
+
+    async def get_overdue_records(
+        self, severity: Severity | str | None = None, cursor: str | None = None, count: int = 100
+    ) -> RecordPage:
+        """A page of what is overdue; see `get_overdue`."""
+        return await self._knowledge.overdue_as(RECORDS, severity, cursor, count)
+
+    async def get_level_records(
+        self, level: int, industry: str | None = None, cursor: str | None = None, count: int = 100
+    ) -> RecordPage:
+        """A page of level 2 or 3; see `get_short_term` and `get_long_term`."""
+        industry = normal_industry(industry)
+        return await self._knowledge.level_as(RECORDS, level, industry, cursor, count)
+
+    async def get_records(self, ids: Iterable[str]) -> tuple[int, list[Record]]:
+        """The moment, and the records of the known ones among `ids`, in the order given."""
+        return await self._queries.records(ids)
