@@ -17,7 +17,17 @@ MODULES = sorted(SOURCE.rglob("*.py"))
 
 # From the ground up: a module may import what stands before it, and its own room.
 FLOORS = [
-    *("errors", "spans", "config", "settings", "policy", "scoring", "models", "marks"),
+    *(
+        "errors",
+        "spans",
+        "config",
+        "service_settings",
+        "settings",
+        "policy",
+        "scoring",
+        "models",
+        "marks",
+    ),
     *("threat", "work", "key_table", "keys", "feed_keys", "header"),
     *("server", "connection", "awaits", "library", "rules", "specs", "functions", "calls"),
     "rank_queries",
@@ -43,7 +53,7 @@ FLOORS = [
         "documents",
         "spliced",
     ),
-    *("workers", "backup", "moving", "feeds", "polling", "bench", "cli", "__main__"),
+    *("workers", "backup", "moving", "feeds", "polling", "api", "bench", "cli", "__main__"),
 ]
 # The few exceptions to the sizes, with their numbers: the list only shrinks.
 LONG_FILES: dict[str, int] = {}
