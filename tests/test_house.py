@@ -18,7 +18,7 @@ MODULES = sorted(SOURCE.rglob("*.py"))
 # From the ground up: a module may import what stands before it, and its own room.
 FLOORS = [
     *("errors", "spans", "config", "settings", "policy", "scoring", "models", "marks"),
-    *("threat", "work", "key_table", "keys", "feed_keys", "header"),
+    *("threat", "work", "key_table", "keys", "feed_keys", "access_keys", "header"),
     *("server", "connection", "awaits", "library", "rules", "specs", "functions", "calls"),
     "rank_queries",
     *("suppressed", "cursor", "ledger", "archive", "rejections", "intake", "acts", "batches"),
@@ -42,6 +42,7 @@ FLOORS = [
         "periscope",
         "documents",
         "spliced",
+        "access",
     ),
     *("workers", "backup", "moving", "feeds", "polling", "bench", "cli", "__main__"),
 ]
