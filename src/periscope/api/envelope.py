@@ -130,9 +130,7 @@ class _Request:
         if self.status:
             raise exc  # the answer has begun: all that is left is to cut it off
         pairs = [(name.lower().encode(), value.encode()) for name, value in headers.items()]
-        await self._pass_on(
-            {"type": "http.response.start", "status": status, "headers": pairs}
-        )
+        await self._pass_on({"type": "http.response.start", "status": status, "headers": pairs})
         await self._pass_on({"type": "http.response.body", "body": body, "more_body": False})
 
     async def _pass_on(self, message: Message) -> None:

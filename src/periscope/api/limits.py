@@ -7,10 +7,8 @@ from typing import Any
 
 import msgspec
 
-from periscope.access import Limits
+from periscope.access import NO_LIMITS, Limits
 from periscope.models import Report, Severity, Unreadable
-
-NO_LIMITS = Limits()
 
 
 class Screen:
@@ -55,7 +53,7 @@ class Screen:
             return "severity: your key is limited to other severities"
         metadata = fields.get("metadata")
         tlp = metadata.get("tlp") if isinstance(metadata, dict) else None
-        if limits.tlp and str(tlp).lower() not in {one.lower() for one in limits.tlp}:
+        if limits.tlp and tlp not in limits.tlp:
             return "tlp: your key is limited to other markings"
         return None
 
