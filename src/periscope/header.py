@@ -102,13 +102,18 @@ def unpack_header(record: bytes) -> Header:
     Raises:
         StoreDamaged: the record is too short, or of a format that this program does not know.
     """
-    v = _unpack(record)
+    v = unpack(record)
     times = [v[i] | v[i + 1] << 32 for i in range(15, 23, 2)]
     observed_at = v[25] | v[26] << 32
     return Header._make((*v[:15], *times, v[23], v[24], observed_at, *v[27:]))
 
 
-def _unpack(record: bytes) -> tuple[Any, ...]:
+def unpack(record: bytes) -> tuple[Any, ...]:
+    """The numbers of a header as they are packed, times in two parts each.
+
+    Raises:
+        StoreDamaged: as `unpack_header`.
+    """
     if len(record) < HEADER_BYTES:
         raise StoreDamaged("a record is shorter than its header; see `periscope ledger --deep`")
     v = _LAYOUT.unpack_from(record)
@@ -131,7 +136,7 @@ def read_threat(
     Raises:
         StoreDamaged: header or body cannot be read.
     """
-    v = _unpack(record)
+    v = unpack(record)
     try:
         body = _decode_body(record[HEADER_BYTES:])
     except msgspec.DecodeError as exc:
