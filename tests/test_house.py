@@ -41,6 +41,8 @@ FLOORS = [
         "noise_desk",
         "periscope",
         "documents",
+        "metrics",
+        "kpis",
         "spliced",
     ),
     *("workers", "backup", "moving", "feeds", "polling", "bench", "cli", "__main__"),

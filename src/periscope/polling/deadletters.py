@@ -157,6 +157,14 @@ class DeadLetters:
             return []
         return [self.kept(name) for name in names]
 
+    def sizes(self) -> dict[str, int]:
+        """Bytes of the letters of each feed that has any, without reading them."""
+        return {
+            path.stem: path.stat().st_size
+            for path in self._directory.glob(f"*{SUFFIX}")
+            if re.match(NAME_PATTERN, path.stem) and path.exists()
+        }
+
     def kept(self, feed: str) -> Kept:
         """How many letters of a feed there are."""
         ids = {one.id for one in self.read(feed)}
