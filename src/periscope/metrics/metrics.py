@@ -10,10 +10,12 @@ from time import monotonic
 from prometheus_client import exposition, metrics_core
 from prometheus_client.openmetrics import exposition as openmetrics_exposition
 
+from periscope.connection import Capacity, Writable
+from periscope.errors import StoreError
 from periscope.metrics import own
 from periscope.metrics.forecast import Forecast
 from periscope.metrics.own import IndexState, Requests, WorkerLike
-from periscope.metrics.reading import Reading, read
+from periscope.metrics.reading import MOST_S, read, within
 from periscope.metrics.shared import FeedLike, put_feeds, put_store
 from periscope.metrics.sheet import Sheet
 from periscope.periscope import Periscope
@@ -85,15 +87,12 @@ class Metrics:
         found = await read(self._periscope)
         sheet = Sheet(self._periscope.settings.namespace)
         put_store(sheet, self._periscope, found)
-        if found.is_up:
-            self._put_forecasts(sheet, found)
-            await self._put_feeds(sheet, found)
+        if found is not None:
+            self._put_room(sheet, found.capacity)
+            if self._feeds is not None:
+                put_feeds(sheet, await within(MOST_S, self._feeds()) or ())
         await self._put_own(sheet)
         return [*sheet.families(), *self._requests.families(), *own.process_families()]
-
-    async def _put_feeds(self, sheet: Sheet, found: Reading) -> None:
-        if self._feeds is not None:
-            put_feeds(sheet, await found.part(self._feeds()) or ())
 
     async def _put_own(self, sheet: Sheet) -> None:
         periscope = self._periscope
@@ -111,17 +110,25 @@ class Metrics:
             for feed, size in (await asyncio.to_thread(self._letters)).items():
                 sheet.put("periscope_dead_letter_bytes", size, feed)
 
-    def _put_forecasts(self, sheet: Sheet, found: Reading) -> None:
+    def _put_room(self, sheet: Sheet, capacity: Capacity | None) -> None:
+        """What is left of memory and disk, and when it is used up."""
         now_s, name = self._clock(), "periscope_store_time_to_full_seconds"
-        capacity = found.stats.capacity if found.stats is not None else None
         if capacity is not None and capacity.max_memory_bytes:
             used, most = capacity.used_memory_bytes, capacity.max_memory_bytes
             sheet.put(name, self._forecasts["memory"].seconds(now_s, used, most), "memory")
-        free = self._periscope.free_bytes
+        free, reserve = self._free_bytes(), self._periscope.settings.min_free_mb * MIB
         if free is not None:
-            reserve = self._periscope.settings.min_free_mb * MIB
             sheet.put("periscope_store_disk_free_bytes", free)
             sheet.put(name, self._forecasts["disk"].seconds(now_s, -free, -reserve), "disk")
+        if capacity is not None:
+            is_writable = capacity.writable is Writable.YES and (free is None or free >= reserve)
+            sheet.put("periscope_store_writable", is_writable)
+
+    def _free_bytes(self) -> int | None:
+        try:
+            return self._periscope.free_bytes
+        except StoreError:  # the directory is gone, which the store itself will say
+            return None
 
 
 class _Families:
@@ -131,4 +138,5 @@ class _Families:
         self._families = families
 
     def collect(self) -> Iterator[metrics_core.Metric]:
+        """All of them."""
         return iter(self._families)

@@ -1,4 +1,4 @@
-"""What the store says at one moment: in parts, of which one that fails takes no other along."""
+"""What the store says at one moment: partition by partition, so that none waits for another."""
 
 from __future__ import annotations
 
@@ -10,88 +10,116 @@ from time import perf_counter
 from typing import TypeVar
 
 from periscope.calls import Calls
-from periscope.errors import PartitionsMissing, PeriscopeError
+from periscope.connection import Capacity
+from periscope.errors import PeriscopeError
+from periscope.functions import PartitionStats
 from periscope.keys import PartitionKeys
-from periscope.ledger import Stats
-from periscope.metrics.watch import Watch, read_watch
+from periscope.ledger import Stats, add_up
+from periscope.metrics.watch import Watch, WatchPart, read_part, watch_of
 from periscope.models import SEVERITIES
 from periscope.periscope import Periscope
-from periscope.reader import over, steady
+from periscope.reader import steady
 from periscope.rules import Rules
+from periscope.suppressed import SuppressedCalls
 
 MOST_S = 2.0
 T = TypeVar("T")
 log = logging.getLogger(__name__)
 
 
-@dataclass(slots=True)
-class Reading:
-    """What was read; None is what nobody could say. `missing` are partitions that were away."""
+@dataclass(frozen=True, slots=True)
+class Part:
+    """What one partition says; `overdue` in the order of the severities."""
 
-    latency_s: float | None = None
-    stats: Stats | None = None
-    watch: Watch | None = None
-    overdue: dict[str, int] | None = None
-    holdings: dict[str, int] | None = None
-    missing: set[int] = field(default_factory=set)
+    latency_s: float
+    stats: PartitionStats
+    watch: WatchPart
+    overdue: list[int]
+    holdings: dict[str, int]
+    suppressed: int
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What those partitions say that answered, at least one; `missing` is how many did not."""
+
+    missing: int
+    parts: list[Part]
+    capacity: Capacity | None
+    stats: Stats = field(init=False)
+    watch: Watch = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "stats", add_up([part.stats for part in self.parts]))
+        object.__setattr__(self, "watch", watch_of([part.watch for part in self.parts]))
 
     @property
-    def is_up(self) -> bool:
-        """Did the store answer?"""
-        return self.latency_s is not None
+    def is_whole(self) -> bool:
+        """Did every partition answer?"""
+        return not self.missing
 
-    async def part(self, call: Awaitable[T]) -> T | None:
-        """Await a part of it: what could be read, None if nothing could."""
-        try:
-            return await call
-        except PartitionsMissing as exc:
-            self.missing |= set(exc.missing)
-            return exc.partial  # type: ignore[no-any-return]
-        except PeriscopeError as exc:
-            log.debug("metrics: %s", exc)
-            return None
+    @property
+    def latency_s(self) -> float:
+        """One round trip, of the slowest."""
+        return max(part.latency_s for part in self.parts)
+
+    @property
+    def overdue(self) -> dict[str, int]:
+        """How many open, unseen threats are past their target, by severity."""
+        return {one.value: sum(part.overdue[one.rank] for part in self.parts) for one in SEVERITIES}
+
+    @property
+    def holdings(self) -> dict[str, int]:
+        """See `Periscope.get_holdings`."""
+        return {name: sum(p.holdings[name] for p in self.parts) for name in self.parts[0].holdings}
+
+    @property
+    def suppressed(self) -> int:
+        """How many ids are set aside as noise."""
+        return sum(part.suppressed for part in self.parts)
 
 
-async def read(periscope: Periscope, most_s: float = MOST_S) -> Reading:
-    """Ask the store; what it has not said within `most_s` seconds is not known."""
-    found = Reading()
+async def read(periscope: Periscope, most_s: float = MOST_S) -> Reading | None:
+    """Ask all partitions; None if none of them has answered within `most_s` seconds."""
+    partitions = periscope.keyspace.partitions
+    found = await asyncio.gather(*(within(most_s, _part(periscope, one)) for one in partitions))
+    parts = [part for part in found if part is not None]
+    if not parts:
+        return None
+    there = [keys for keys, part in zip(partitions, found, strict=True) if part is not None]
+    return Reading(len(found) - len(parts), parts, await within(most_s, _room(periscope, there)))
+
+
+async def within(most_s: float, call: Awaitable[T]) -> T | None:
+    """What a call answers; None if it fails, or takes too long."""
     try:
         async with asyncio.timeout(most_s):
-            await _fill(found, periscope)
-    except TimeoutError:
-        found.latency_s = None
-    return found
+            return await call
+    except (TimeoutError, PeriscopeError) as exc:
+        log.debug("metrics: %s", exc)
+        return None
 
 
-async def _fill(found: Reading, periscope: Periscope) -> None:
-    partitions = periscope.keyspace.partitions
-    times = await found.part(over(partitions, lambda keys: _round_trip(periscope, keys)))
-    if not times:
-        return
-    found.latency_s = max(times)
-    found.stats = await found.part(periscope.get_stats())
-    found.watch = await found.part(read_watch(periscope))
-    found.holdings = await found.part(periscope.get_holdings())
-    if found.stats is not None and not found.missing:
-        found.overdue = await found.part(_overdue(periscope, found.stats.as_of_ms))
+async def _part(periscope: Periscope, keys: PartitionKeys) -> Part:
+    """All that a partition says, under one policy."""
+    functions = periscope.functions
+    calls, began = Calls(functions), perf_counter()
+    await functions.connections.guarded(functions.connections.run("EXISTS", keys.meta))
+    latency_s = perf_counter() - began
+
+    async def read(rules: Rules) -> Part:
+        stats = await functions.stats(keys)
+        overdue = [
+            await calls.count_overdue(keys, rules, one.rank, stats.now_ms) for one in SEVERITIES
+        ]
+        causes = await SuppressedCalls(functions).causes(keys)
+        watch, holdings = await read_part(functions, keys), await calls.holdings(keys)
+        return Part(latency_s, stats, watch, overdue, holdings, sum(causes.values()))
+
+    return await steady(functions, read)
 
 
-async def _round_trip(periscope: Periscope, keys: PartitionKeys) -> float:
-    connections, began = periscope.functions.connections, perf_counter()
-    await connections.guarded(connections.run("EXISTS", keys.meta))
-    return perf_counter() - began
-
-
-async def _overdue(periscope: Periscope, as_of_ms: int) -> dict[str, int]:
-    """How many open, unseen threats of each severity are past their target."""
-    calls, partitions = Calls(periscope.functions), periscope.keyspace.partitions
-
-    async def count(rules: Rules) -> dict[str, int]:
-        async def count_in(keys: PartitionKeys) -> list[int]:
-            ranks = range(len(SEVERITIES))
-            return [await calls.count_overdue(keys, rules, rank, as_of_ms) for rank in ranks]
-
-        counts = await over(partitions, count_in)
-        return {one.value: sum(part[one.rank] for part in counts) for one in SEVERITIES}
-
-    return await steady(periscope.functions, count)
+async def _room(periscope: Periscope, partitions: list[PartitionKeys]) -> Capacity:
+    """How full the servers of these partitions are."""
+    probes = [keys.reply(b"probe") for keys in partitions]
+    return await periscope.functions.connections.capacity(probes)

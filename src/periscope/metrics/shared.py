@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from math import isfinite
 from typing import Any, Protocol
 
-from periscope.connection import Capacity, Writable
-from periscope.ledger import Ledger, Stats
+from periscope.connection import Capacity
 from periscope.metrics.reading import Reading
 from periscope.metrics.sheet import Sheet
-from periscope.metrics.watch import Watch
 from periscope.models import SEVERITIES
 from periscope.periscope import Periscope
 from periscope.policy import Policy
@@ -60,12 +57,13 @@ class FeedLike(Protocol):
         """Runs, failures, and counts."""
 
 
-def put_store(sheet: Sheet, periscope: Periscope, found: Reading) -> None:
-    """All that the store says, of itself and of threats."""
-    whole = not found.missing
-    sheet.put("periscope_store_up", found.is_up)
-    sheet.put("periscope_store_partitions", len(periscope.keyspace.partitions))
-    if not found.is_up:
+def put_store(sheet: Sheet, periscope: Periscope, found: Reading | None) -> None:
+    """All that the store says, of itself and of threats; without a reading, that it is away."""
+    partitions = len(periscope.keyspace.partitions)
+    sheet.put("periscope_store_up", found is not None)
+    sheet.put("periscope_store_partitions", partitions)
+    sheet.put("periscope_store_missing_partitions", partitions if found is None else found.missing)
+    if found is None:
         return
     facts, asked = periscope.server, periscope.settings.durability
     sheet.put(
@@ -73,16 +71,13 @@ def put_store(sheet: Sheet, periscope: Periscope, found: Reading) -> None:
         *(facts.kind, facts.version, facts.topology, facts.durability, str(asked)),
     )
     sheet.put("periscope_store_latency_seconds", found.latency_s)
-    sheet.put("periscope_store_missing_partitions", len(found.missing))
-    _put_policy(sheet, periscope.functions.rules.policy, len(periscope.keyspace.partitions))
-    if found.stats is not None:
-        _put_stats(sheet, found.stats, whole=whole)
-    if found.watch is not None:
-        _put_watch(sheet, found.watch, whole=whole)
-    if found.holdings is not None:
-        _put_holdings(sheet, found.holdings, whole=whole)
-    for severity, count in (found.overdue or {}).items():
-        sheet.put("periscope_overdue_threats", count, severity)
+    _put_policy(sheet, periscope.functions.rules.policy, partitions)
+    _put_queue(sheet, found)
+    _put_holdings(sheet, found.holdings)
+    if found.capacity is not None:
+        _put_memory(sheet, found.capacity)
+    if found.is_whole:
+        _put_counters(sheet, found)
 
 
 def _put_policy(sheet: Sheet, policy: Policy, partitions: int) -> None:
@@ -93,22 +88,25 @@ def _put_policy(sheet: Sheet, policy: Policy, partitions: int) -> None:
         sheet.put("periscope_stream_limit_bytes", limit_kb * 1024 * partitions, stream)
 
 
-def _put_stats(sheet: Sheet, stats: Stats, *, whole: bool) -> None:
+def _put_queue(sheet: Sheet, found: Reading) -> None:
+    stats, watch = found.stats, found.watch
     for status, counts in stats.counts.items():
         for severity, count in counts.items():
             sheet.put("periscope_working_threats", count, status, severity)
     for severity, count in stats.unseen.items():
         sheet.put("periscope_unseen_threats", count, severity)
+        sheet.put("periscope_overdue_threats", found.overdue[severity], severity)
+        oldest_s = watch.waiting_s(watch.unseen_since_ms[severity])
+        sheet.put("periscope_unseen_oldest_seconds", oldest_s, severity)
     for level in (1, 2, 3):
         sheet.put("periscope_threats", getattr(stats.ledger, f"level_{level}"), str(level))
-    if stats.capacity is not None:
-        sheet.put("periscope_suppressed_threats", sum(stats.suppressed.values()))
-        _put_capacity(sheet, stats.capacity)
-    if whole:
-        _put_ledger(sheet, stats.ledger)
+    sheet.put("periscope_suppressed_threats", found.suppressed)
+    sheet.put("periscope_promotion_lag_seconds", watch.waiting_s(watch.latched_since_ms))
 
 
-def _put_ledger(sheet: Sheet, ledger: Ledger) -> None:
+def _put_counters(sheet: Sheet, found: Reading) -> None:
+    """What only rises; a part of it would seem to begin anew when the rest comes back."""
+    ledger = found.stats.ledger
     sheet.put("periscope_reports_received_total", ledger.received)
     for name, outcome in _OUTCOMES.items():
         sheet.put("periscope_reports_total", getattr(ledger, name), outcome)
@@ -116,29 +114,21 @@ def _put_ledger(sheet: Sheet, ledger: Ledger) -> None:
     sheet.put("periscope_departures_total", ledger.archived_unseen, "expired_unseen")
     sheet.put("periscope_departures_total", ledger.removed, "removed")
     sheet.put("periscope_ledger_balanced", ledger.balanced)
+    sheet.put("periscope_forgotten_early_total", found.holdings["forgotten_early"])
+    for action, count in found.watch.acts.items():
+        sheet.put("periscope_acts_total", count, action)
 
 
-def _put_capacity(sheet: Sheet, capacity: Capacity) -> None:
-    sheet.put("periscope_store_writable", capacity.writable is Writable.YES)
+def _put_memory(sheet: Sheet, capacity: Capacity) -> None:
     sheet.put("periscope_store_memory_used_bytes", capacity.used_memory_bytes)
     sheet.put("periscope_store_memory_limit_bytes", capacity.max_memory_bytes or None)
 
 
-def _put_watch(sheet: Sheet, watch: Watch, *, whole: bool) -> None:
-    for severity, since_ms in watch.unseen_since_ms.items():
-        sheet.put("periscope_unseen_oldest_seconds", watch.waiting_s(since_ms), severity)
-    sheet.put("periscope_promotion_lag_seconds", watch.waiting_s(watch.latched_since_ms))
-    for action, count in watch.acts.items() if whole else ():
-        sheet.put("periscope_acts_total", count, action)
-
-
-def _put_holdings(sheet: Sheet, holdings: Mapping[str, int], *, whole: bool) -> None:
+def _put_holdings(sheet: Sheet, holdings: Mapping[str, int]) -> None:
     for name, metric in _HOLDINGS.items():
         sheet.put(metric, holdings[name])
     sheet.put("periscope_stream_bytes", holdings["event_bytes"], "events")
     sheet.put("periscope_stream_bytes", holdings["audit_bytes"], "audit")
-    if whole:
-        sheet.put("periscope_forgotten_early_total", holdings["forgotten_early"])
 
 
 def put_feeds(sheet: Sheet, feeds: Iterable[FeedLike]) -> None:
@@ -158,8 +148,6 @@ def put_feeds(sheet: Sheet, feeds: Iterable[FeedLike]) -> None:
         sheet.put("periscope_feed_records_total", letters, name, "dead_letter")
 
 
-def seconds(milliseconds: float | None) -> float | None:
-    """The same in seconds; None if it is none, or not a number."""
-    if milliseconds is None or not isfinite(milliseconds):
-        return None
-    return milliseconds / 1000
+def seconds(milliseconds: int | None) -> float | None:
+    """The same in seconds; None if it is none."""
+    return None if milliseconds is None else milliseconds / 1000

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from periscope.errors import PartitionsMissing
@@ -34,8 +35,10 @@ class Watch:
         return 0.0 if since_ms is None else max(0, self.as_of_ms - since_ms) / 1000
 
 
-@dataclass(slots=True)
-class _Part:
+@dataclass(frozen=True, slots=True)
+class WatchPart:
+    """What one partition says; moments in the order of the severities, then what is latched."""
+
     now_ms: int
     since_ms: list[int]
     acts: dict[str, int]
@@ -51,15 +54,16 @@ async def read_watch(periscope: Periscope) -> Watch:
 
     async def read(_: Rules) -> Watch:
         try:
-            return _whole(await over(partitions, lambda keys: _read(functions, keys)))
+            return watch_of(await over(partitions, lambda keys: read_part(functions, keys)))
         except PartitionsMissing as exc:
-            partial = _whole(exc.partial) if exc.partial else None
+            partial = watch_of(exc.partial) if exc.partial else None
             raise exc.having(partial) from exc.__cause__
 
     return await steady(functions, read)
 
 
-async def _read(functions: Functions, keys: PartitionKeys) -> _Part:
+async def read_part(functions: Functions, keys: PartitionKeys) -> WatchPart:
+    """Read it of one partition."""
     offsets, since_ms = [0] * (LATCHED + 1), [0] * (LATCHED + 1)
     while True:
         now_ms, found, offsets, acts = await functions.call(
@@ -68,10 +72,11 @@ async def _read(functions: Functions, keys: PartitionKeys) -> _Part:
         since_ms = [_earlier(*pair) for pair in zip(since_ms, found, strict=True)]
         if max(offsets) < 0:
             counts = zip(acts[::2], acts[1::2], strict=True)
-            return _Part(now_ms, since_ms, {verb.decode(): count for verb, count in counts})
+            return WatchPart(now_ms, since_ms, {verb.decode(): count for verb, count in counts})
 
 
-def _whole(parts: list[_Part]) -> Watch:
+def watch_of(parts: Sequence[WatchPart]) -> Watch:
+    """What partitions say together."""
     since_ms, acts = [0] * (LATCHED + 1), Counter[str]()
     for part in parts:
         since_ms = [_earlier(*pair) for pair in zip(since_ms, part.since_ms, strict=True)]
