@@ -2,6 +2,9 @@
 
 from periscope.connection import Capacity, Writable
 from periscope.errors import (
+    AccessError,
+    AccessInvalid,
+    AccessUnknown,
     ActInvalid,
     ActRefused,
     ArchiveError,
@@ -20,7 +23,9 @@ from periscope.errors import (
     FeedUnknown,
     FetchFailed,
     FetchRefused,
+    Forbidden,
     LibraryMismatch,
+    LockedOut,
     MoveError,
     Moving,
     NoiseInvalid,
@@ -30,6 +35,7 @@ from periscope.errors import (
     OutcomeUnknown,
     PartitionsMissing,
     PeriscopeError,
+    RateLimited,
     ReportRejected,
     RequestReused,
     SettingInvalid,
@@ -42,6 +48,7 @@ from periscope.errors import (
     ThreatClosed,
     ThreatUnknown,
     TooLate,
+    Unauthenticated,
     UsageError,
 )
 from periscope.ledger import Ledger, Stats
@@ -83,6 +90,9 @@ from periscope.work import (
 __version__ = "0.5.0"
 
 __all__ = [
+    "AccessError",
+    "AccessInvalid",
+    "AccessUnknown",
     "ActInvalid",
     "ActRefused",
     "Action",
@@ -112,6 +122,7 @@ __all__ = [
     "FetchFailed",
     "FetchRefused",
     "FilterState",
+    "Forbidden",
     "Found",
     "Interaction",
     "InteractionsResult",
@@ -119,6 +130,7 @@ __all__ = [
     "Ledger",
     "Level",
     "LibraryMismatch",
+    "LockedOut",
     "Mark",
     "MembershipStatus",
     "MemoryType",
@@ -139,6 +151,7 @@ __all__ = [
     "Preview",
     "PromotionStats",
     "Rate",
+    "RateLimited",
     "Rejection",
     "Report",
     "ReportRejected",
@@ -164,6 +177,7 @@ __all__ = [
     "ThreatClosed",
     "ThreatUnknown",
     "TooLate",
+    "Unauthenticated",
     "UsageError",
     "WakeStats",
     "Warninglist",

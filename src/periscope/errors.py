@@ -33,6 +33,13 @@
     │   ├── StoreDamaged            its files or keys are not as Periscope left them
     │   └── LibraryMismatch         its function library is not one this program can use
     ├── BatchInterrupted            a batch ended early; says what was committed
+    ├── AccessError                 who may do what
+    │   ├── Unauthenticated         an API key, session or password that is not good (any more)
+    │   ├── Forbidden               known, and not allowed to do that
+    │   ├── RateLimited             faster than the API key may be; says when to try again
+    │   │   └── LockedOut           too many failed sign-ins; says how long it lasts
+    │   ├── AccessUnknown           there is no such API key or account
+    │   └── AccessInvalid           a key or account cannot be made so; names the field
     ├── FeedError                   a feed cannot be read (further)
     │   ├── FetchFailed             what it is fetched from failed; it may work later
     │   └── FetchRefused            its URL leads to where no feed may lead
@@ -72,6 +79,12 @@ def _again(kind: type[PeriscopeError], args: tuple[Any, ...], more: dict[str, An
     return error
 
 
+class _OfField:
+    def __init__(self, reason: str, *, field: str) -> None:
+        super().__init__(reason)  # type: ignore[call-arg]  # of the error that it is mixed into
+        self.field = field
+
+
 class UsageError(PeriscopeError):
     """The call itself cannot be carried out as given; repeating it will not help."""
 
@@ -79,14 +92,10 @@ class UsageError(PeriscopeError):
     http_status = 400
 
 
-class ReportRejected(UsageError):
+class ReportRejected(_OfField, UsageError):
     """A single report broke a rule and was not stored; `field` names the offender."""
 
     http_status = 422
-
-    def __init__(self, reason: str, *, field: str) -> None:
-        super().__init__(reason)
-        self.field = field
 
 
 class CursorInvalid(UsageError):
@@ -123,14 +132,10 @@ class FeedBusy(UsageError):
     http_status = 409
 
 
-class ActInvalid(UsageError):
+class ActInvalid(_OfField, UsageError):
     """What an analyst asks for breaks a rule and was not done; `field` names the offender."""
 
     http_status = 422
-
-    def __init__(self, reason: str, *, field: str) -> None:
-        super().__init__(reason)
-        self.field = field
 
 
 class NoiseInvalid(UsageError):
@@ -224,8 +229,7 @@ class StoreUnavailable(StoreError):
 class OutcomeUnknown(StoreUnavailable):
     """A change was sent and may be stored: no answer came, or too few replicas have it.
 
-    Repeating it is safe: whatever was stored is recognised. This goes for every call that changes
-    something, of people and of workers.
+    Repeating it is safe, whatever the call: what was stored is recognised.
     """
 
 
@@ -303,6 +307,49 @@ class BatchInterrupted(PeriscopeError):
         self.unknown = unknown
 
 
+class AccessError(PeriscopeError):
+    """Who may do what; `retry_after_s` is for those that waiting helps against, else 0."""
+
+    http_status = 403
+
+    def __init__(self, reason: str, retry_after_s: float = 0.0) -> None:
+        super().__init__(reason)
+        self.retry_after_s = retry_after_s
+
+
+class Unauthenticated(AccessError):
+    """An API key, session or password is not good, or not any more; never says which, or why."""
+
+    http_status = 401
+
+
+class Forbidden(AccessError):
+    """Whoever asks is known, and is not allowed to do that."""
+
+
+class RateLimited(AccessError):
+    """Faster than allowed: nothing was done; in `retry_after_s` seconds it may be tried again."""
+
+    http_status = 429
+
+
+class LockedOut(RateLimited):
+    """Too many sign-ins failed for this name: none is tried for `retry_after_s` seconds."""
+
+
+class AccessUnknown(AccessError):
+    """There is no API key of this prefix, or no account of this name."""
+
+    http_status = 404
+
+
+class AccessInvalid(_OfField, AccessError):
+    """An API key or account cannot be made so; `field` names the offender."""
+
+    exit_code = 2
+    http_status = 422
+
+
 class FeedError(PeriscopeError):
     """A feed cannot be opened, recognised or read further; names the place and the reason."""
 
@@ -312,7 +359,7 @@ class FeedError(PeriscopeError):
 class FetchFailed(FeedError):
     """A feed could not be fetched (further), for a reason that may pass: ask again later.
 
-    `retry_after_s`: the pause that the server asked for, at most a day; None if it said nothing.
+    `retry_after_s`: the pause that the server asked for, at most a day; None without one.
     """
 
     http_status = 503
