@@ -302,7 +302,8 @@ async def test_partitions_that_are_away_are_counted_and_no_counter_seems_to_begi
         )
         lost = set(whole) - set(found)
         assert {name for name in lost if not name.endswith("_total")} == {
-            "periscope_ledger_balanced"
+            "periscope_ledger_balanced",
+            "periscope_overdue_threats",
         }
         assert "periscope_reports_received_total" in lost
 

@@ -6,6 +6,7 @@ name, and nothing can slip between the two.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from functools import partial
 from itertools import islice
@@ -23,9 +24,10 @@ from periscope.threat import Record, RecordPage
 from periscope.trail import STEP, audit_of
 
 MOST = 200_000  # acts, threats and departures each
-PAGE = 1_000
-ROWS = 10_000
-IDS = 500  # of one question to the archive
+PAGE = 250  # threats of one step, and
+ROWS = 1_000  # rows: what delays others of this process for a few milliseconds
+IDS = 500  # of one question to the archive, and
+MOST_ROWS = 10_000  # rows of its answer
 
 Name = tuple[int, str, int]
 
@@ -68,6 +70,9 @@ class Gathering:
             if life.first_seen_ms < self._since_ms and life.threat_id in acted
         ]
         await self._read_earlier(older)
+        return await asyncio.to_thread(self._give)
+
+    def _give(self) -> int:
         return self.lives.give(map(_deed, self._entries.values()))
 
     async def _walk_trail(self) -> None:
@@ -106,9 +111,9 @@ class Gathering:
         """What was done before to threats that are older: the first act may be among it."""
         unique = iter(dict.fromkeys(ids))
         while some := list(islice(unique, IDS)):
-            entries = await self._archive.audit_of(some, before_ms=self._since_ms, limit=ROWS)
+            entries = await self._archive.audit_of(some, before_ms=self._since_ms, limit=MOST_ROWS)
             self._keep(entries)
-            self._is_full("acts", self._most if len(entries) == ROWS else 0)
+            self._is_full("acts", self._most if len(entries) == MOST_ROWS else 0)
 
     async def _walk_threats(self) -> None:
         """Every threat that is there, whatever its level, up to so many."""

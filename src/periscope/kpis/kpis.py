@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import asdict
 from datetime import datetime, timedelta
 from typing import Any
@@ -46,7 +47,8 @@ async def kpis(
     since_ms = max(0, until_ms - since // _MS)
     found = Gathering(periscope, archive, since_ms, most)
     unknown = await found.gather()
-    return figures(found.lives, since_ms, until_ms, tuple(found.truncated), unknown)
+    told = tuple(found.truncated)
+    return await asyncio.to_thread(figures, found.lives, since_ms, until_ms, told, unknown)
 
 
 def document(found: Kpis) -> dict[str, Any]:

@@ -18,7 +18,7 @@ from periscope.ledger import Stats, add_up
 from periscope.metrics.watch import Watch, WatchPart, read_part, watch_of
 from periscope.models import SEVERITIES
 from periscope.periscope import Periscope
-from periscope.reader import steady
+from periscope.reader import over, steady
 from periscope.rules import Rules
 from periscope.suppressed import SuppressedCalls
 
@@ -29,23 +29,27 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """What one partition says; `overdue` in the order of the severities."""
+    """What one partition says."""
 
     latency_s: float
     stats: PartitionStats
     watch: WatchPart
-    overdue: list[int]
     holdings: dict[str, int]
     suppressed: int
 
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """What those partitions say that answered, at least one; `missing` is how many did not."""
+    """What those partitions say that answered, at least one; `missing` is how many did not.
+
+    `overdue` is by severity; None where not all answered, or counting took too long: of threats
+    that were reported again, each has to be looked at.
+    """
 
     missing: int
     parts: list[Part]
     capacity: Capacity | None
+    overdue: dict[str, int] | None
     stats: Stats = field(init=False)
     watch: Watch = field(init=False)
 
@@ -62,11 +66,6 @@ class Reading:
     def latency_s(self) -> float:
         """One round trip, of the slowest."""
         return max(part.latency_s for part in self.parts)
-
-    @property
-    def overdue(self) -> dict[str, int]:
-        """How many open, unseen threats are past their target, by severity."""
-        return {one.value: sum(part.overdue[one.rank] for part in self.parts) for one in SEVERITIES}
 
     @property
     def holdings(self) -> dict[str, int]:
@@ -87,7 +86,10 @@ async def read(periscope: Periscope, most_s: float = MOST_S) -> Reading | None:
     if not parts:
         return None
     there = [keys for keys, part in zip(partitions, found, strict=True) if part is not None]
-    return Reading(len(found) - len(parts), parts, await within(most_s, _room(periscope, there)))
+    missing, as_of_ms = len(found) - len(parts), parts[0].stats.now_ms
+    capacity = await within(most_s, _room(periscope, there))
+    overdue = None if missing else await within(most_s, _overdue(periscope, as_of_ms))
+    return Reading(missing, parts, capacity, overdue)
 
 
 async def within(most_s: float, call: Awaitable[T]) -> T | None:
@@ -107,14 +109,11 @@ async def _part(periscope: Periscope, keys: PartitionKeys) -> Part:
     await functions.connections.guarded(functions.connections.run("EXISTS", keys.meta))
     latency_s = perf_counter() - began
 
-    async def read(rules: Rules) -> Part:
+    async def read(_: Rules) -> Part:
         stats = await functions.stats(keys)
-        overdue = [
-            await calls.count_overdue(keys, rules, one.rank, stats.now_ms) for one in SEVERITIES
-        ]
         causes = await SuppressedCalls(functions).causes(keys)
         watch, holdings = await read_part(functions, keys), await calls.holdings(keys)
-        return Part(latency_s, stats, watch, overdue, holdings, sum(causes.values()))
+        return Part(latency_s, stats, watch, holdings, sum(causes.values()))
 
     return await steady(functions, read)
 
@@ -123,3 +122,18 @@ async def _room(periscope: Periscope, partitions: list[PartitionKeys]) -> Capaci
     """How full the servers of these partitions are."""
     probes = [keys.reply(b"probe") for keys in partitions]
     return await periscope.functions.connections.capacity(probes)
+
+
+async def _overdue(periscope: Periscope, as_of_ms: int) -> dict[str, int]:
+    """How many open, unseen threats are past their target."""
+    calls, partitions = Calls(periscope.functions), periscope.keyspace.partitions
+
+    async def count(rules: Rules) -> dict[str, int]:
+        async def count_in(keys: PartitionKeys) -> list[int]:
+            ranks = range(len(SEVERITIES))
+            return [await calls.count_overdue(keys, rules, rank, as_of_ms) for rank in ranks]
+
+        counts = await over(partitions, count_in)
+        return {one.value: sum(part[one.rank] for part in counts) for one in SEVERITIES}
+
+    return await steady(periscope.functions, count)

@@ -95,7 +95,8 @@ def _put_queue(sheet: Sheet, found: Reading) -> None:
             sheet.put("periscope_working_threats", count, status, severity)
     for severity, count in stats.unseen.items():
         sheet.put("periscope_unseen_threats", count, severity)
-        sheet.put("periscope_overdue_threats", found.overdue[severity], severity)
+        overdue = None if found.overdue is None else found.overdue[severity]
+        sheet.put("periscope_overdue_threats", overdue, severity)
         oldest_s = watch.waiting_s(watch.unseen_since_ms[severity])
         sheet.put("periscope_unseen_oldest_seconds", oldest_s, severity)
     for level in (1, 2, 3):

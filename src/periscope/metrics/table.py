@@ -90,7 +90,8 @@ _QUEUE = (
         GAUGE,
         "threats",
         ("severity",),
-        "Open, unseen threats that are past their response target.",
+        "Open, unseen threats that are past their response target; left out while partitions are "
+        "missing, or where counting takes more than 2 s.",
     ),
     Metric(
         "periscope_suppressed_threats",
