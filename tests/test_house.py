@@ -28,6 +28,7 @@ FROM_THE_GROUND_UP = """
     database aside following records desk preview noise_desk periscope
     documents spliced exporting shapes
     access hub
+    metrics kpis
     workers backup moving
     feeds polling
     api
