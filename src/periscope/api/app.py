@@ -11,6 +11,7 @@ from periscope.api import health, reports, threats
 from periscope.api.envelope import Envelope
 from periscope.api.gate import gate
 from periscope.api.problems import handle
+from periscope.api.strict_bodies import StrictRequest
 from periscope.api.tenants import Tenants
 
 NOUNS = (
@@ -36,6 +37,7 @@ def create_app(
         state=state,
         openapi_config=None,
         logging_config=None,
+        request_class=StrictRequest,
         request_max_body_size=tenants.settings.serve_max_body_mb << 20,
         debug=False,
     )
