@@ -7,7 +7,7 @@ from collections.abc import Callable
 from litestar import Litestar, Router
 from litestar.datastructures import State
 
-from periscope.api import health, reports, threats
+from periscope.api import acts, claims, health, interactions, reports, threats, upkeep
 from periscope.api.envelope import Envelope
 from periscope.api.gate import gate
 from periscope.api.problems import handle
@@ -15,8 +15,12 @@ from periscope.api.strict_bodies import StrictRequest
 from periscope.api.tenants import Tenants
 
 NOUNS = (
+    acts,
+    claims,
+    interactions,
     reports,
     threats,
+    upkeep,
 )
 """Modules whose routes stand under /v1, a noun each."""
 
