@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from litestar import Request, Response, post
+from litestar.params import JSONBody
 
 from periscope import documents
 from periscope.access import Scope
@@ -42,7 +43,7 @@ ACTING: dict[str, Any] = {"opt": {"scope": Scope.ACT}, "status_code": 200, "tags
 async def decide(
     request: Request[Any, Any, Any],
     threat_id: ThreatId,
-    data: DecideBody,
+    data: JSONBody[DecideBody],
     idempotency_key: IdempotencyKey = None,
 ) -> Response[ActDone]:
     """Give a threat its outcome, which closes it and ends its claim.
@@ -65,7 +66,7 @@ async def decide(
 async def comment(
     request: Request[Any, Any, Any],
     threat_id: ThreatId,
-    data: CommentBody,
+    data: JSONBody[CommentBody],
     idempotency_key: IdempotencyKey = None,
 ) -> Response[ActDone]:
     """Put a comment on record, in the audit trail; the threat stays as it is."""
@@ -80,7 +81,7 @@ async def comment(
 async def reopen(
     request: Request[Any, Any, Any],
     threat_id: ThreatId,
-    data: NoteBody | None = None,
+    data: JSONBody[NoteBody | None] = None,
     idempotency_key: IdempotencyKey = None,
 ) -> Response[ActDone]:
     """Open a threat again; its outcome, and what that withdrew, no longer stands."""
@@ -96,7 +97,7 @@ async def reopen(
 async def recall(
     request: Request[Any, Any, Any],
     threat_id: ThreatId,
-    data: ActBody | None = None,
+    data: JSONBody[ActBody | None] = None,
     idempotency_key: IdempotencyKey = None,
 ) -> Response[RecallDone]:
     """Bring a threat of level 2 or 3 back to work; one of level 1 stays as it is."""
@@ -112,7 +113,7 @@ async def recall(
 async def snooze(
     request: Request[Any, Any, Any],
     threat_id: ThreatId,
-    data: SnoozeBody,
+    data: JSONBody[SnoozeBody],
     idempotency_key: IdempotencyKey = None,
 ) -> Response[ActDone]:
     """Take a threat out of the queue until a moment, for a while, or until it gets worse."""
@@ -137,7 +138,7 @@ def _end(data: SnoozeBody) -> datetime | timedelta | None:
 
 
 @post("/undo", **ACTING)
-async def undo(request: Request[Any, Any, Any], data: UndoBody) -> Response[UndoDone]:
+async def undo(request: Request[Any, Any, Any], data: JSONBody[UndoBody]) -> Response[UndoDone]:
     """Take back an analyst's last act on a threat: interaction, decision, reopening or snooze.
 
     Within ten minutes. Counts and status are as before; the undoing is in the audit trail as well.

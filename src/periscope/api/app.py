@@ -7,7 +7,16 @@ from collections.abc import Callable
 from litestar import Litestar, Router
 from litestar.datastructures import State
 
-from periscope.api import acts, claims, health, interactions, reports, threats, upkeep
+from periscope.api import (
+    acts,
+    claims,
+    export,
+    health,
+    interactions,
+    reports,
+    threats,
+    upkeep,
+)
 from periscope.api.envelope import Envelope
 from periscope.api.gate import gate
 from periscope.api.problems import handle
@@ -17,6 +26,7 @@ from periscope.api.tenants import Tenants
 NOUNS = (
     acts,
     claims,
+    export,
     interactions,
     reports,
     threats,

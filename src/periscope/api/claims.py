@@ -7,6 +7,7 @@ from datetime import timedelta
 from typing import Any
 
 from litestar import Request, Response, post
+from litestar.params import JSONBody
 
 from periscope import documents
 from periscope.access import Scope
@@ -33,7 +34,7 @@ ACTING: dict[str, Any] = {"opt": {"scope": Scope.ACT}, "status_code": 200, "tags
 async def claim(
     request: Request[Any, Any, Any],
     threat_id: ThreatId,
-    data: ClaimBody | None = None,
+    data: JSONBody[ClaimBody | None] = None,
     idempotency_key: IdempotencyKey = None,
 ) -> Response[ClaimDocument]:
     """Give an analyst a threat of level 1 for a while.
@@ -55,7 +56,7 @@ async def claim(
 async def release(
     request: Request[Any, Any, Any],
     threat_id: ThreatId,
-    data: ReleaseBody,
+    data: JSONBody[ReleaseBody],
     idempotency_key: IdempotencyKey = None,
 ) -> Response[Released]:
     """Give a claim back."""
@@ -69,7 +70,7 @@ async def release(
 @post("/next", **ACTING)
 async def claim_next(
     request: Request[Any, Any, Any],
-    data: NextBody | None = None,
+    data: JSONBody[NextBody | None] = None,
     idempotency_key: IdempotencyKey = None,
 ) -> Response[Next]:
     """Claim the highest ranked open threat that nobody holds; 204 when nothing is left.

@@ -8,6 +8,7 @@ from typing import Any
 
 import msgspec
 from litestar import Request, Response, post
+from litestar.params import JSONBody
 
 from periscope import documents
 from periscope.access import Scope
@@ -35,7 +36,7 @@ _any = msgspec.json.Decoder().decode
 @post("/interactions", opt={"scope": Scope.ACT}, status_code=200, tags=["acts"])
 async def interact(
     request: Request[Any, Any, Any],
-    data: InteractionBody,
+    data: JSONBody[InteractionBody],
     idempotency_key: IdempotencyKey = None,
 ) -> Response[ActDone]:
     """Record what an analyst did to a threat.

@@ -103,7 +103,7 @@ async def _read(tenant: Tenant, asked: Asked) -> tuple[bytes, str]:
     if asked.limits:
         page, total = await _page_within(tenant, asked), None
     else:
-        page = await _page(tenant, asked)
+        page = await read_page(tenant, asked)
         total = page.total
     items = picked(tenant.splicer.items(page.items, page.as_of_ms), asked.fields)
     state = [one.threat_id + one.record[:HEADER_BYTES] for one in page.items]
@@ -111,7 +111,8 @@ async def _read(tenant: Tenant, asked: Asked) -> tuple[bytes, str]:
     return framed(items, page.next_cursor, total, page.as_of_ms), tag
 
 
-async def _page(tenant: Tenant, asked: Asked) -> RecordPage:
+async def read_page(tenant: Tenant, asked: Asked) -> RecordPage:
+    """Return the page that is asked for, whatever the limits."""
     periscope, cursor, limit = tenant.periscope, asked.cursor, asked.limit
     if asked.overdue:
         return await periscope.get_overdue_records(asked.severity, cursor, limit)
@@ -142,7 +143,7 @@ async def _look(
     tenant: Tenant, asked: Asked, cursor: str | None, count: int
 ) -> tuple[RecordPage, list[Record]]:
     """Return the next `count` of the ranking, and those of them that are within the limits."""
-    page = await _page(tenant, msgspec.structs.replace(asked, cursor=cursor, limit=count))
+    page = await read_page(tenant, msgspec.structs.replace(asked, cursor=cursor, limit=count))
     keep = within(tenant, asked.limits, page.as_of_ms)
     return page, [one for one in page.items if keep(one)]
 

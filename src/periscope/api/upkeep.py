@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from litestar import Request, Response, post
+from litestar.params import JSONBody
 
 from periscope import documents
 from periscope.access import Scope
@@ -40,7 +41,7 @@ async def promote(request: Request[Any, Any, Any]) -> Response[Promoted]:
 
 @post("/threats/{threat_id:str}/remove", **ADMIN)
 async def remove(
-    request: Request[Any, Any, Any], threat_id: ThreatId, data: RemoveBody | None = None
+    request: Request[Any, Any, Any], threat_id: ThreatId, data: JSONBody[RemoveBody | None] = None
 ) -> Response[Removed]:
     """Move a threat into the archive, and keep its id out until it is allowed again."""
     caller, name = await at_work(request, threat_id)
@@ -55,7 +56,7 @@ async def remove(
 async def allow(
     request: Request[Any, Any, Any],
     threat_id: ThreatId,
-    data: ActBody | None = None,
+    data: JSONBody[ActBody | None] = None,
     idempotency_key: IdempotencyKey = None,
 ) -> Response[Allowed]:
     """Let reports of a removed id in again."""
@@ -69,7 +70,7 @@ async def allow(
 
 @post("/threats/{threat_id:str}/erase", **ADMIN)
 async def erase(
-    request: Request[Any, Any, Any], threat_id: ThreatId, data: EraseBody | None = None
+    request: Request[Any, Any, Any], threat_id: ThreatId, data: JSONBody[EraseBody | None] = None
 ) -> Response[Erased]:
     """Remove a threat and blank all that is written about it: there is no way back."""
     caller, name, given = caller_of(request), threat_id_of(threat_id), data or NO_ERASER
