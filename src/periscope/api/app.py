@@ -5,17 +5,32 @@ from __future__ import annotations
 from litestar import Litestar, Router
 from litestar.datastructures import State
 
-from periscope.api import export, health, reports, stream, threats
-from periscope.api.envelope import Envelope
-from periscope.api.gate import gate
-from periscope.api.problems import handle
-from periscope.api.tenants import Tenants
-
-NOUNS = (
+from periscope.api import (
+    acts,
+    claims,
     export,
+    health,
+    interactions,
     reports,
     stream,
     threats,
+    upkeep,
+)
+from periscope.api.envelope import Envelope
+from periscope.api.gate import gate
+from periscope.api.problems import handle
+from periscope.api.strict_bodies import StrictRequest
+from periscope.api.tenants import Tenants
+
+NOUNS = (
+    acts,
+    claims,
+    export,
+    interactions,
+    reports,
+    stream,
+    threats,
+    upkeep,
 )
 """Modules whose routes stand under /v1, a noun each."""
 
@@ -31,6 +46,7 @@ def create_app(tenants: Tenants) -> Envelope:
         state=state,
         openapi_config=None,
         logging_config=None,
+        request_class=StrictRequest,
         request_max_body_size=tenants.settings.serve_max_body_mb << 20,
         debug=False,
     )
