@@ -16,36 +16,25 @@ SOURCE = ROOT / "src" / "periscope"
 MODULES = sorted(SOURCE.rglob("*.py"))
 
 # From the ground up: a module may import what stands before it, and its own room.
-FLOORS = [
-    *("errors", "spans", "config", "settings", "policy", "scoring", "models", "marks"),
-    *("threat", "work", "key_table", "keys", "feed_keys", "access_keys", "header"),
-    *("server", "connection", "awaits", "library", "rules", "specs", "functions", "calls"),
-    "rank_queries",
-    *("suppressed", "cursor", "ledger", "archive", "rejections", "intake", "acts", "batches"),
-    *("chunks", "lines", "lane", "noise", "batch", "bound", "room", "coalesce", "gathered"),
-    *("engine", "reader", "suppression"),
-    "membership",
-    *(
-        "queries",
-        "knowledge",
-        "analysts",
-        "trail",
-        "keeping",
-        "waking",
-        "events",
-        "database",
-        "aside",
-        "records",
-        "desk",
-        "preview",
-        "noise_desk",
-        "periscope",
-        "documents",
-        "spliced",
-        "access",
-    ),
-    *("workers", "backup", "moving", "feeds", "polling", "bench", "cli", "__main__"),
-]
+FROM_THE_GROUND_UP = """
+    errors spans config service_settings settings
+    policy scoring models marks
+    threat work key_table keys feed_keys access_keys header
+    server connection awaits library rules specs functions calls rank_queries
+    suppressed cursor ledger archive rejections intake acts batches
+    chunks lines lane noise batch bound room coalesce gathered
+    engine reader suppression membership
+    queries knowledge analysts trail keeping waking events
+    database aside records desk preview noise_desk periscope
+    documents spliced shapes
+    access
+    workers backup moving
+    feeds polling
+    api
+    bench
+    cli __main__
+"""
+FLOORS = FROM_THE_GROUND_UP.split()
 # The few exceptions to the sizes, with their numbers: the list only shrinks.
 LONG_FILES: dict[str, int] = {}
 LONG_FUNCTIONS: dict[str, int] = {}

@@ -29,7 +29,7 @@ from periscope.events import Events
 from periscope.functions import Control, Functions
 from periscope.intake import Intake
 from periscope.keeping import Keeping
-from periscope.keys import Keyspace
+from periscope.keys import Keyspace, control_key
 from periscope.knowledge import Knowledge
 from periscope.marks import Marker
 from periscope.membership import Membership
@@ -124,6 +124,14 @@ class Database:
         trace: TracebackType | None,
     ) -> None:
         await self.close()
+
+    async def ping(self) -> None:
+        """Ask the server that has the policy for a sign of life.
+
+        Raises:
+            StoreUnavailable: there is none.
+        """
+        await self._queries.run("EXISTS", control_key(self.settings.namespace))
 
     @property
     def server(self) -> ServerFacts:

@@ -144,7 +144,8 @@ class Splicer:
         acts = min(v[8], policy.interactions_cap)
         raised = min(v[9], policy.escalations_cap)
         recency = policy.recency_weight * exp(-age_ms / self._constant_ms)
-        return self._static[v[24]][acts][raised] + recency
+        static: float = self._static[v[24]][acts][raised]
+        return static + recency
 
 
 def _to(cap: int) -> range:

@@ -1,0 +1,69 @@
+"""What a key that is limited may send and see: by source, severity and TLP."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterable, AsyncIterator, Sequence
+from typing import Any
+
+import msgspec
+
+from periscope.access import NO_LIMITS, Limits
+from periscope.models import Report, Severity, Unreadable
+
+
+class Screen:
+    """Lets reports in as far as a key may send them; the others are rejected, one by one.
+
+    `source`, where it is given, takes the place of what reports say. A key that is limited to one
+    source sends as that one.
+    """
+
+    def __init__(self, limits: Limits, source: str | None) -> None:
+        self._limits = limits
+        if source is None and len(limits.sources) == 1:
+            source = limits.sources[0]
+        self.source = source
+        self._is_open = limits == NO_LIMITS and source is None
+
+    def all(self, items: Sequence[Any]) -> Sequence[Any]:
+        """Return the items, with a refusal in place of each that may not be sent."""
+        return items if self._is_open else [self._one(item) for item in items]
+
+    async def each(self, items: AsyncIterable[Any]) -> AsyncIterator[Any]:
+        """Give the items, as `all` does."""
+        async for item in items:
+            yield item if self._is_open else self._one(item)
+
+    def _one(self, item: Any) -> Any:
+        if isinstance(item, Unreadable):
+            return item
+        fields = msgspec.structs.asdict(item) if isinstance(item, Report) else item
+        if not isinstance(fields, dict):
+            return item  # no report: its reason is the engine's to say
+        if self.source is not None:
+            fields = {**fields, "source": self.source}
+        reason = self._against(fields)
+        return fields if reason is None else Unreadable(reason, _text(fields.get("threat_id")))
+
+    def _against(self, fields: dict[str, Any]) -> str | None:
+        limits = self._limits
+        if limits.sources and fields.get("source") not in limits.sources:
+            return "source: your key is limited to other sources"
+        if limits.severities and _severity(fields.get("severity")) not in limits.severities:
+            return "severity: your key is limited to other severities"
+        metadata = fields.get("metadata")
+        tlp = metadata.get("tlp") if isinstance(metadata, dict) else None
+        if limits.tlp and tlp not in limits.tlp:
+            return "tlp: your key is limited to other markings"
+        return None
+
+
+def _severity(given: Any) -> Severity | None:
+    try:
+        return Severity(given)
+    except ValueError:
+        return None
+
+
+def _text(given: Any) -> str | None:
+    return given[:512] if isinstance(given, str) else None

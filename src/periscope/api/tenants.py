@@ -1,0 +1,140 @@
+"""The namespaces that one service serves, each with all that belongs to it and to no other."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from contextlib import AsyncExitStack
+from typing import Any, Self
+
+import msgspec
+
+from periscope.access import Access, Identity
+from periscope.api.single_flight import SingleFlight
+from periscope.archive import Archive
+from periscope.errors import SettingInvalid, Unauthenticated
+from periscope.periscope import Periscope
+from periscope.policy import Policy
+from periscope.settings import Settings
+from periscope.spliced import Splicer
+
+log = logging.getLogger("periscope.api")
+
+
+class Tenant:
+    """One namespace: its open database, its keys and accounts, its archive."""
+
+    def __init__(self, periscope: Periscope) -> None:
+        self.periscope = periscope
+        self.access = Access(periscope)
+        self.flights = SingleFlight()
+        self._stack = AsyncExitStack()
+        self._archive: Archive | None = None
+        self._opening = asyncio.Lock()
+        self._splicer = (Policy(), Splicer(Policy()))
+
+    @property
+    def name(self) -> str:
+        """The namespace."""
+        return self.periscope.settings.namespace
+
+    @property
+    def splicer(self) -> Splicer:
+        """What makes documents of records under the policy in force."""
+        policy = self.periscope.functions.rules.policy
+        if self._splicer[0] is not policy:
+            self._splicer = (policy, Splicer(policy))
+        return self._splicer[1]
+
+    async def archive(self) -> Archive:
+        """The archive of this database, opened when it is first asked for.
+
+        Raises:
+            ArchiveError: it cannot be opened.
+        """
+        async with self._opening:
+            if self._archive is None:
+                archive = await self.periscope.open_archive()
+                self._stack.push_async_callback(archive.close)
+                self._archive = archive
+            return self._archive
+
+    async def start(self) -> None:
+        """Open the database and what stands on it."""
+        await self._stack.enter_async_context(self.periscope)
+        await self.access.start()
+        self._stack.push_async_callback(self.access.close)
+
+    async def close(self) -> None:
+        """Give everything back, in the order opposite to that of the start. Idempotent."""
+        await self._stack.aclose()
+
+
+class Tenants:
+    """All tenants of a service. A key or session belongs to one of them."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.all = [
+            Tenant(Periscope(msgspec.structs.replace(settings, namespace=name)))
+            for name in _names(settings)
+        ]
+        self._by_name = {tenant.name: tenant for tenant in self.all}
+
+    async def start(self) -> Self:
+        """Open all of them; if one cannot be, none is."""
+        try:
+            for tenant in self.all:
+                await tenant.start()
+        except BaseException:
+            await self.close()
+            raise
+        return self
+
+    async def close(self) -> None:
+        """Close all of them."""
+        for tenant in reversed(self.all):
+            await tenant.close()
+
+    def named(self, name: str | None) -> Tenant | None:
+        """The tenant of this name; without a name the only one there is."""
+        if name is None:
+            return self.all[0] if len(self.all) == 1 else None
+        return self._by_name.get(name)
+
+    async def identify_key(self, secret: str) -> tuple[Tenant, Identity]:
+        """Whose key this is.
+
+        Raises:
+            Unauthenticated: nobody's here, or no longer.
+        """
+        return await self._identify("identify_key", secret)
+
+    async def identify_session(self, token: str) -> tuple[Tenant, Identity]:
+        """Whose session this is.
+
+        Raises:
+            Unauthenticated: nobody's here, or no longer.
+        """
+        return await self._identify("identify_session", token)
+
+    async def _identify(self, how: str, secret: str) -> tuple[Tenant, Identity]:
+        refusal: Unauthenticated | None = None
+        for tenant in self.all:
+            try:
+                return tenant, await getattr(tenant.access, how)(secret)
+            except Unauthenticated as exc:
+                refusal = exc
+        assert refusal is not None  # noqa: S101 - there is at least one tenant
+        raise refusal
+
+
+def _names(settings: Settings) -> list[str]:
+    given: Any = [name.strip() for name in settings.serve_namespaces.split(",")]
+    names = [name for name in dict.fromkeys(given) if name] or [settings.namespace]
+    for name in names:
+        try:
+            msgspec.convert({"namespace": name}, Settings)
+        except msgspec.ValidationError:
+            raise SettingInvalid(f"setting serve_namespaces: {name!r} is no namespace") from None
+    return names
