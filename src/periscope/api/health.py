@@ -28,3 +28,6 @@ async def readyz(request: Request[Any, Any, Any]) -> Response[dict[str, str]]:
     except PeriscopeError:
         return json_answer({"status": "store away"}, status=503, headers={"Retry-After": "2"})  # type: ignore[no-any-return]
     return json_answer({"status": "ready"})  # type: ignore[no-any-return]
+
+
+ROUTES: tuple[Any, ...] = (healthz, readyz)

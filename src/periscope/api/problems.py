@@ -121,7 +121,7 @@ def _known(exc: PeriscopeError, instance: str) -> Problem:
     kind, status = type(exc), type(exc).http_status
     hidden = isinstance(exc, StoreError | ArchiveError)
     detail = _without_place(exc) if hidden else str(exc)
-    retry_s = getattr(exc, "retry_after_s", None)
+    retry_s = getattr(exc, "retry_after_s", None) or None
     if retry_s is None and status == HTTPStatus.SERVICE_UNAVAILABLE:
         retry_s = RETRY_S
     field = getattr(exc, "field", None)

@@ -179,3 +179,6 @@ def _of_json(body: bytes) -> Any:
     if not isinstance(found, dict | list):
         raise RequestRefused(422, "body-unfit", "send one report as an object, or many as an array")
     return found
+
+
+ROUTES: tuple[Any, ...] = (add_reports,)

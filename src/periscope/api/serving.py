@@ -15,7 +15,7 @@ from granian.http import HTTP1Settings
 from granian.server.embed import Server
 
 from periscope.api.app import create_app
-from periscope.api.tenants import Tenants
+from periscope.api.tenants import Jobs, Tenants
 from periscope.errors import SettingInvalid
 from periscope.settings import Settings
 
@@ -30,10 +30,14 @@ POLL_S = 0.02
 
 
 class Service:
-    """The API of all tenants. Use as `async with Service(settings) as service:`."""
+    """The API of all tenants. Use as `async with Service(settings) as service:`.
 
-    def __init__(self, settings: Settings) -> None:
+    `jobs` makes the workers that run beside it, unless the setting serve_workers is off.
+    """
+
+    def __init__(self, settings: Settings, jobs: Jobs | None = None) -> None:
         check_listening(settings)
+        self._jobs = jobs
         self.settings = settings
         self.tenants = Tenants(settings)
         self.port = settings.serve_port
@@ -61,7 +65,7 @@ class Service:
         return self
 
     async def _start(self) -> None:
-        await self.tenants.start()
+        await self.tenants.start(self._jobs)
         self._stack.push_async_callback(self.tenants.close)
         self._app = create_app(self.tenants)
         self.port = self.port or _free_port(self.settings.serve_host)

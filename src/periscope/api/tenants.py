@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Callable
 from contextlib import AsyncExitStack
 from typing import Any, Self
 
@@ -17,6 +18,10 @@ from periscope.periscope import Periscope
 from periscope.policy import Policy
 from periscope.settings import Settings
 from periscope.spliced import Splicer
+from periscope.workers import Supervisor, Worker
+
+Jobs = Callable[[Periscope, Archive], list[Worker[Any]]]
+"""Makes the workers of a database."""
 
 log = logging.getLogger("periscope.api")
 
@@ -26,8 +31,9 @@ class Tenant:
 
     def __init__(self, periscope: Periscope) -> None:
         self.periscope = periscope
-        self.access = Access(periscope)
+        self.access: Access
         self.flights = SingleFlight()
+        self.supervisor: Supervisor | None = None
         self._stack = AsyncExitStack()
         self._archive: Archive | None = None
         self._opening = asyncio.Lock()
@@ -59,11 +65,15 @@ class Tenant:
                 self._archive = archive
             return self._archive
 
-    async def start(self) -> None:
-        """Open the database and what stands on it."""
+    async def start(self, jobs: Jobs | None) -> None:
+        """Open the database and what stands on it; `jobs` are done as long as it is open."""
         await self._stack.enter_async_context(self.periscope)
+        self.access = Access(self.periscope)
         await self.access.start()
         self._stack.push_async_callback(self.access.close)
+        if jobs is not None and self.periscope.settings.serve_workers == "on":
+            supervisor = Supervisor(*jobs(self.periscope, await self.archive()))
+            self.supervisor = await self._stack.enter_async_context(supervisor)
 
     async def close(self) -> None:
         """Give everything back, in the order opposite to that of the start. Idempotent."""
@@ -81,11 +91,11 @@ class Tenants:
         ]
         self._by_name = {tenant.name: tenant for tenant in self.all}
 
-    async def start(self) -> Self:
-        """Open all of them; if one cannot be, none is."""
+    async def start(self, jobs: Jobs | None = None) -> Self:
+        """Open all of them; if one cannot be, none is. `jobs` makes the workers of each."""
         try:
             for tenant in self.all:
-                await tenant.start()
+                await tenant.start(jobs)
         except BaseException:
             await self.close()
             raise

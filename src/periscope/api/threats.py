@@ -185,3 +185,6 @@ async def get_threat(
     }
     tag = tag_of(f"{found.revision} {found.sightings} {found.last_activity_ms}".encode())
     return unchanged(request, tag) or json_answer(document, headers={"ETag": tag})  # type: ignore[no-any-return]
+
+
+ROUTES: tuple[Any, ...] = (list_threats, get_threat)
