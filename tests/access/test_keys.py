@@ -263,12 +263,13 @@ async def test_recognising_a_key_costs_no_round_trip(
         return await read(known_revision)
 
     monkeypatch.setattr(access._calls, "read", counted)
-    times, began = 50_000, time.perf_counter()
+    times, began, cpu = 50_000, time.perf_counter(), time.process_time()
     for _ in range(times):
         await access.identify_key(secret)
     passed = time.perf_counter() - began
     assert asked <= 2 + passed / 0.9  # nothing in the background had a turn meanwhile
-    say(f"an API key is recognised in {passed / times * 1e6:.2f} us")
+    cpu_us = (time.process_time() - cpu) / times * 1e6
+    say(f"an API key is recognised in {cpu_us:.2f} us of CPU")
 
 
 async def test_the_oldest_that_are_good_no_more_make_room(
