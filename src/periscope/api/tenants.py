@@ -14,6 +14,7 @@ from periscope.access import Access, Identity
 from periscope.api.single_flight import SingleFlight
 from periscope.archive import Archive
 from periscope.errors import SettingInvalid, Unauthenticated
+from periscope.hub import EventHub
 from periscope.periscope import Periscope
 from periscope.policy import Policy
 from periscope.settings import Settings
@@ -32,6 +33,7 @@ class Tenant:
     def __init__(self, periscope: Periscope) -> None:
         self.periscope = periscope
         self.access: Access
+        self.hub: EventHub
         self.flights = SingleFlight()
         self.supervisor: Supervisor | None = None
         self._stack = AsyncExitStack()
@@ -71,6 +73,9 @@ class Tenant:
         self.access = Access(self.periscope)
         await self.access.start()
         self._stack.push_async_callback(self.access.close)
+        self.hub = EventHub(self.periscope)
+        await self.hub.start()
+        self._stack.push_async_callback(self.hub.close)
         if jobs is not None and self.periscope.settings.serve_workers == "on":
             supervisor = Supervisor(*jobs(self.periscope, await self.archive()))
             self.supervisor = await self._stack.enter_async_context(supervisor)
@@ -89,6 +94,8 @@ class Tenants:
             Tenant(Periscope(msgspec.structs.replace(settings, namespace=name)))
             for name in _names(settings)
         ]
+        self.streams = 0
+        """Event streams that are open."""
         self._by_name = {tenant.name: tenant for tenant in self.all}
 
     async def start(self, jobs: Jobs | None = None) -> Self:
@@ -105,6 +112,11 @@ class Tenants:
         """Close all of them."""
         for tenant in reversed(self.all):
             await tenant.close()
+
+    async def end_streams(self) -> None:
+        """End every event stream; whoever followed goes on elsewhere with its last id."""
+        for tenant in self.all:
+            await tenant.hub.close()
 
     def named(self, name: str | None) -> Tenant | None:
         """The tenant of this name; without a name the only one there is."""
