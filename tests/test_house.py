@@ -41,6 +41,7 @@ FLOORS = [
         "noise_desk",
         "periscope",
         "documents",
+        "index",
         "spliced",
     ),
     *("workers", "backup", "moving", "feeds", "polling", "bench", "cli", "__main__"),

@@ -37,6 +37,7 @@
     │   ├── FetchFailed             what it is fetched from failed; it may work later
     │   └── FetchRefused            its URL leads to where no feed may lead
     ├── MoveError                   a repartition or rebuild cannot be begun, or not go on
+    ├── IndexUnavailable            the read index is being built, or cannot be
     ├── BackupError                 a backup cannot be taken, read or restored
     ├── ArchiveError                the archive cannot be read or written
     │   └── ArchiveMismatch         this archive is not the one of this database
@@ -330,6 +331,19 @@ class MoveError(PeriscopeError):
     """A repartition or rebuild cannot be begun, or its copy is not as it must be; says which."""
 
     http_status = 503
+
+
+class IndexUnavailable(PeriscopeError):
+    """The read index cannot answer now: it is being built, or it failed; all else goes on.
+
+    `retry_after_s`: when to ask again.
+    """
+
+    http_status = 503
+
+    def __init__(self, reason: str, retry_after_s: float = 1.0) -> None:
+        super().__init__(reason)
+        self.retry_after_s = retry_after_s
 
 
 class BackupError(PeriscopeError):

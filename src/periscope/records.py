@@ -1,4 +1,4 @@
-"""Threats as they are stored, for programs that pass them on without looking into them."""
+"""What programs build on that serve others: records as they are stored, and how far events are."""
 
 from __future__ import annotations
 
@@ -8,12 +8,26 @@ from periscope.database import Database
 from periscope.functions import RankQuery
 from periscope.knowledge import normal_industry
 from periscope.models import Severity
+from periscope.queries import Queries
 from periscope.reader import RECORDS
 from periscope.threat import Record, RecordPage
 
 
 class Records(Database):
     """The reads of `Periscope` once more, whose pages hold records; see `header.py` for these."""
+
+    @property
+    def reads(self) -> Queries:
+        """Reads of the board, for rooms that choose and rank by themselves."""
+        return self._queries
+
+    async def event_position(self) -> str:
+        """The end of the events now: all that was acknowledged before is up to it.
+
+        Raises:
+            StoreUnavailable: the server is away, or the database was closed.
+        """
+        return await self._events.position()
 
     async def get_ranked_records(
         self, query: RankQuery, cursor: str | None = None, count: int = 100
