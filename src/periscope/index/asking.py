@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 # ruff: noqa: S608 - made of words of this file; whatever is asked for is a parameter
-
 import sqlite3
 import time
 from collections.abc import Iterator, Sequence
@@ -297,7 +296,7 @@ class Asker:
         return time.monotonic() > self._until
 
 
-_NAME = "coalesce(terms.text, '')"
+_NAME = "coalesce(terms.shown, '')"
 _FIELDS = {SOURCE: "source", TLP: "tlp", TAG: "tag"}
 
 

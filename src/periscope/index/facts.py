@@ -18,7 +18,7 @@ class Facts(NamedTuple):
 
     source: str
     tlp: str  # '' for none
-    tags: frozenset[str]
+    tags: dict[str, str]  # without regard to case: as they are written
     indicators: frozenset[tuple[str, str]]  # (type, value), without regard to case
     words: str
 
@@ -36,8 +36,8 @@ def facts_of(threat: Threat) -> Facts:
     )
 
 
-def tags_of(threat: Threat) -> frozenset[str]:
-    """Its tags, as they are compared."""
+def tags_of(threat: Threat) -> dict[str, str]:
+    """Its tags, by what they are compared by."""
     return tags(_report(threat))
 
 
@@ -59,9 +59,9 @@ def text_of(threat: Threat, pairs: frozenset[tuple[str, str]]) -> str:
     return words(BOUND.join(text for text in texts if text))
 
 
-def tags(report: Mapping[str, Any]) -> frozenset[str]:
+def tags(report: Mapping[str, Any]) -> dict[str, str]:
     """Tags are compared without regard to case."""
-    return frozenset(text.casefold() for text in tags_of_report(report))
+    return {text.casefold(): text for text in tags_of_report(report)}
 
 
 def tlp(report: Mapping[str, Any]) -> str:

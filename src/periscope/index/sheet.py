@@ -7,7 +7,6 @@ change of it can be told from what stands there, and what has not changed is not
 from __future__ import annotations
 
 # ruff: noqa: S608 - made of words of this file; whatever is stored is a parameter
-
 import logging
 import sqlite3
 from collections import Counter
@@ -23,7 +22,8 @@ from periscope.policy import Policy
 
 SOURCE, TLP, TAG, KIND, ALL = 1, 2, 3, 4, 0  # what a term, and a tally, is about
 SCHEMA = """
-CREATE TABLE terms (n INTEGER PRIMARY KEY, field INTEGER, text TEXT, UNIQUE (field, text));
+CREATE TABLE terms (
+  n INTEGER PRIMARY KEY, field INTEGER, text TEXT, shown TEXT, UNIQUE (field, text));
 CREATE TABLE threats (
   row INTEGER PRIMARY KEY, id BLOB NOT NULL UNIQUE, header BLOB NOT NULL, body INTEGER NOT NULL,
   level INTEGER, status INTEGER, severity INTEGER, fresh INTEGER,
@@ -61,6 +61,7 @@ _WRITE = (
 _TALLY = (
     "INSERT INTO tallies VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET n = n + excluded.n"
 )
+MOST_TERMS = 100_000  # that are remembered
 Holders = Mapping[bytes, tuple[str, int]]
 log = logging.getLogger("periscope")
 
@@ -253,7 +254,7 @@ class Sheet:
 
     def _numbered(self, facts: Facts) -> tuple[int, int, bytes, bytes]:
         """Source, TLP, tags and indicators as numbers."""
-        tags = sorted(self._term(TAG, tag) for tag in facts.tags)
+        tags = sorted(self._term(TAG, tag, shown) for tag, shown in facts.tags.items())
         pairs = sorted(
             (number_of(value.encode()), self._term(KIND, kind)) for kind, value in facts.indicators
         )
@@ -264,14 +265,16 @@ class Sheet:
             b"".join(pack("<qq", *pair) for pair in pairs),
         )
 
-    def _term(self, field: int, text: str) -> int:
+    def _term(self, field: int, text: str, shown: str | None = None) -> int:
+        """The number of a text; it is shown as it was first written."""
         known = self._terms.get((field, text))
         if known is not None:
             return known
-        if len(self._terms) > 100_000:
+        if len(self._terms) > MOST_TERMS:
             self._terms.clear()
         run = self._connection.execute
-        run("INSERT OR IGNORE INTO terms (field, text) VALUES (?, ?)", (field, text))
+        words = (field, text, text if shown is None else shown)
+        run("INSERT OR IGNORE INTO terms (field, text, shown) VALUES (?, ?, ?)", words)
         (number,) = run(
             "SELECT n FROM terms WHERE field = ? AND text = ?", (field, text)
         ).fetchone()
