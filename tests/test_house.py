@@ -41,10 +41,11 @@ FLOORS = [
         "noise_desk",
         "periscope",
         "documents",
+        "feeds",
         "index",
         "spliced",
     ),
-    *("workers", "backup", "moving", "feeds", "polling", "bench", "cli", "__main__"),
+    *("workers", "backup", "moving", "polling", "bench", "cli", "__main__"),
 ]
 # The few exceptions to the sizes, with their numbers: the list only shrinks.
 LONG_FILES: dict[str, int] = {}

@@ -76,11 +76,6 @@ class Reader:
         self._keyspace = keyspace
         self._secret = secret
 
-    @property
-    def partitions(self) -> tuple[PartitionKeys, ...]:
-        """All partitions of the database."""
-        return self._keyspace.partitions
-
     async def steady(self, read: Callable[[Rules], Awaitable[T]]) -> T:
         """Read under one policy from start to end; begin anew when it changes meanwhile.
 

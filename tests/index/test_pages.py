@@ -331,6 +331,7 @@ async def test_hostile_reports_are_found_by_what_they_say(
     )
     async with indexed(periscope, tmp_path) as index:
         for number, text in enumerate(texts):
-            for conditions in ({"source": text}, {"tag": text}, {"indicator": text}, {"tlp": text}):
-                page = await index.page(RankQuery(), Where(**conditions))
-                assert ids(page.items) == [f"h{number}"], conditions
+            for name in ("source", "tag", "indicator", "tlp"):
+                asked: dict[str, Any] = {name: text}
+                page = await index.page(RankQuery(), Where(**asked))
+                assert ids(page.items) == [f"h{number}"], asked

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 from periscope.functions import RankQuery
 from periscope.index.facts import MOST_SHARED, number_of
 from periscope.index.sheet import ALL, KIND, SOURCE, TAG, TLP, pairs_in
-from periscope.index.where import Wanted
+from periscope.index.where import Wanted, Where
 from periscope.models import SEVERITIES, STATUSES, Level
 
 STEPS = 20_000  # of SQLite's machine between two looks at the clock
@@ -101,6 +101,24 @@ def state_of(query: RankQuery, wanted: Wanted) -> Selection:
     where = wanted.where
     is_led = bool(_ways(wanted)) or where.overdue or where.holder
     return found.aside() if is_led else found
+
+
+def tallied(wanted: Wanted) -> Selection | None:
+    """The condition as one on `tallies t`, which are kept; None where rows must be counted."""
+    where = wanted.where
+    terms = {
+        SOURCE: where.source,
+        TLP: wanted.tlp,
+        TAG: wanted.tag,
+    }
+    asked = {field: text for field, text in terms.items() if text is not None}
+    plain = Where(source=where.source, tlp=where.tlp, tag=where.tag)
+    if len(asked) > 1 or where != plain:
+        return None
+    for field, text in asked.items():
+        number = f"(SELECT n FROM terms WHERE field = {field} AND text = ?)"
+        return Selection(f"t.field = {field} AND t.term = {number}", (text,))
+    return Selection(f"t.field = {ALL} AND t.term = 0", ())
 
 
 def _all(parts: Sequence[Selection]) -> Selection:
@@ -192,6 +210,11 @@ class Asker:
         """How many rows fit."""
         sql = f"SELECT count(*) FROM threats t WHERE {wanted.sql}"
         return int(self._rows(sql, wanted.values, within_s)[0][0])
+
+    def count_tallied(self, wanted: Selection) -> int:
+        """How many rows fit a condition on tallies."""
+        sql = f"SELECT coalesce(sum(t.n), 0) FROM tallies t WHERE {wanted.sql}"
+        return int(self._rows(sql, wanted.values, float("inf"))[0][0])
 
     def sieve(self, ids: Sequence[bytes], wanted: Selection, within_s: float) -> set[bytes]:
         """Which of these ids are known here and fit."""

@@ -34,6 +34,7 @@ BATCH = 250
 BATCH_WHEN_BUSY = 50  # a few milliseconds of the index's thread
 LAPSE_S = 1.0  # how often it is looked whose claim has ended
 MOST_LAPSED = 1_000
+CENSUS_S = 5.0
 AGAIN_S = 0.5  # while the store is away
 T = TypeVar("T")
 Follow = Callable[[str], AsyncIterator[Event]]
@@ -62,7 +63,8 @@ class Feeder:
         self._under_way = 0
         self._under_way_since: int | None = None
         self._server: tuple[int, float] | None = None
-        self._lapses_at = 0.0
+        self._lapses_at = self._census_at = 0.0
+        self._tried = 0
 
     @property
     def lag(self) -> int | None:
@@ -142,6 +144,7 @@ class Feeder:
                 async with asyncio.timeout(LAPSE_S):
                     await dirty.arrived.wait()
         await self._look_for_lapses()
+        await self._take_census()
 
     async def _walk(self) -> None:
         """Go through all there is; rows that are met by nobody are looked at once more."""
@@ -234,6 +237,25 @@ class Feeder:
             holders = await holders_of(self._periscope.functions, keys, members)
             found |= zip(members, holders, strict=True)
         return found
+
+    async def _take_census(self) -> None:
+        """Are there as many threats as here? A store that was emptied may not tell by events."""
+        now, position = time.monotonic(), self._applied.position
+        if self.lag != 0 or position is None or now < self._census_at:
+            return
+        self._census_at = now + CENSUS_S
+        calls, count = MemberCalls(self._periscope.functions), 0
+        places = position.split(",")
+        for keys, place in zip(self._periscope.keyspace.partitions, places, strict=True):
+            reply = await calls.follow(keys, "", 0)
+            if reply.last != place:
+                return  # something happens just now
+            count += reply.members
+        missing = count - self._sheet.threats
+        tried, self._tried = self._tried, missing
+        if missing not in (0, tried):  # what a walk did not mend, no other one will
+            log.warning("index: has %d threats of %d; reads all", self._sheet.threats, count)
+            self.dirty.lose()
 
     async def _look_for_lapses(self) -> None:
         """A claim that was prolonged told nobody: when it seems to end it is looked at again."""

@@ -210,9 +210,9 @@ class Finder:
         """The moment of the page, also where nothing was asked."""
         if as_of_ms is not None:
             return as_of_ms
-        keys = self._reads.partitions[0]
-        rules = self._functions.rules
-        now_ms, _ = await places_of(self._functions, keys, rules, [b""], None)
+        nobody = [b"-"]
+        keys, rules = next(iter(self._reads.by_partition(nobody))), self._functions.rules
+        now_ms, _ = await places_of(self._functions, keys, rules, nobody, None)
         return now_ms
 
 

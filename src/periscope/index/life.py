@@ -7,6 +7,7 @@ import queue
 import sqlite3
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
@@ -20,7 +21,7 @@ from periscope.index.status import Applied
 from periscope.periscope import Periscope
 
 READERS = 2
-COUNT_S = 0.5  # a count that takes longer is left out
+COUNT_S = 0.3  # a count that takes longer is left out
 T = TypeVar("T")
 _BUILT_ANEW = "the read index is being built anew; ask again in a moment"
 
@@ -59,8 +60,13 @@ class Life:
                 place.remove()
                 raise
 
+        making = loop.run_in_executor(writer, make)
         try:
-            life = await asyncio.shield(loop.run_in_executor(writer, make))
+            life = await asyncio.shield(making)
+        except asyncio.CancelledError:
+            with suppress(sqlite3.Error, OSError):
+                await (await making).end()
+            raise
         except BaseException:
             writer.shutdown(wait=False)
             raise

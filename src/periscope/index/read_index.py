@@ -20,7 +20,7 @@ from typing import Literal, overload
 from periscope.errors import IndexUnavailable, PeriscopeError, UsageError
 from periscope.functions import RankQuery
 from periscope.index.alike import MOST_SIMILAR, alike, that_fit
-from periscope.index.asking import Selection, selection, state_of
+from periscope.index.asking import Selection, selection, state_of, tallied
 from periscope.index.feeder import Follow
 from periscope.index.finding import FEW, MANY, Finder, Stand, Stretched, check
 from periscope.index.life import COUNT_S, Life
@@ -258,8 +258,14 @@ class ReadIndex:
             UsageError, IndexUnavailable: as `page`.
         """
         life, wanted = self._ready(), Wanted(where)
-        fit = self._selection(life, wanted, Stand())
-        return await life.number(fit if query is None else state_of(query, wanted) & fit)
+        return await self._number(life, query, wanted)
+
+    async def _number(self, life: Life, query: RankQuery | None, wanted: Wanted) -> int | None:
+        state = Selection("1", ()) if query is None else state_of(query, wanted)
+        if (kept := tallied(wanted)) is not None:
+            whole = kept & state
+            return await life.ask(lambda asker: asker.count_tallied(whole))
+        return await life.number(state & self._selection(life, wanted, Stand()))
 
     async def _by_plan(
         self,
@@ -270,22 +276,35 @@ class ReadIndex:
         count: int,
         stand: Stand,
     ) -> tuple[str, Stretched]:
-        state = state_of(finder.query, finder.wanted) & fit
-        if stand.plan != MANY:
-            most = MOST_OF_FEW if stand.plan is None else 10 * MOST_OF_FEW
-            ids = await life.counted(lambda asker: asker.ids(state, most, ANSWER_S))
-            if ids is not None or stand.plan is FEW:
-                return FEW, await finder.few(rules, ids or [], count, stand)
+        state, ids = state_of(finder.query, finder.wanted) & fit, None
         if stand.plan is None:
-            stand = Stand(total=await life.number(state))
-        each = self._each(life, finder.wanted)
+            stand, ids = await self._choose(life, finder, state)
+        elif stand.plan == FEW:  # it may have become many: the ranking is the same one
+            ids = await life.counted(lambda asker: asker.ids(state, 2 * MOST_OF_FEW, ANSWER_S))
+        if ids is not None:
+            return FEW, await finder.few(rules, ids, count, stand)
 
-        async def sieve(_: Rules, __: int, entries: list[Entry]) -> list[Entry]:
-            ids = [entry.threat_id for entry in entries]
-            kept = await life.ask(lambda asker: asker.sieve(ids, each, ANSWER_S))
+        async def sieve(_: Rules, as_of_ms: int, entries: list[Entry]) -> list[Entry]:
+            asked = [entry.threat_id for entry in entries]
+            each = selection(finder.wanted, as_of_ms, self._targets(), each=True)
+            kept = await life.ask(lambda asker: asker.sieve(asked, each, ANSWER_S))
             return [entry for entry in entries if entry.threat_id in kept]
 
         return MANY, await finder.many(rules, sieve, count, stand, records=False)
+
+    async def _choose(
+        self, life: Life, finder: Finder, state: Selection
+    ) -> tuple[Stand, list[bytes] | None]:
+        """Which plan a walk has, by how many fit; those ids, if they are few."""
+        total = None
+        if tallied(finder.wanted) is not None:
+            total = await self._number(life, finder.query, finder.wanted)
+        if total is None or total <= MOST_OF_FEW:
+            ids = await life.counted(lambda asker: asker.ids(state, MOST_OF_FEW, ANSWER_S))
+            if ids is not None:
+                return Stand(FEW), ids
+            total = await life.number(state)
+        return Stand(MANY, total=total), None
 
     def _selection(self, life: Life, wanted: Wanted, stand: Stand) -> Selection:
         now_ms = life.feeder.now_ms if stand.as_of_ms is None else stand.as_of_ms
