@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Any
 
+from periscope.cursor import rebound
 from periscope.database import Database
 from periscope.functions import RankQuery
 from periscope.knowledge import normal_industry
@@ -28,6 +30,14 @@ class Records(Database):
             StoreUnavailable: the server is away, or the database was closed.
         """
         return await self._events.position()
+
+    def rebound(self, cursor: str, query: tuple[Any, ...], other: tuple[Any, ...]) -> str:
+        """The cursor of one question as that of another one, at the same place.
+
+        Raises:
+            CursorInvalid: not a cursor of `query` and this database.
+        """
+        return rebound(cursor, self._secret, query=query, other=other)
 
     async def get_ranked_records(
         self, query: RankQuery, cursor: str | None = None, count: int = 100

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from periscope import Periscope, UsageError
+from periscope import CursorInvalid, Level, Periscope, UsageError
 from periscope.functions import RankQuery
 from periscope.index import ReadIndex, Where
 from periscope.models import Severity
@@ -130,6 +130,33 @@ async def test_levels_2_and_3_are_known_too(periscope: Periscope, tmp_path: Path
         assert (await index.facets()).level == {"WORKING": 3, "SHORT_TERM": 1}
         assert await index.matching(["t3"], Where(text="beacon 3 seen")) == {"t3"}
         assert not (await index.page(RankQuery(), Where(text='"beacon 3"'))).items
+
+
+async def test_pages_of_levels_2_and_3(periscope: Periscope, tmp_path: Path) -> None:
+    await periscope.add_threats_batch(map(report, range(3, 80, 4)))  # CRITICAL ones
+    for analyst in ("ann", "bob"):
+        for number in range(3, 80, 4):
+            await periscope.record_interaction(f"t{number}", analyst, "escalate")
+    stats = await periscope.promote_eligible_threats()
+    assert stats.promoted == 20
+    order = [one.threat_id for one in await periscope.get_short_term()]
+    where = Where(tag="Tag0")
+    async with indexed(periscope, tmp_path) as index:
+        found, cursor = list[str](), None
+        while True:
+            page = await index.level_page(Level.SHORT_TERM, where, cursor, 3)
+            found += [one.threat.threat_id for one in page.items]
+            assert page.total == 7
+            if (cursor := page.next_cursor) is None:
+                break
+            with pytest.raises(CursorInvalid):
+                await index.level_page(Level.SHORT_TERM, Where(tag="Tag1"), cursor, 3)
+            with pytest.raises(CursorInvalid):
+                await periscope.get_short_term(cursor)
+        assert found == [one for one in order if int(one[1:]) % 3 == 0]
+        assert not (await index.level_page(Level.LONG_TERM, where)).items
+        with pytest.raises(UsageError):
+            await index.level_page(Level.WORKING, where)
 
 
 async def test_an_index_of_records_gives_records(periscope: Periscope, tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Without an index the answers are the same, only slower; and a walk may change from one to the other."""
+"""Without an index the answers are the same, only slower; a walk may change between the two."""
 
 from __future__ import annotations
 

@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
-from periscope import documents
 from periscope.cli import output
 from periscope.cli.figures import count
 from periscope.cli.listing import PART

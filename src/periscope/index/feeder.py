@@ -30,7 +30,7 @@ from periscope.rules import Rules
 from periscope.threat import Record
 from periscope.work import Event
 
-BATCH = 250
+BATCH = 1_000
 BATCH_WHEN_BUSY = 50  # a few milliseconds of the index's thread
 LAPSE_S = 1.0  # how often it is looked whose claim has ended
 MOST_LAPSED = 1_000

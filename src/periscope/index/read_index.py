@@ -22,11 +22,14 @@ from periscope.functions import RankQuery
 from periscope.index.alike import MOST_SIMILAR, alike, that_fit
 from periscope.index.asking import Selection, selection, state_of, tallied
 from periscope.index.feeder import Follow
-from periscope.index.finding import FEW, MANY, Finder, Stand, Stretched, check
+from periscope.index.finding import FEW, MANY, Finder, Found, Stand, Stretched, check
+from periscope.index.levels import LevelWalk
 from periscope.index.life import COUNT_S, Life
 from periscope.index.position import has_reached
 from periscope.index.status import Applied, Facets, FilteredPage, IndexState, IndexStatus, Similar
 from periscope.index.where import EVERYTHING, Wanted, Where
+from periscope.knowledge import normal_industry
+from periscope.models import Level
 from periscope.periscope import Periscope
 from periscope.queries import Entry
 from periscope.reader import check_count, encoded
@@ -171,6 +174,35 @@ class ReadIndex:
             return FilteredPage(records, token, done.as_of_ms, done.total, *applied)
         threats = [one.threat for one in done.items]
         return FilteredPage(threats, token, done.as_of_ms, done.total, *applied)
+
+    async def level_page(
+        self,
+        level: Level,
+        where: Where = EVERYTHING,
+        cursor: str | None = None,
+        count: int = 100,
+        *,
+        industry: str | None = None,
+    ) -> FilteredPage[Found]:
+        """The next threats of level 2 or 3 that fit, as of the walk's first page; see `page`.
+
+        It reads the level's records one after the other, so it is exact for all that was
+        acknowledged, also while there is no index; `total` is the index's. Each item has its
+        record as well.
+
+        Raises:
+            UsageError: as `page`, and for level 1.
+        """
+        wanted = Wanted(where)
+        if level not in (Level.SHORT_TERM, Level.LONG_TERM):
+            raise UsageError("level must be 2 or 3; the pages of level 1 are those of the ranking")
+        walk = LevelWalk(self._periscope, Level(level), normal_industry(industry), wanted)
+        found, token, as_of_ms = await walk.page(cursor, count)
+        life, total = self._life, None
+        if life is not None and self._applied.built_s is not None and not industry:
+            state = Selection("t.level = ?", (int(level),))
+            total = await life.number(state & self._selection(life, wanted, Stand()))
+        return FilteredPage(found, token, as_of_ms, total, None, None)
 
     async def similar(self, threat_id: str, count: int = 20, where: Where = EVERYTHING) -> Similar:
         """Threats that share an indicator or the content, in any level, the most alike first.
