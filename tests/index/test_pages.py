@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from periscope import CursorInvalid, CursorStale, Periscope, Policy, Threat, UsageError
 from periscope.archive import Archive, open_archive
 from periscope.functions import RankQuery
-from periscope.index import Where, read_index
+from periscope.index import Where, asked
 from periscope.models import Severity
 from tests.conftest import OpenHere
 from tests.index.support import ids, indexed, ranked, report, up_to_now, walk
@@ -60,7 +60,7 @@ async def test_pages_are_those_of_brute_force(
     partitions: int,
     most_of_few: int,
 ) -> None:
-    monkeypatch.setattr(read_index, "MOST_OF_FEW", most_of_few)
+    monkeypatch.setattr(asked, "MOST_OF_FEW", most_of_few)
     async with open_here(namespace=f"p{partitions}", partitions=partitions) as p:
         await p.add_threats_batch(map(report, range(200)))
         await p.add_threat("bare", "Nothing else", "LOW")
@@ -80,7 +80,7 @@ async def test_pages_are_those_of_brute_force(
 async def test_part_of_the_queue_and_a_condition_together(
     periscope: Periscope, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, most_of_few: int
 ) -> None:
-    monkeypatch.setattr(read_index, "MOST_OF_FEW", most_of_few)
+    monkeypatch.setattr(asked, "MOST_OF_FEW", most_of_few)
     await periscope.add_threats_batch(map(report, range(120)))
     for number in range(0, 120, 6):
         await periscope.record_interaction(f"t{number}", "ann", "investigate")
@@ -189,7 +189,7 @@ async def do(p: Periscope, archive: Archive, act: str, number: int, other: int) 
 async def test_what_does_not_change_is_returned_once_while_all_else_does(
     periscope: Periscope, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, most_of_few: int
 ) -> None:
-    monkeypatch.setattr(read_index, "MOST_OF_FEW", most_of_few)
+    monkeypatch.setattr(asked, "MOST_OF_FEW", most_of_few)
     await periscope.add_threats_batch(map(report, range(300)))
     where, seen, cursor, round_ = Where(tag="all"), list[str](), None, 0
     async with indexed(periscope, tmp_path) as index:
@@ -227,7 +227,7 @@ async def test_a_record_that_no_longer_fits_is_not_shown(
 async def test_an_empty_page_may_lead_on(
     periscope: Periscope, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(read_index, "MOST_OF_FEW", 0)
+    monkeypatch.setattr(asked, "MOST_OF_FEW", 0)
     monkeypatch.setattr("periscope.index.finding.MOST_EXAMINED", 20)
     monkeypatch.setattr("periscope.index.finding.STEP", 20)
     await periscope.add_threats_batch(map(report, range(1, 100)))

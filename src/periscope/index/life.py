@@ -21,7 +21,8 @@ from periscope.index.status import Applied
 from periscope.periscope import Periscope
 
 READERS = 2
-COUNT_S = 0.3  # a count that takes longer is left out
+ANSWER_S = 2.0  # a question that takes longer is refused,
+COUNT_S = 0.3  # a count is left out
 T = TypeVar("T")
 _BUILT_ANEW = "the read index is being built anew; ask again in a moment"
 

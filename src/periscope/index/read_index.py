@@ -11,38 +11,33 @@ import asyncio
 import logging
 import sqlite3
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from contextlib import suppress
-from datetime import timedelta
 from pathlib import Path
 from typing import Literal, overload
 
 from periscope.errors import IndexUnavailable, PeriscopeError, UsageError
 from periscope.functions import RankQuery
 from periscope.index.alike import MOST_SIMILAR, alike, that_fit
-from periscope.index.asking import Selection, selection, state_of, tallied
+from periscope.index.asked import ANYTHING, Asked
+from periscope.index.asking import Selection
 from periscope.index.feeder import Follow
-from periscope.index.finding import FEW, MANY, Finder, Found, Stand, Stretched, check
+from periscope.index.finding import Found
 from periscope.index.levels import LevelWalk
-from periscope.index.life import COUNT_S, Life
+from periscope.index.life import ANSWER_S, COUNT_S, Life
 from periscope.index.position import has_reached
 from periscope.index.status import Applied, Facets, FilteredPage, IndexState, IndexStatus, Similar
 from periscope.index.where import EVERYTHING, Wanted, Where
 from periscope.knowledge import normal_industry
 from periscope.models import Level
 from periscope.periscope import Periscope
-from periscope.queries import Entry
 from periscope.reader import check_count, encoded
-from periscope.rules import Rules
 from periscope.threat import Record, Threat
 
-MOST_OF_FEW = 10_000  # ids whose places are asked for; with more, the ranking is walked
 MOST_MATCHED = 10_000  # ids of one question
-ANSWER_S = 2.0  # of a question
 WAIT_S = 2.0
 BEHIND_MS = 2_000
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 1.0, 60.0
-_MS = timedelta(milliseconds=1)
 log = logging.getLogger("periscope")
 
 
@@ -156,19 +151,9 @@ class ReadIndex:
             CursorStale: the policy changed meanwhile; start again.
             IndexUnavailable: it is being built, or failed.
         """
-        life, wanted = self._ready(), Wanted(where)
-        reads, functions = self._periscope.reads, self._periscope.functions
-        finder = Finder(reads, functions, query, wanted)
-        stand, walk = await finder.resume(cursor)
+        asked = Asked(self._periscope, self._ready(), Wanted(where), query)
         applied = self._applied.position, self._applied.as_of_ms
-        fit = self._selection(life, wanted, stand)
-
-        async def read(rules: Rules) -> tuple[str, Stretched, str | None]:
-            check(walk, rules, count)
-            plan, done = await self._by_plan(life, finder, rules, fit, count, stand)
-            return plan, done, finder.token(rules, plan, done)
-
-        _, done, token = await reads.steady(read)
+        done, token = await asked.page(cursor, count)
         if as_records:
             records = [one.record for one in done.items]
             return FilteredPage(records, token, done.as_of_ms, done.total, *applied)
@@ -201,7 +186,7 @@ class ReadIndex:
         life, total = self._life, None
         if life is not None and self._applied.built_s is not None and not industry:
             state = Selection("t.level = ?", (int(level),))
-            total = await life.number(state & self._selection(life, wanted, Stand()))
+            total = await life.number(state & Asked(self._periscope, life, wanted).rows())
         return FilteredPage(found, token, as_of_ms, total, None, None)
 
     async def similar(self, threat_id: str, count: int = 20, where: Where = EVERYTHING) -> Similar:
@@ -217,7 +202,7 @@ class ReadIndex:
         life, wanted = self._ready(), Wanted(where)
         applied = self._applied.position, self._applied.as_of_ms
         key_bytes = encoded(threat_id)
-        fit = self._each(life, wanted)
+        fit = Asked(self._periscope, life, wanted).each()
         candidates = await life.ask(lambda asker: asker.alike(key_bytes, fit, ANSWER_S))
         items = await alike(self._periscope, threat_id, candidates, count, wanted)
         return Similar(items, *applied)
@@ -238,8 +223,8 @@ class ReadIndex:
         is_unsure = life.feeder.unsure(position)
         keyed = {encoded(one): one for one in asked if not is_unsure(one)}
         keyed.pop(b"", None)
-        fit, anything = self._each(life, wanted), Selection("1", ())
-        known = await life.ask(lambda asker: asker.sieve(list(keyed), anything, ANSWER_S))
+        fit = Asked(self._periscope, life, wanted).each()
+        known = await life.ask(lambda asker: asker.sieve(list(keyed), ANYTHING, ANSWER_S))
         found = await life.ask(lambda asker: asker.sieve(list(known), fit, ANSWER_S))
         sure = {keyed[one] for one in known}
         unsure = [one for one in asked if one not in sure]
@@ -261,24 +246,26 @@ class ReadIndex:
         Raises:
             UsageError, IndexUnavailable: as `page`.
         """
-        life, wanted = self._ready(), Wanted(where)
+        life = self._ready()
+        asked = Asked(self._periscope, life, Wanted(where), query)
         applied = self._applied.position, self._applied.as_of_ms
-        fit = self._selection(life, wanted, Stand())
-        state = Selection("1", ()) if query is None else state_of(query, wanted)
-        whole = state & fit
+        state, rows = asked.state, asked.rows()
         if where == EVERYTHING:
             counts = await life.counted(lambda asker: asker.tallies(state, COUNT_S))
         else:
-            counts = await life.counted(lambda asker: asker.facets(whole, COUNT_S))
+            counts = await life.counted(lambda asker: asker.facets(rows, COUNT_S))
         named = counts or dict.fromkeys(("severity", "status", "level", "source", "tlp", "tag"))
         total = sum(counts["level"].values()) if counts else None
-        mine = self._selection(life, Wanted(Where(holder=analyst)), Stand()) if analyst else None
-        late = self._selection(life, Wanted(Where(overdue=True)), Stand())
+        late = rows & Asked(self._periscope, life, Wanted(Where(overdue=True))).rows()
+        mine = None
+        if analyst is not None:
+            held = Asked(self._periscope, life, Wanted(Where(holder=analyst))).rows()
+            mine = await life.number(rows & held)
         return Facets(
             total,
             **named,
-            mine=None if mine is None else await life.number(whole & mine),
-            overdue=await life.number(whole & late),
+            mine=mine,
+            overdue=await life.number(late),
             position=applied[0],
             indexed_ms=applied[1],
         )
@@ -289,65 +276,7 @@ class ReadIndex:
         Raises:
             UsageError, IndexUnavailable: as `page`.
         """
-        life, wanted = self._ready(), Wanted(where)
-        return await self._number(life, query, wanted)
-
-    async def _number(self, life: Life, query: RankQuery | None, wanted: Wanted) -> int | None:
-        state = Selection("1", ()) if query is None else state_of(query, wanted)
-        if (kept := tallied(wanted)) is not None:
-            whole = kept & state
-            return await life.ask(lambda asker: asker.count_tallied(whole))
-        return await life.number(state & self._selection(life, wanted, Stand()))
-
-    async def _by_plan(
-        self,
-        life: Life,
-        finder: Finder,
-        rules: Rules,
-        fit: Selection,
-        count: int,
-        stand: Stand,
-    ) -> tuple[str, Stretched]:
-        state, ids = state_of(finder.query, finder.wanted) & fit, None
-        if stand.plan is None:
-            stand, ids = await self._choose(life, finder, state)
-        elif stand.plan == FEW:  # it may have become many: the ranking is the same one
-            ids = await life.counted(lambda asker: asker.ids(state, 2 * MOST_OF_FEW, ANSWER_S))
-        if ids is not None:
-            return FEW, await finder.few(rules, ids, count, stand)
-
-        async def sieve(_: Rules, as_of_ms: int, entries: list[Entry]) -> list[Entry]:
-            asked = [entry.threat_id for entry in entries]
-            each = selection(finder.wanted, as_of_ms, self._targets(), each=True)
-            kept = await life.ask(lambda asker: asker.sieve(asked, each, ANSWER_S))
-            return [entry for entry in entries if entry.threat_id in kept]
-
-        return MANY, await finder.many(rules, sieve, count, stand, records=False)
-
-    async def _choose(
-        self, life: Life, finder: Finder, state: Selection
-    ) -> tuple[Stand, list[bytes] | None]:
-        """Which plan a walk has, by how many fit; those ids, if they are few."""
-        total = None
-        if tallied(finder.wanted) is not None:
-            total = await self._number(life, finder.query, finder.wanted)
-        if total is None or total <= MOST_OF_FEW:
-            ids = await life.counted(lambda asker: asker.ids(state, MOST_OF_FEW, ANSWER_S))
-            if ids is not None:
-                return Stand(FEW), ids
-            total = await life.number(state)
-        return Stand(MANY, total=total), None
-
-    def _selection(self, life: Life, wanted: Wanted, stand: Stand) -> Selection:
-        now_ms = life.feeder.now_ms if stand.as_of_ms is None else stand.as_of_ms
-        return selection(wanted, now_ms, self._targets())
-
-    def _each(self, life: Life, wanted: Wanted) -> Selection:
-        return selection(wanted, life.feeder.now_ms, self._targets(), each=True)
-
-    def _targets(self) -> Sequence[int]:
-        policy = self._periscope.functions.rules.policy
-        return [target // _MS for target in policy.targets]
+        return await Asked(self._periscope, self._ready(), Wanted(where), query).number()
 
     def _ready(self) -> Life:
         life = self._life
