@@ -49,7 +49,7 @@ class Asked:
     async def page(self, cursor: str | None, count: int) -> tuple[Stretched, str | None]:
         """The next threats that fit, and the cursor for those after them."""
         reads, query = self._periscope.reads, self._query or RankQuery()
-        finder = Finder(reads, self._periscope.functions, query, self._wanted)
+        finder = Finder(self._periscope, query, self._wanted)
         stand, walk = await finder.resume(cursor)
 
         async def read(rules: Rules) -> tuple[Stretched, str | None]:

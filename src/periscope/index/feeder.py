@@ -181,8 +181,16 @@ class Feeder:
         self._in_hand = changes.ids
         self._under_way, self._under_way_since = len(changes.ids), changes.since_ms
         touched = {threat_id.encode() for threat_id in changes.touched}
+        by_partition = self._periscope.reads.by_partition(one.encode() for one in changes.ids)
+        away: StoreUnavailable | None = None
         try:
-            await self._read_all([threat_id.encode() for threat_id in changes.ids], touched)
+            for ids in by_partition.values():
+                try:
+                    await self._read_all(ids, touched)
+                except StoreUnavailable as exc:  # the others need not wait for it
+                    away = exc
+            if away is not None:
+                raise away
         except BaseException:
             self.dirty.put_back(changes)
             raise

@@ -9,21 +9,23 @@ queue, and what is on a page was judged by the record that was read for it.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass
 from heapq import nlargest
 from typing import NamedTuple
 
 from periscope.cursor import Cursor
-from periscope.errors import CursorInvalid
-from periscope.functions import Functions, RankQuery
+from periscope.errors import CursorInvalid, PartitionsMissing, StoreUnavailable
+from periscope.functions import RankQuery
 from periscope.header import read_threat
 from periscope.index.calls import PLACES, holders_of, places_of
 from periscope.index.where import Wanted
+from periscope.keys import PartitionKeys
 from periscope.models import STATUSES, Level
+from periscope.periscope import Periscope
 from periscope.policy import Policy
-from periscope.queries import SPAN, Entry, Queries, position_of, query_of
-from periscope.reader import check_count, check_same_policy
+from periscope.queries import SPAN, Entry, position_of, query_of
+from periscope.reader import check_count, check_same_policy, missing
 from periscope.rules import Rules
 from periscope.threat import Record, Threat
 
@@ -70,10 +72,9 @@ class Stretched:
 class Finder:
     """Finds what fits one question, page by page."""
 
-    def __init__(
-        self, reads: Queries, functions: Functions, query: RankQuery, wanted: Wanted
-    ) -> None:
-        self._reads, self._functions = reads, functions
+    def __init__(self, periscope: Periscope, query: RankQuery, wanted: Wanted) -> None:
+        self._reads, self._functions = periscope.reads, periscope.functions
+        self._partitions = len(periscope.keyspace.partitions)
         self.query, self.wanted = query, wanted
         self._words = ("find", *query_of(query)[1:], wanted.digest)
 
@@ -105,20 +106,31 @@ class Finder:
     async def few(self, rules: Rules, ids: Iterable[bytes], count: int, stand: Stand) -> Stretched:
         """The next `count` among these ids, wherever the board has them."""
         as_of_ms, total = stand.as_of_ms, 0
-        best: list[Entry] = []
+        best, away = list[Entry](), dict[int, BaseException]()
         for keys, members in self._reads.by_partition(ids).items():
-            for start in range(0, len(members), PLACES):
-                part = members[start : start + PLACES]
-                as_of_ms, places = await places_of(self._functions, keys, rules, part, as_of_ms)
-                entries = list(self._entries(part, places))
-                total += len(entries)
-                if stand.after is not None:
-                    after = stand.after[:3]
-                    entries = [entry for entry in entries if entry[:3] < after]
-                best = nlargest(count + 1, [*best, *entries], key=_rank)
+            try:
+                async for moment, entries in self._placed(rules, keys, members, as_of_ms):
+                    as_of_ms, total = moment, total + len(entries)
+                    if stand.after is not None:
+                        entries = [one for one in entries if one[:3] < stand.after[:3]]
+                    best = nlargest(count + 1, [*best, *entries], key=_rank)
+            except StoreUnavailable as exc:
+                away[keys.number] = exc
         page, as_of_ms = best[:count], await self._moment(as_of_ms)
         items = await self.read(rules, as_of_ms, page)
+        if away:
+            partial = Stretched(items, as_of_ms, None, False, total)
+            raise missing(away, self._partitions, partial)
         return Stretched(items, as_of_ms, page[-1] if page else None, len(best) > count, total)
+
+    async def _placed(
+        self, rules: Rules, keys: PartitionKeys, ids: Sequence[bytes], as_of_ms: int | None
+    ) -> AsyncIterator[tuple[int, list[Entry]]]:
+        """Those of these ids that the query asks for, as they stand at one moment; and when."""
+        for start in range(0, len(ids), PLACES):
+            part = ids[start : start + PLACES]
+            as_of_ms, places = await places_of(self._functions, keys, rules, part, as_of_ms)
+            yield as_of_ms, list(self._entries(part, places))
 
     async def many(
         self, rules: Rules, sieve: Sieve, count: int, stand: Stand, *, records: bool
@@ -131,9 +143,13 @@ class Finder:
         while more and len(items) < count:
             step = STEP_WITH_RECORDS if records else STEP
             after = position_of(last) if last else None
-            stretch = await self._reads.stretch(
-                rules, self.query, step, as_of_ms, after, records=records
-            )
+            try:
+                stretch = await self._reads.stretch(
+                    rules, self.query, step, as_of_ms, after, records=records
+                )
+            except PartitionsMissing as exc:
+                partial = Stretched(items, await self._moment(as_of_ms), None, False, None)
+                raise exc.having(partial) from exc.__cause__
             as_of_ms, more, examined = stretch.as_of_ms, stretch.more, examined + step
             kept = await sieve(rules, as_of_ms, stretch.entries)
             chosen = kept[: count - len(items)]

@@ -39,7 +39,7 @@ async def find(
         UsageError: the conditions cannot be asked for; CursorInvalid: not a cursor of them.
         CursorStale: the policy changed meanwhile; start again.
     """
-    finder = Finder(periscope.reads, periscope.functions, query, Wanted(where))
+    finder = Finder(periscope, query, Wanted(where))
     items = list[Threat]()
     while True:
         done, token = await _stretch(finder, periscope, cursor, count - len(items))

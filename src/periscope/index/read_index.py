@@ -16,13 +16,13 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Literal, overload
 
-from periscope.errors import IndexUnavailable, PeriscopeError, UsageError
+from periscope.errors import IndexUnavailable, PartitionsMissing, PeriscopeError, UsageError
 from periscope.functions import RankQuery
 from periscope.index.alike import MOST_SIMILAR, alike, that_fit
 from periscope.index.asked import ANYTHING, Asked
 from periscope.index.asking import Selection
 from periscope.index.feeder import Follow
-from periscope.index.finding import Found
+from periscope.index.finding import Found, Stretched
 from periscope.index.levels import LevelWalk
 from periscope.index.life import ANSWER_S, COUNT_S, Life
 from periscope.index.position import has_reached
@@ -150,15 +150,23 @@ class ReadIndex:
             UsageError: the conditions cannot be asked for; CursorInvalid: not a cursor of them.
             CursorStale: the policy changed meanwhile; start again.
             IndexUnavailable: it is being built, or failed.
+            PartitionsMissing: some are away; `partial` is a page of the others', without cursor.
         """
         asked = Asked(self._periscope, self._ready(), Wanted(where), query)
         applied = self._applied.position, self._applied.as_of_ms
-        done, token = await asked.page(cursor, count)
-        if as_records:
-            records = [one.record for one in done.items]
-            return FilteredPage(records, token, done.as_of_ms, done.total, *applied)
-        threats = [one.threat for one in done.items]
-        return FilteredPage(threats, token, done.as_of_ms, done.total, *applied)
+
+        def made(done: Stretched, token: str | None) -> FilteredPage[Threat] | FilteredPage[Record]:
+            if as_records:
+                records = [one.record for one in done.items]
+                return FilteredPage(records, token, done.as_of_ms, done.total, *applied)
+            threats = [one.threat for one in done.items]
+            return FilteredPage(threats, token, done.as_of_ms, done.total, *applied)
+
+        try:
+            return made(*await asked.page(cursor, count))
+        except PartitionsMissing as exc:
+            partial = made(exc.partial, None) if exc.partial else None
+            raise exc.having(partial) from exc.__cause__
 
     async def level_page(
         self,
