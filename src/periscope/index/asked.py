@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import timedelta
 
 from periscope.functions import RankQuery
 from periscope.index.asking import Selection, selection, state_of, tallied
 from periscope.index.finding import FEW, MANY, Finder, Stand, Stretched, check
-from periscope.index.life import ANSWER_S, Life
-from periscope.index.where import Wanted
+from periscope.index.life import ANSWER_S, COUNT_S, Life
+from periscope.index.where import EVERYTHING, Wanted
 from periscope.periscope import Periscope
 from periscope.queries import Entry
 from periscope.rules import Rules
 
-MOST_OF_FEW = 10_000  # ids whose places are asked for; with more, the ranking is walked
+MOST_OF_FEW = 10_000  # ids whose places are asked for; with more, the ranking is walked,
+PROBE_S = 0.5  # as it is where it takes longer to find out
 ANYTHING = Selection("1", ())
 _MS = timedelta(milliseconds=1)
 
@@ -46,6 +49,13 @@ class Asked:
             return await self._life.ask(lambda asker: asker.count_tallied(whole))
         return await self._life.number(self.rows())
 
+    async def facets(self) -> dict[str, dict[str, int]] | None:
+        """Counts by facet and value; None where counting would take too long."""
+        if self._wanted.where == EVERYTHING:
+            return await self._life.counted(lambda asker: asker.tallies(self.state, COUNT_S))
+        rows = self.rows()
+        return await self._life.counted(lambda asker: asker.facets(rows, COUNT_S))
+
     async def page(self, cursor: str | None, count: int) -> tuple[Stretched, str | None]:
         """The next threats that fit, and the cursor for those after them."""
         reads, query = self._periscope.reads, self._query or RankQuery()
@@ -63,11 +73,8 @@ class Asked:
         self, finder: Finder, rules: Rules, count: int, stand: Stand
     ) -> tuple[str, Stretched]:
         life, ids = self._life, None
-        if stand.plan is None:
-            stand, ids = await self._choose()
-        elif stand.plan == FEW:  # it may have become many: the ranking is the same one
-            rows, most = self.rows(stand.as_of_ms), 2 * MOST_OF_FEW
-            ids = await life.counted(lambda asker: asker.ids(rows, most, ANSWER_S))
+        if stand.plan != MANY:  # few may become many on the way: the ranking is the same one
+            ids = await self._few(stand.as_of_ms)
         if ids is not None:
             return FEW, await finder.few(rules, ids, count, stand)
 
@@ -76,19 +83,25 @@ class Asked:
             kept = await life.ask(lambda asker: asker.sieve(asked, each, ANSWER_S))
             return [entry for entry in entries if entry.threat_id in kept]
 
-        return MANY, await finder.many(rules, sieve, count, stand, records=False)
+        total, done = await asyncio.gather(
+            self._total(stand), finder.many(rules, sieve, count, stand, records=False)
+        )
+        return MANY, replace(done, total=total)
 
-    async def _choose(self) -> tuple[Stand, list[bytes] | None]:
-        """Which plan a walk has, by how many fit; those ids, if they are few."""
-        total, rows = None, self.rows()
+    async def _few(self, as_of_ms: int | None) -> list[bytes] | None:
+        """The ids of all that fit, if they are few and soon found."""
         if tallied(self._wanted) is not None:
             total = await self.number()
-        if total is None or total <= MOST_OF_FEW:
-            ids = await self._life.counted(lambda asker: asker.ids(rows, MOST_OF_FEW, ANSWER_S))
-            if ids is not None:
-                return Stand(FEW), ids
-            total = await self._life.number(rows)
-        return Stand(MANY, total=None if self._is_narrower else total), None
+            if total is None or total > MOST_OF_FEW:
+                return None
+        rows = self.rows(as_of_ms)
+        return await self._life.counted(lambda asker: asker.ids(rows, MOST_OF_FEW, PROBE_S))
+
+    async def _total(self, stand: Stand) -> int | None:
+        """How many fit: as it was told on the walk's first page, or counted now for that."""
+        if stand.plan is not None:
+            return stand.total
+        return None if self._is_narrower else await self.number()
 
     @property
     def _is_narrower(self) -> bool:

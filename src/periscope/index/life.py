@@ -20,7 +20,7 @@ from periscope.index.sheet import Sheet
 from periscope.index.status import Applied
 from periscope.periscope import Periscope
 
-READERS = 2
+READERS = 3
 ANSWER_S = 2.0  # a question that takes longer is refused,
 COUNT_S = 0.3  # a count is left out
 T = TypeVar("T")

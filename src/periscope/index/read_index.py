@@ -14,7 +14,9 @@ import time
 from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
-from typing import Literal, overload
+from typing import Any, Literal, overload
+
+from msgspec import structs
 
 from periscope.errors import IndexUnavailable, PartitionsMissing, PeriscopeError, UsageError
 from periscope.functions import RankQuery
@@ -24,7 +26,7 @@ from periscope.index.asking import Selection
 from periscope.index.feeder import Follow
 from periscope.index.finding import Found, Stretched
 from periscope.index.levels import LevelWalk
-from periscope.index.life import ANSWER_S, COUNT_S, Life
+from periscope.index.life import ANSWER_S, Life
 from periscope.index.position import has_reached
 from periscope.index.status import Applied, Facets, FilteredPage, IndexState, IndexStatus, Similar
 from periscope.index.where import EVERYTHING, Wanted, Where
@@ -257,26 +259,32 @@ class ReadIndex:
         life = self._ready()
         asked = Asked(self._periscope, life, Wanted(where), query)
         applied = self._applied.position, self._applied.as_of_ms
-        state, rows = asked.state, asked.rows()
-        if where == EVERYTHING:
-            counts = await life.counted(lambda asker: asker.tallies(state, COUNT_S))
-        else:
-            counts = await life.counted(lambda asker: asker.facets(rows, COUNT_S))
+        counts, mine, overdue = await asyncio.gather(
+            asked.facets(),
+            self._number_also(life, query, where, "holder", analyst),
+            self._number_also(life, query, where, "overdue", True),
+        )
         named = counts or dict.fromkeys(("severity", "status", "level", "source", "tlp", "tag"))
         total = sum(counts["level"].values()) if counts else None
-        late = rows & Asked(self._periscope, life, Wanted(Where(overdue=True))).rows()
-        mine = None
-        if analyst is not None:
-            held = Asked(self._periscope, life, Wanted(Where(holder=analyst))).rows()
-            mine = await life.number(rows & held)
         return Facets(
             total,
             **named,
             mine=mine,
-            overdue=await life.number(late),
+            overdue=overdue,
             position=applied[0],
             indexed_ms=applied[1],
         )
+
+    async def _number_also(
+        self, life: Life, query: RankQuery | None, where: Where, name: str, value: Any
+    ) -> int | None:
+        """How many fit of which this is so as well; None if no value is given."""
+        if value is None:
+            return None
+        if getattr(where, name) not in (None, value):
+            return 0
+        also = Wanted(structs.replace(where, **{name: value}))
+        return await Asked(self._periscope, life, also, query).number()
 
     async def count(self, where: Where = EVERYTHING, query: RankQuery | None = None) -> int | None:
         """How many threats fit; None where counting would take too long.
