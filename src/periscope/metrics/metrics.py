@@ -100,7 +100,7 @@ class Metrics:
         put_feeds(sheet, feeds)
         if self._letters is not None:
             sizes = await asyncio.to_thread(self._letters)
-            # Letters lie in one folder, whosever feed it was: those of others are nobody's business.
+            # Letters of all namespaces lie in one folder: those of other feeds are not told.
             for feed in feeds:
                 sheet.put("periscope_dead_letter_bytes", sizes.get(feed.name), feed.name)
 
