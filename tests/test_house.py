@@ -26,8 +26,9 @@ FROM_THE_GROUND_UP = """
     engine reader suppression membership
     queries knowledge analysts trail keeping waking events
     database aside following records desk preview noise_desk periscope
-    documents spliced shapes
+    documents spliced exporting shapes
     access hub
+    metrics kpis
     workers backup moving
     feeds polling
     api

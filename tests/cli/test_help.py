@@ -18,8 +18,8 @@ from periscope.cli.commands import COMMANDS, FAMILIES, ROOT_EXAMPLES
 from tests.cli.conftest import ROOT, Program
 
 PAGE = (ROOT / "docs" / "reference" / "commands.md").read_text()
-# They need a terminal, or minutes: their own tests run them.
-NOT_HERE = ("--watch", "bench")
+# They need a terminal, or minutes, or go on for ever: their own tests run them.
+NOT_HERE = ("--watch", "bench", "periscope serve")
 
 
 @pytest.mark.parametrize(

@@ -23,11 +23,14 @@ HEADERS = (
     (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'"),
     (b"cross-origin-resource-policy", b"same-origin"),
 )
+SERVER = (b"server", b"periscope")
 PRIVATE = (b"cache-control", b"no-store")
 ONLY_TLS = (b"strict-transport-security", b"max-age=31536000")
 
-Observe = Callable[[str, str, int, float], None]
-"""Called with the route, the method, the status and the seconds of each request that ended."""
+Observe = Callable[[Any, str, str, int, float], None]
+"""Called with the caller (None: unknown), route, method, status and seconds of each request that
+ended.
+"""
 
 
 class Envelope:
@@ -41,7 +44,7 @@ class Envelope:
         self._app = app
         self._observe = observe
         self.draining = False
-        self._in_hand = 0
+        self._in_hand: set[asyncio.Task[Any]] = set()
         self._idle = asyncio.Event()
         self._idle.set()
 
@@ -49,9 +52,15 @@ class Envelope:
         """Wait until no request is in hand."""
         await self._idle.wait()
 
+    def give_up(self) -> None:
+        """Cut off what is in hand."""
+        for task in self._in_hand:
+            task.cancel()
+
     def begin(self) -> None:
         """Count a request that began."""
-        self._in_hand += 1
+        if (task := asyncio.current_task()) is not None:
+            self._in_hand.add(task)
         self._idle.clear()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -60,10 +69,12 @@ class Envelope:
 
     def ended(self, request: _Request) -> None:
         """Count and log a request that ended."""
-        self._in_hand -= 1
+        if (task := asyncio.current_task()) is not None:
+            self._in_hand.discard(task)
         if not self._in_hand:
             self._idle.set()
-        self._observe(request.route, request.method, request.status, request.seconds)
+        one = request
+        self._observe(one.caller, one.route, one.method, one.status, one.seconds)
         log.info(
             "%s %s %d",
             request.method,
@@ -75,7 +86,7 @@ class Envelope:
                 "method": request.method,
                 "status": request.status,
                 "seconds": round(request.seconds, 6),
-                "caller": request.caller,
+                "caller": "" if request.caller is None else request.caller.who,
             },
         )
 
@@ -110,10 +121,9 @@ class _Request:
         return str(self._scope.get("path_template") or "unmatched")
 
     @property
-    def caller(self) -> str:
-        """Who asked, if that is known."""
-        found = self._scope["state"].get("caller")
-        return "" if found is None else str(found.who)
+    def caller(self) -> Any:
+        """Who asked; None if that is not known."""
+        return self._scope["state"].get("caller")
 
     async def serve(self, app: ASGIApp) -> None:
         self._envelope.begin()
@@ -141,7 +151,7 @@ class _Request:
 
     def _more(self, given: Any) -> list[tuple[bytes, bytes]]:
         names = {bytes(name).lower() for name, _ in given}
-        more = [pair for pair in (*HEADERS, PRIVATE) if pair[0] not in names]
+        more = [pair for pair in (*HEADERS, PRIVATE, SERVER) if pair[0] not in names]
         more.append((b"x-request-id", self.id.encode()))
         if self._scope.get("scheme") == "https":
             more.append(ONLY_TLS)

@@ -8,8 +8,9 @@ import logging
 import socket
 from ipaddress import ip_address
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Self, cast
 
+from granian._granian import SocketHolder
 from granian.constants import HTTPModes, Interfaces
 from granian.http import HTTP1Settings
 from granian.server.embed import Server
@@ -22,11 +23,18 @@ from periscope.settings import Settings
 log = logging.getLogger("periscope.api")
 
 HEADERS_TIMEOUT_MS = 10_000
-HEADERS_BYTES = 64 * 1024
-BACKLOG = 1024
+BUFFER_BYTES = 64 * 1024
+"""Of a connection: the longest headers that are read, and what an answer may be ahead."""
+SEND_BUFFER_BYTES = 64 * 1024
+"""The kernel's, of a connection: what a client that does not read can make us keep."""
+MORE_CONNECTIONS = 1000
+"""Beside event streams; those that come after them wait to be accepted."""
+BACKLOG = 2048
 NOTICE_S = 0.2
 """Time in which whoever asks for readiness may learn that it ended, before anything is refused."""
 POLL_S = 0.02
+END_S = 1.0
+"""Time for connections to end once nothing is in hand: half a request may be on one of them."""
 
 
 class Service:
@@ -68,8 +76,9 @@ class Service:
         await self.tenants.start(self._jobs)
         self._stack.push_async_callback(self.tenants.close)
         self._app = create_app(self.tenants)
-        self.port = self.port or _free_port(self.settings.serve_host)
-        self._server = _server(self._app, self.settings, self.port)
+        sock = listening_socket(self.settings)
+        self.port = int(sock.getsockname()[1])
+        self._server = _server(self._app, self.settings, sock)
         self._serving = asyncio.create_task(self._server.serve(), name="periscope-http")
         self._stack.push_async_callback(self._stop_listening)
         await self._until_listening()
@@ -82,9 +91,11 @@ class Service:
     async def _close(self) -> None:
         self._app.draining = True
         await asyncio.sleep(NOTICE_S)
+        await self.tenants.end_streams()
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(self.settings.serve_drain_s):
                 await self._app.idle()
+        self._app.give_up()
         await self._stack.aclose()
 
     async def __aenter__(self) -> Self:
@@ -94,9 +105,11 @@ class Service:
         await self.close()
 
     async def _stop_listening(self) -> None:
+        """Close the listener; what will not end by itself is not waited for beyond a second."""
         self._server.stop()  # type: ignore[no-untyped-call]
-        with contextlib.suppress(Exception):
-            await self._serving
+        await asyncio.wait({self._serving}, timeout=END_S)
+        self._serving.cancel()
+        await asyncio.wait({self._serving})
 
     async def _until_listening(self) -> None:
         while True:
@@ -137,19 +150,35 @@ def is_loopback(host: str) -> bool:
         return False
 
 
-def _server(app: Any, settings: Settings, port: int) -> Server:
+class _Server(Server):
+    """granian in our own event loop, on a socket of our own.
+
+    With its own it would share the port with whoever listens there already, and take half of their
+    connections without a word.
+    """
+
+    def __init__(self, sock: socket.socket, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self._own = sock
+
+    def _init_shared_socket(self) -> None:
+        self._shd: Any = cast(Any, SocketHolder)(self._own.detach(), False, self.backlog)
+
+
+def _server(app: Any, settings: Settings, sock: socket.socket) -> Server:
     certificate, key = settings.serve_certificate, settings.serve_certificate_key
-    return Server(
+    return _Server(
+        sock,
         app,
         address=settings.serve_host,
-        port=port,
+        port=int(sock.getsockname()[1]),
         interface=Interfaces.ASGINL,
-        http=HTTPModes.auto if certificate else HTTPModes.http1,
+        http=HTTPModes.http1,
         websockets=False,
         backlog=BACKLOG,
-        backpressure=settings.serve_streams + 1000,
+        backpressure=settings.serve_streams + MORE_CONNECTIONS,
         http1_settings=HTTP1Settings(
-            header_read_timeout=HEADERS_TIMEOUT_MS, max_buffer_size=HEADERS_BYTES * 8
+            header_read_timeout=HEADERS_TIMEOUT_MS, max_buffer_size=BUFFER_BYTES
         ),
         log_enabled=False,
         ssl_cert=Path(certificate) if certificate else None,
@@ -157,11 +186,20 @@ def _server(app: Any, settings: Settings, port: int) -> Server:
     )
 
 
-def _free_port(host: str) -> int:
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    with socket.socket(family) as one:
-        try:
-            one.bind((host, 0))
-        except OSError as exc:
-            raise SettingInvalid(f"setting serve_host: {host}: {exc.strerror}") from None
-        return int(one.getsockname()[1])
+def listening_socket(settings: Settings) -> socket.socket:
+    """Return a socket that is bound where the settings say, and to nobody else.
+
+    Raises:
+        SettingInvalid: there is no such address here, or somebody else has the port.
+    """
+    host, port = settings.serve_host, settings.serve_port
+    sock = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER_BYTES)
+    try:
+        sock.bind((host, port))
+    except OSError as exc:
+        sock.close()
+        raise SettingInvalid(f"cannot listen on {host}:{port}: {exc.strerror}") from None
+    return sock
