@@ -13,8 +13,11 @@ from periscope.api import (
     export,
     health,
     interactions,
+    levels,
+    lookups,
     reports,
     threats,
+    trail,
     upkeep,
 )
 from periscope.api.envelope import Envelope
@@ -28,8 +31,11 @@ NOUNS = (
     claims,
     export,
     interactions,
+    levels,
+    lookups,
     reports,
     threats,
+    trail,
     upkeep,
 )
 """Modules whose routes stand under /v1, a noun each."""
