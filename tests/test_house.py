@@ -26,7 +26,7 @@ FROM_THE_GROUND_UP = """
     engine reader suppression membership
     queries knowledge analysts trail keeping waking events
     database aside following records desk preview noise_desk periscope
-    documents spliced exporting shapes
+    documents past spliced exporting shapes
     access hub
     feeds index
     metrics kpis

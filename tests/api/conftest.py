@@ -22,6 +22,7 @@ class Served:
     def __init__(self, service: Service, secret: str) -> None:
         self.service = service
         self.secret = secret
+        self._clients: list[httpx.AsyncClient] = []
         self.admin = self.client(secret)
 
     @property
@@ -32,7 +33,15 @@ class Served:
     def client(self, secret: str | None, **options: Any) -> httpx.AsyncClient:
         """A client with a key, or without one."""
         headers = {} if secret is None else {"Authorization": f"Bearer {secret}"}
-        return httpx.AsyncClient(base_url=self.service.url, headers=headers, timeout=30, **options)
+        made = httpx.AsyncClient(base_url=self.service.url, headers=headers, timeout=30, **options)
+        self._clients.append(made)
+        return made
+
+    async def close(self) -> None:
+        """Close the clients, then the service."""
+        for client in self._clients:
+            await client.aclose()
+        await self.service.close()
 
     async def key(self, *scopes: str, **more: Any) -> httpx.AsyncClient:
         """A client with a new key of these scopes."""
@@ -63,8 +72,7 @@ async def serve(
 
     yield start
     for one in started:
-        await one.admin.aclose()
-        await one.service.close()
+        await one.close()
     for namespace in {t.name for one in started for t in one.service.tenants.all}:
         async with open_here(namespace=namespace) as p:
             ledger = await p.get_ledger(deep=True)

@@ -11,9 +11,12 @@ from periscope.api import (
     export,
     health,
     interactions,
+    levels,
+    lookups,
     reports,
     stream,
     threats,
+    trail,
     upkeep,
 )
 from periscope.api.envelope import Envelope
@@ -27,9 +30,12 @@ NOUNS = (
     claims,
     export,
     interactions,
+    levels,
+    lookups,
     reports,
     stream,
     threats,
+    trail,
     upkeep,
 )
 """Modules whose routes stand under /v1, a noun each."""

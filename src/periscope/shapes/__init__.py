@@ -28,6 +28,13 @@ from periscope.shapes.acts import (
     UndoBody,
     UndoDone,
 )
+from periscope.shapes.lookups import (
+    Known,
+    LookupBody,
+    SeenBody,
+    SeenDocument,
+    ThreatsFound,
+)
 from periscope.shapes.problem import (
     Problem,
 )
@@ -45,21 +52,39 @@ from periscope.shapes.threats import (
     ThreatPage,
     ThreatShown,
 )
+from periscope.shapes.trail import (
+    AuditEntryDocument,
+    AuditPage,
+    DepartureDocument,
+    DeparturePage,
+    HistoryAct,
+    HistoryDeparture,
+    ThreatDesk,
+    ThreatHistory,
+)
 
 __all__ = [
     "ActBody",
     "ActDone",
     "Allowed",
+    "AuditEntryDocument",
+    "AuditPage",
     "ClaimBody",
     "ClaimDocument",
     "CommentBody",
     "DecideBody",
+    "DepartureDocument",
+    "DeparturePage",
     "DeskDocument",
     "DoneLast",
     "EraseBody",
     "Erased",
+    "HistoryAct",
+    "HistoryDeparture",
     "InteractionBody",
     "InteractionsTaken",
+    "Known",
+    "LookupBody",
     "Next",
     "NextBody",
     "NoteBody",
@@ -73,11 +98,16 @@ __all__ = [
     "Removed",
     "ReportsTaken",
     "ScoreExplanation",
+    "SeenBody",
+    "SeenDocument",
     "SnoozeBody",
     "Term",
+    "ThreatDesk",
     "ThreatDocument",
+    "ThreatHistory",
     "ThreatPage",
     "ThreatShown",
+    "ThreatsFound",
     "UndoBody",
     "UndoDone",
 ]
