@@ -65,6 +65,11 @@ class AccessRoot:
         self._register.close()
         self._passwords.close()
 
+    @property
+    def now_ms(self) -> int:
+        """The server's time, as far as it is known here."""
+        return self._register.now_ms()
+
     async def __aenter__(self) -> Self:
         await self.start()
         return self
