@@ -7,14 +7,19 @@ from collections.abc import Callable
 from litestar import Litestar, Router
 from litestar.datastructures import State
 
-from periscope.api import health, reports, threats
+from periscope.api import accounts, health, keys, policy, reports, session, stats, threats
 from periscope.api.envelope import Envelope
 from periscope.api.gate import gate
 from periscope.api.problems import handle
 from periscope.api.tenants import Tenants
 
 NOUNS = (
+    accounts,
+    keys,
+    policy,
     reports,
+    session,
+    stats,
     threats,
 )
 """Modules whose routes stand under /v1, a noun each."""
