@@ -54,23 +54,23 @@ async def test_a_revoked_key_is_refused_by_every_service_within_a_second(
 
 
 @pytest.mark.parametrize(
-    ("change", "status"),
+    "change",
     [
-        ({"scopes": []}, 400),
-        ({"scopes": ["root"]}, 400),
-        ({"name": ""}, 400),
-        ({"name": "a\nb"}, 422),
-        ({"burst": 5}, 422),
-        ({"expires_in_s": 0}, 400),
-        ({"prefix": "mine"}, 400),
-        ({"created_by": "root"}, 400),
-        ({"limits": {"all": True}}, 400),
+        {"scopes": []},
+        {"scopes": ["root"]},
+        {"name": ""},
+        {"name": "a\nb"},
+        {"burst": 5},
+        {"expires_in_s": 0},
+        {"prefix": "mine"},
+        {"created_by": "root"},
+        {"limits": {"all": True}},
     ],
 )
-async def test_what_cannot_be(served: Served, change: dict[str, Any], status: int) -> None:
+async def test_what_cannot_be(served: Served, change: dict[str, Any]) -> None:
     body = {"name": "k", "scopes": ["read"], **change}
     answer = await served.admin.post("/v1/keys", json=body)
-    assert answer.status_code == status, answer.text
+    assert answer.status_code == 422, answer.text
     assert len((await served.admin.get("/v1/keys")).json()["items"]) == 1
 
 

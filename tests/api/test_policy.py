@@ -54,11 +54,11 @@ async def test_only_in_place_of_the_one_that_was_seen(served: Served) -> None:
     [
         ({"recency_constant_ms": 10}, 422, "recency_constant"),
         ({"decay_floor": 0}, 422, "decay_per_day"),
-        ({"promote_score": 2}, 400, None),
-        ({"promote_score": "x"}, 400, None),
-        ({"unheard_of": 1}, 400, None),
+        ({"promote_score": 2}, 422, None),
+        ({"promote_score": "x"}, 422, None),
+        ({"unheard_of": 1}, 422, None),
         ({"interactions_cap": 9}, 400, None),
-        ([], 400, None),
+        ([], 422, None),
     ],
 )
 async def test_what_cannot_be(served: Served, body: Any, status: int, field: str | None) -> None:

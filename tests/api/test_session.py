@@ -202,17 +202,17 @@ async def test_an_administrator_gives_another_password(served: Served) -> None:
 
 
 @pytest.mark.parametrize(
-    ("change", "status"),
+    "change",
     [
-        ({"password": "short"}, 422),
-        ({"name": "key:x"}, 422),
-        ({"scopes": []}, 400),
-        ({"x": 1}, 400),
+        {"password": "short"},
+        {"name": "key:x"},
+        {"scopes": []},
+        {"x": 1},
     ],
 )
-async def test_accounts_that_cannot_be(served: Served, change: Any, status: int) -> None:
+async def test_accounts_that_cannot_be(served: Served, change: Any) -> None:
     answer = await served.admin.post("/v1/accounts", json={**ANN, **change})
-    assert answer.status_code == status
+    assert answer.status_code == 422
     assert (await served.admin.get("/v1/accounts")).json()["items"] == []
 
 

@@ -7,20 +7,40 @@ from collections.abc import Callable
 from litestar import Litestar, Router
 from litestar.datastructures import State
 
-from periscope.api import accounts, health, keys, policy, reports, session, stats, threats
-from periscope.api.envelope import Envelope
-from periscope.api.gate import gate
-from periscope.api.problems import handle
-from periscope.api.tenants import Tenants
-
-NOUNS = (
+from periscope.api import (
     accounts,
+    acts,
+    claims,
+    export,
+    health,
+    interactions,
     keys,
     policy,
     reports,
     session,
     stats,
     threats,
+    upkeep,
+)
+from periscope.api.envelope import Envelope
+from periscope.api.gate import gate
+from periscope.api.problems import handle
+from periscope.api.strict_bodies import StrictRequest
+from periscope.api.tenants import Tenants
+
+NOUNS = (
+    accounts,
+    acts,
+    claims,
+    export,
+    interactions,
+    keys,
+    policy,
+    reports,
+    session,
+    stats,
+    threats,
+    upkeep,
 )
 """Modules whose routes stand under /v1, a noun each."""
 
@@ -41,6 +61,7 @@ def create_app(
         state=state,
         openapi_config=None,
         logging_config=None,
+        request_class=StrictRequest,
         request_max_body_size=tenants.settings.serve_max_body_mb << 20,
         debug=False,
     )

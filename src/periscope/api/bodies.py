@@ -19,8 +19,14 @@ PIPE_BYTES = 1024 * 1024
 ENCODINGS = ("gzip", "zstd", "identity")
 
 
-class ClientGone(Exception):
-    """The client went away before its body was whole: there is nobody to answer."""
+class BrokenOff(RequestRefused):
+    """The body ended before it was whole: its sender went away, or sent what is no HTTP.
+
+    It is answered all the same, as the sender may still be there.
+    """
+
+    def __init__(self) -> None:
+        super().__init__(400, "body-broken-off", "the body ended before it was whole")
 
 
 def encoding_of(request: Request[Any, Any, Any]) -> str:
@@ -68,7 +74,7 @@ async def parts(request: Request[Any, Any, Any], timeout_s: float) -> AsyncItera
     """Give the body as it comes.
 
     Raises:
-        ClientGone: the client went away.
+        BrokenOff: it ended early.
         RequestRefused: no part of it came in time.
     """
     while True:
@@ -80,7 +86,7 @@ async def parts(request: Request[Any, Any, Any], timeout_s: float) -> AsyncItera
                 408, "body-timeout", f"no part of the body came for {timeout_s:g} s"
             ) from None
         if message["type"] == "http.disconnect":
-            raise ClientGone
+            raise BrokenOff
         if message.get("body"):
             yield bytes(message["body"])
         if not message.get("more_body"):
@@ -91,7 +97,7 @@ async def whole(request: Request[Any, Any, Any], most: int, timeout_s: float) ->
     """Return a body of at most `most` bytes, unpacked.
 
     Raises:
-        ClientGone, RequestRefused: as `parts`; or it is longer, or cannot be unpacked.
+        RequestRefused: as `parts`; or it is longer, or cannot be unpacked.
     """
     encoding = encoding_of(request)
     check_length(request, most)

@@ -23,6 +23,7 @@ HEADERS = (
     (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'"),
     (b"cross-origin-resource-policy", b"same-origin"),
 )
+SERVER = (b"server", b"periscope")
 PRIVATE = (b"cache-control", b"no-store")
 ONLY_TLS = (b"strict-transport-security", b"max-age=31536000")
 
@@ -41,7 +42,7 @@ class Envelope:
         self._app = app
         self._observe = observe
         self.draining = False
-        self._in_hand = 0
+        self._in_hand: set[asyncio.Task[Any]] = set()
         self._idle = asyncio.Event()
         self._idle.set()
 
@@ -49,9 +50,15 @@ class Envelope:
         """Wait until no request is in hand."""
         await self._idle.wait()
 
+    def give_up(self) -> None:
+        """Cut off what is in hand."""
+        for task in self._in_hand:
+            task.cancel()
+
     def begin(self) -> None:
         """Count a request that began."""
-        self._in_hand += 1
+        if (task := asyncio.current_task()) is not None:
+            self._in_hand.add(task)
         self._idle.clear()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -60,7 +67,8 @@ class Envelope:
 
     def ended(self, request: _Request) -> None:
         """Count and log a request that ended."""
-        self._in_hand -= 1
+        if (task := asyncio.current_task()) is not None:
+            self._in_hand.discard(task)
         if not self._in_hand:
             self._idle.set()
         self._observe(request.route, request.method, request.status, request.seconds)
@@ -141,7 +149,7 @@ class _Request:
 
     def _more(self, given: Any) -> list[tuple[bytes, bytes]]:
         names = {bytes(name).lower() for name, _ in given}
-        more = [pair for pair in (*HEADERS, PRIVATE) if pair[0] not in names]
+        more = [pair for pair in (*HEADERS, PRIVATE, SERVER) if pair[0] not in names]
         more.append((b"x-request-id", self.id.encode()))
         if self._scope.get("scheme") == "https":
             more.append(ONLY_TLS)

@@ -12,7 +12,7 @@ from litestar.params import Parameter
 
 from periscope.access import Scope
 from periscope.api.answers import json_answer
-from periscope.api.bodies import ClientGone, Pipe, check_length, encoding_of, parts, whole
+from periscope.api.bodies import Pipe, check_length, encoding_of, parts, whole
 from periscope.api.gate import Caller, caller_of
 from periscope.api.limits import Screen
 from periscope.api.media import Media, media_of
@@ -128,7 +128,7 @@ async def _take_stream(
         reports.close()
         pipe.close()
         filling.cancel()
-        with contextlib.suppress(asyncio.CancelledError, ClientGone, RequestRefused):
+        with contextlib.suppress(asyncio.CancelledError, RequestRefused):
             await filling
     return answer_taken(result, feed.format, dict(feed.skipped))
 

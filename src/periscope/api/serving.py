@@ -33,6 +33,8 @@ BACKLOG = 2048
 NOTICE_S = 0.2
 """Time in which whoever asks for readiness may learn that it ended, before anything is refused."""
 POLL_S = 0.02
+END_S = 1.0
+"""Time for connections to end once nothing is in hand: half a request may be on one of them."""
 
 
 class Service:
@@ -92,6 +94,7 @@ class Service:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(self.settings.serve_drain_s):
                 await self._app.idle()
+        self._app.give_up()
         await self._stack.aclose()
 
     async def __aenter__(self) -> Self:
@@ -101,9 +104,11 @@ class Service:
         await self.close()
 
     async def _stop_listening(self) -> None:
+        """Close the listener; what will not end by itself is not waited for beyond a second."""
         self._server.stop()  # type: ignore[no-untyped-call]
-        with contextlib.suppress(Exception):
-            await self._serving
+        await asyncio.wait({self._serving}, timeout=END_S)
+        self._serving.cancel()
+        await asyncio.wait({self._serving})
 
     async def _until_listening(self) -> None:
         while True:
@@ -167,7 +172,7 @@ def _server(app: Any, settings: Settings, sock: socket.socket) -> Server:
         address=settings.serve_host,
         port=int(sock.getsockname()[1]),
         interface=Interfaces.ASGINL,
-        http=HTTPModes.auto if certificate else HTTPModes.http1,
+        http=HTTPModes.http1,
         websockets=False,
         backlog=BACKLOG,
         backpressure=settings.serve_streams + MORE_CONNECTIONS,
