@@ -19,8 +19,11 @@ from periscope.api import (
     reports,
     session,
     stats,
+    suppressed,
+    suppressions,
     threats,
     upkeep,
+    warninglists,
 )
 from periscope.api.envelope import Envelope
 from periscope.api.gate import gate
@@ -39,8 +42,11 @@ NOUNS = (
     reports,
     session,
     stats,
+    suppressed,
+    suppressions,
     threats,
     upkeep,
+    warninglists,
 )
 """Modules whose routes stand under /v1, a noun each."""
 

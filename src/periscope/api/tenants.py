@@ -11,6 +11,7 @@ from typing import Any, Self
 import msgspec
 
 from periscope.access import Access, Identity
+from periscope.api.background import Background
 from periscope.api.single_flight import SingleFlight
 from periscope.archive import Archive
 from periscope.errors import SettingInvalid, Unauthenticated
@@ -33,6 +34,8 @@ class Tenant:
         self.periscope = periscope
         self.access: Access
         self.flights = SingleFlight()
+        self.background = Background()
+        self.one_preview = asyncio.Lock()
         self.supervisor: Supervisor | None = None
         self._stack = AsyncExitStack()
         self._archive: Archive | None = None
@@ -71,6 +74,7 @@ class Tenant:
         self.access = Access(self.periscope)
         await self.access.start()
         self._stack.push_async_callback(self.access.close)
+        self._stack.push_async_callback(self.background.close)
         if jobs is not None and self.periscope.settings.serve_workers == "on":
             supervisor = Supervisor(*jobs(self.periscope, await self.archive()))
             self.supervisor = await self._stack.enter_async_context(supervisor)
@@ -85,10 +89,7 @@ class Tenants:
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
-        self.all = [
-            Tenant(Periscope(msgspec.structs.replace(settings, namespace=name)))
-            for name in _names(settings)
-        ]
+        self.all = [Tenant(Periscope(_settings_of(settings, name))) for name in _names(settings)]
         self._by_name = {tenant.name: tenant for tenant in self.all}
 
     async def start(self, jobs: Jobs | None = None) -> Self:
@@ -137,6 +138,16 @@ class Tenants:
                 refusal = exc
         assert refusal is not None  # noqa: S101 - there is at least one tenant
         raise refusal
+
+
+def _settings_of(settings: Settings, name: str) -> Settings:
+    """Return the settings of one tenant.
+
+    The feeds of periscope.toml belong to the namespace that it is about, the setting `namespace`:
+    another tenant neither runs nor sees them.
+    """
+    config = settings.config if name == settings.namespace else None
+    return msgspec.structs.replace(settings, namespace=name, config=config)
 
 
 def _names(settings: Settings) -> list[str]:
