@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from periscope.scoring import Explanation
     from periscope.suppressed import Suppressed
     from periscope.threat import Page, Threat
-    from periscope.work import Claim, Desk, PromotionStats
+    from periscope.work import Claim, Desk, Event, PromotionStats
 
 Document = dict[str, Any]
 
@@ -290,4 +290,18 @@ def suppressed(one: Suppressed) -> Document:
         **times("came_back", one.came_back_ms),
         "source": one.source,
         "title": one.title,
+    }
+
+
+def event(one: Event) -> Document:
+    """Return something that happened; `position` resumes right after it."""
+    return {
+        "kind": one.kind,
+        **times("at", one.at_ms),
+        "threat_ids": one.threat_ids,
+        "analyst_id": one.analyst_id or None,
+        "level": None if one.level is None else int(one.level),
+        "status": None if one.status is None else one.status.value,
+        "detail": one.detail,
+        "position": one.position,
     }

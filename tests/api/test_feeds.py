@@ -58,7 +58,8 @@ async def test_defined_held_back_resumed_removed(served: Served) -> None:
     )
     again = await admin.put(path, json={**KEV, "place": "https://feeds.example/k?since=1"})
     assert shaped(again, FeedDocument).definition == {
-        "name": "kev", **KEV,
+        "name": "kev",
+        **KEV,
         "place": "https://feeds.example/k",
     }
     assert shaped(await admin.post(f"{path}/pause"), FeedDone) == FeedDone("kev", "paused", True)
