@@ -16,6 +16,7 @@ from periscope.api import (
     interactions,
     keys,
     policy,
+    receivers,
     reports,
     session,
     stats,
@@ -42,6 +43,7 @@ NOUNS = (
     interactions,
     keys,
     policy,
+    receivers,
     reports,
     session,
     stats,
@@ -58,7 +60,7 @@ NOUNS = (
 def create_app(tenants: Tenants) -> Envelope:
     """Return the ASGI application that serves these tenants, which must be open."""
     routes = [route for noun in NOUNS for route in noun.ROUTES]
-    state = State({"tenants": tenants})
+    state = State({"tenants": tenants, "unproven": receivers.Unproven()})
     app = Litestar(
         [Router("/v1", route_handlers=routes), *health.ROUTES],
         guards=[gate],

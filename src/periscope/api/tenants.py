@@ -12,6 +12,7 @@ import msgspec
 
 from periscope.access import Access, Identity
 from periscope.api.background import Background
+from periscope.api.receiver_settings import receivers_of
 from periscope.api.single_flight import SingleFlight
 from periscope.archive import Archive
 from periscope.errors import SettingInvalid, Unauthenticated
@@ -111,7 +112,9 @@ class Tenants:
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
-        self.all = [Tenant(Periscope(_settings_of(settings, name))) for name in _names(settings)]
+        names = _names(settings)
+        self.receivers = receivers_of(settings, set(names))
+        self.all = [Tenant(Periscope(_settings_of(settings, name))) for name in names]
         self.streams = 0
         """Event streams that are open."""
         self._by_name = {tenant.name: tenant for tenant in self.all}
