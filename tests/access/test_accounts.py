@@ -23,6 +23,7 @@ from periscope.access.passwords import AT_ONCE, WAITING
 from periscope.access_keys import AccessKeys
 from tests.access.conftest import PASSWORD, Programs
 from tests.access.support import is_refused, plain_client, within_a_second
+from tests.conftest import OpenHere
 
 WRONG = "wrong horse battery"
 MINUTE_MS = 60_000
@@ -306,3 +307,42 @@ async def test_an_issuer_vouches_for_its_own_accounts_only(access: Access) -> No
     await access.disable_account("bob", by="root")
     with pytest.raises(Forbidden):
         await access.sign_in_as("bob", ["read"], issuer=ISSUER)
+
+
+async def test_failures_are_forgotten_after_a_success_or_two_hours(
+    periscope: Periscope, access: Access
+) -> None:
+    await access.create_account("ann", PASSWORD, ["read"], by="root")
+    with pytest.raises(Unauthenticated):
+        await access.sign_in("ann", WRONG)
+    client = plain_client(periscope)
+    (key,) = [key async for key in client.scan_iter("*:attempts:*")]
+    assert b"ann" not in key
+    assert 7_190_000 < await client.pttl(key) <= 7_200_000
+    await access.sign_in("ann", PASSWORD)
+    assert not await client.exists(key)
+
+
+async def test_namespaces_know_nothing_of_each_other(access: Access, open_here: OpenHere) -> None:
+    await access.create_account("ann", PASSWORD, ["read"], by="root")
+    key, secret = await access.create_key("siem", ["read"], by="root", rate_per_s=1, burst=1)
+    token, _ = await access.sign_in("ann", PASSWORD)
+    who = await access.identify_key(secret)
+    async with open_here(namespace="periscope2") as p, Access(p) as other:
+        for call in (
+            other.identify_key(secret),
+            other.identify_session(token),
+            other.sign_in("ann", PASSWORD),
+        ):
+            with pytest.raises(Unauthenticated):
+                await call
+        with pytest.raises(AccessUnknown):
+            await other.revoke_key(key.prefix, by="root")
+        await other.sign_out(token)
+        assert await other.keys() == []
+        assert await other.accounts() == []
+        assert await other.first_key() is not None
+        await other.spend(who)
+    await access.spend(who)  # of its own bucket, which nobody has touched
+    assert (await access.identify_session(token)).name == "ann"
+    assert [one.prefix for one in await access.keys()] == [key.prefix]

@@ -198,3 +198,10 @@ async def test_no_rate_no_limit_and_no_impossible_cost(access: Access) -> None:
         with pytest.raises(AccessInvalid) as caught:
             await access.spend(who, cost)
         assert caught.value.field == "cost"
+
+
+async def test_a_full_bucket_is_no_key(periscope: Periscope, access: Access) -> None:
+    who = await limited(access, 10.0, 5)
+    await access.spend(who, 4)
+    client, key = plain_client(periscope), AccessKeys("periscope").bucket(who.prefix or "")
+    assert 0 < await client.pttl(key) <= 4 / 10 * 1000 + 1000

@@ -13,7 +13,7 @@ import msgspec
 
 from periscope.access import checks
 from periscope.access.buckets import Buckets
-from periscope.access.calls import AccessCalls
+from periscope.access.calls import AccessCalls, patiently
 from periscope.access.keyring import Keyring
 from periscope.access.passwords import Passwords
 from periscope.access.register import LOOK_S, Register
@@ -61,7 +61,7 @@ class AccessRoot:
         await asyncio.gather(*self._tasks, return_exceptions=True)
         if self._tasks:
             with suppress(PeriscopeError):  # when a key was used last: nothing depends on it
-                await self._note(at_once=True)
+                await patiently(self._note(at_once=True))
         self._tasks = []
         await asyncio.gather(*self._remarks, return_exceptions=True)
         self._register.close()
