@@ -6,11 +6,13 @@ import asyncio
 import logging
 from collections.abc import Callable
 from contextlib import AsyncExitStack
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 import msgspec
 
 from periscope.access import Access, Identity
+from periscope.access.oidc import OidcLogin
+from periscope.access.oidc_settings import oidc_of
 from periscope.api.background import Background
 from periscope.api.receiver_settings import receivers_of
 from periscope.api.single_flight import SingleFlight
@@ -107,6 +109,13 @@ class Tenant:
         await self._stack.aclose()
 
 
+class SignOn(NamedTuple):
+    """The OpenID provider, and the tenant whose people it vouches for."""
+
+    login: OidcLogin
+    tenant: Tenant
+
+
 class Tenants:
     """All tenants of a service. A key or session belongs to one of them."""
 
@@ -118,6 +127,7 @@ class Tenants:
         self.streams = 0
         """Event streams that are open."""
         self._by_name = {tenant.name: tenant for tenant in self.all}
+        self.sign_on = self._sign_on()
 
     async def start(self, jobs: Jobs | None = None) -> Self:
         """Open all of them; if one cannot be, none is. `jobs` makes the workers of each."""
@@ -131,8 +141,21 @@ class Tenants:
 
     async def close(self) -> None:
         """Close all of them."""
+        if self.sign_on is not None:
+            await self.sign_on.login.close()
         for tenant in reversed(self.all):
             await tenant.close()
+
+    def _sign_on(self) -> SignOn | None:
+        settings, found = self.settings, oidc_of(self.settings)
+        if found is None:
+            return None
+        tenant = self._by_name.get(settings.namespace)
+        if tenant is None:
+            raise SettingInvalid(
+                f"[oidc] is about the namespace {settings.namespace}, which is not served"
+            )
+        return SignOn(OidcLogin(found), tenant)
 
     def observe(self, caller: Any, route: str, method: str, status: int, seconds: float) -> None:
         """Count a request that ended: for the tenant of its caller, or for the only one."""
