@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import msgspec
 from litestar import Litestar, Router
-from litestar.datastructures import State
 
-from periscope.api import health, reports, threats
+from periscope.api import health, openapi, reports, threats
 from periscope.api.envelope import Envelope
 from periscope.api.gate import gate
 from periscope.api.problems import handle
@@ -27,21 +27,30 @@ def create_app(
 
     `observe` is told of each request that ended: route, method, status, seconds.
     """
+    app = assembled(tenants.settings.serve_max_body_mb << 20)
+    envelope = Envelope(app, observe or _nothing)
+    app.state.update(
+        {
+            "tenants": tenants,
+            "envelope": envelope,
+            "openapi": msgspec.json.encode(openapi.document(app)),
+        }
+    )
+    return envelope
+
+
+def assembled(max_body_bytes: int) -> Litestar:
+    """Return all routes behind the gate; they serve nobody yet."""
     routes = [route for noun in NOUNS for route in noun.ROUTES]
-    state = State({"tenants": tenants})
-    app = Litestar(
-        [Router("/v1", route_handlers=routes), *health.ROUTES],
+    return Litestar(
+        [Router("/v1", route_handlers=routes), *health.ROUTES, *openapi.ROUTES],
         guards=[gate],
         exception_handlers={Exception: handle},
-        state=state,
         openapi_config=None,
         logging_config=None,
-        request_max_body_size=tenants.settings.serve_max_body_mb << 20,
+        request_max_body_size=max_body_bytes,
         debug=False,
     )
-    envelope = Envelope(app, observe or _nothing)
-    app.state.envelope = envelope
-    return envelope
 
 
 def _nothing(route: str, method: str, status: int, seconds: float) -> None:

@@ -44,7 +44,7 @@ class Asked(msgspec.Struct, frozen=True):
     limit: int
 
 
-@get("/threats", opt={"scope": Scope.READ}, tags=["threats"])
+@get("/threats", opt={"scope": Scope.READ, "etag": True}, tags=["threats"])
 async def list_threats(
     request: Request[Any, Any, Any],
     level: Annotated[int, Parameter(description="1 work, 2 validated, 3 known.", ge=1, le=3)] = 1,
@@ -165,7 +165,7 @@ def threat_id_of(encoded: str) -> str:
         raise ThreatUnknown("there is no threat of this id") from None
 
 
-@get("/threats/{threat_id:str}", opt={"scope": Scope.READ}, tags=["threats"])
+@get("/threats/{threat_id:str}", opt={"scope": Scope.READ, "etag": True}, tags=["threats"])
 async def get_threat(
     request: Request[Any, Any, Any],
     threat_id: Annotated[str, Parameter(description="Its id, percent-encoded.")],

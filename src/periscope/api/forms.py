@@ -1,0 +1,41 @@
+"""The forms in which reports come, as the API is described: by media type, what a body is."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from msgspec import Meta
+
+from periscope.api.media import FORMATS, NDJSON_TYPES
+from periscope.api.operations import Forms
+from periscope.models import Report
+
+_ITEM = Annotated[
+    Any,
+    Meta(
+        description="A report; anything else is rejected by its index, and costs only itself.",
+        extra_json_schema={"anyOf": [{"$ref": "#/components/schemas/Report"}, {}]},
+    ),
+]
+_LINES = Annotated[
+    str,
+    Meta(
+        description="A report a line, as JSON; a line that is none is rejected by its index, and "
+        "costs only itself. Of any length: it is read while it comes."
+    ),
+]
+_DOCUMENT = Annotated[
+    str,
+    Meta(
+        description="A document in a format of feeds, as its media type says or, whatever the "
+        "media type, the parameter `format`."
+    ),
+]
+
+REPORTS = Forms(
+    {
+        "application/json": Report | list[_ITEM],
+        **dict.fromkeys(sorted(NDJSON_TYPES), _LINES),
+        **dict.fromkeys(sorted(FORMATS), _DOCUMENT),
+    }
+)

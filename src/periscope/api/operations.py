@@ -1,0 +1,146 @@
+"""What the application can be asked: every operation, read off the handlers themselves.
+
+A handler says most by its signature and its docstring. What those cannot say stands in its `opt`:
+`scope` (who may; a tuple: any of them), `body` and `answers` (forms by media type: a type, or a
+JSON schema), `problems` (statuses beyond those that follow from the rest), `etag` (its answer has
+one).
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+from litestar import Litestar
+from litestar.handlers import HTTPRouteHandler
+from litestar.routes import HTTPRoute
+from litestar.typing import FieldDefinition
+
+from periscope.access import Scope
+from periscope.api.answers import JSON
+
+
+class Forms(dict[str, Any]):
+    """Of a body: by media type, a type or a JSON schema. Litestar copies `opt`; types stay."""
+
+    def __deepcopy__(self, memo: Any) -> Forms:
+        return self
+
+
+SAFE = frozenset(("GET", "HEAD"))
+NOT_PARAMETERS = frozenset(("request", "state", "scope", "headers", "cookies", "query", "body"))
+
+
+@dataclass(frozen=True)
+class Operation:
+    """A method on a path."""
+
+    path: str
+    method: str
+    handler: HTTPRouteHandler
+    in_path: frozenset[str]
+
+    @property
+    def name(self) -> str:
+        """Its id: the name of its handler."""
+        return str(self.handler.fn.__name__)
+
+    @property
+    def summary(self) -> str:
+        """The first paragraph of the docstring."""
+        return self._text.partition("\n\n")[0].replace("\n", " ")
+
+    @property
+    def description(self) -> str:
+        """The rest of the docstring."""
+        return self._text.partition("\n\n")[2].strip()
+
+    @property
+    def tags(self) -> list[str]:
+        """The nouns that it is about."""
+        return sorted(self.handler.tags or ())
+
+    @property
+    def scopes(self) -> tuple[Scope, ...]:
+        """Any of these is needed; none: open to all."""
+        given = self.handler.opt.get("scope")
+        if given is None:
+            return ()
+        return given if isinstance(given, tuple) else (given,)
+
+    @property
+    def has_etag(self) -> bool:
+        """Whether its answer bears a version that the next request can name."""
+        return bool(self.handler.opt.get("etag"))
+
+    @cached_property
+    def parameters(self) -> list[FieldDefinition]:
+        """The parameters of path, query, headers and cookies."""
+        fields = self.handler.parsed_fn_signature.parameters.values()
+        return [one for one in fields if one.name not in NOT_PARAMETERS and one.name != "data"]
+
+    @cached_property
+    def body(self) -> Forms:
+        """The forms in which its body may come; empty: it has none."""
+        declared: Forms | None = self.handler.opt.get("body")
+        if declared is not None:
+            return declared
+        data = self.handler.parsed_fn_signature.parameters.get("data")
+        return Forms() if data is None else Forms({JSON: data.annotation})
+
+    @cached_property
+    def answers(self) -> dict[int, Forms]:
+        """What it answers when all is well, by status; without forms: no content."""
+        more: dict[int, Forms] = dict(self.handler.opt.get("answers") or {})
+        status = int(self.handler.status_code)
+        if status not in more:
+            inner = self.handler.parsed_fn_signature.return_type.inner_types
+            shape = inner[0].annotation if inner else Any
+            more[status] = Forms() if shape is type(None) else Forms({JSON: shape})
+        if self.has_etag:
+            more[304] = Forms()
+        return dict(sorted(more.items()))
+
+    @cached_property
+    def problems(self) -> list[int]:
+        """The statuses of what can go wrong; any other is a fault of the service."""
+        found = {400, *self.handler.opt.get("problems", ())}
+        if self.scopes:
+            found |= {401, 403, 429, 503}
+        if self.in_path:
+            found |= {404}
+        if self.body:
+            found |= {408, 413, 415, 422}
+        if self.body and Scope.READ not in self.scopes:
+            found |= {507}
+        if Scope.ACT in self.scopes:
+            found |= {404, 409}
+        names = {one.name for one in self.parameters}
+        if names - self.in_path:
+            found |= {422}
+        if "cursor" in names:
+            found |= {410}
+        return sorted(found)
+
+    @property
+    def _text(self) -> str:
+        return inspect.cleandoc(self.handler.fn.__doc__ or "")
+
+
+def operations_of(app: Litestar) -> list[Operation]:
+    """Return all operations in the order of their paths and methods."""
+    return sorted(_each(app), key=lambda one: (one.path, one.method))
+
+
+def _each(app: Litestar) -> Iterator[Operation]:
+    for route in app.routes:
+        if not isinstance(route, HTTPRoute):
+            continue
+        for handler in route.route_handlers:
+            for method in sorted(handler.http_methods):
+                if method != "OPTIONS" and handler.include_in_schema is not False:
+                    in_path = frozenset(route.path_parameters)
+                    yield Operation(route.path_format, str(method), handler, in_path)
