@@ -101,11 +101,15 @@ class ReportRejected(_OfField, UsageError):
 class CursorInvalid(UsageError):
     """The cursor is malformed, altered, or belongs to another query or database."""
 
+    http_status = 422
+    field: ClassVar[str] = "cursor"
+
 
 class CursorStale(UsageError):
     """The cursor no longer fits (the policy or the partitions changed); start again without it."""
 
     http_status = 410
+    field: ClassVar[str] = "cursor"
 
 
 class EventsLost(UsageError):

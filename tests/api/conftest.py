@@ -12,12 +12,16 @@ from redis.asyncio import Redis
 
 from periscope.api import Service, Tenant
 from periscope.settings import Settings
+from tests.api.described import hold_to_it
 from tests.conftest import OpenHere, assert_only_known_keys
 from tests.support.servers import ServerProcess
 
 
 class Served:
-    """A service that listens, and clients of it: `admin` with the first key, others with less."""
+    """A service that listens, and clients of it: `admin` with the first key, others with less.
+
+    Whatever they are answered is held against the document that describes the API.
+    """
 
     def __init__(self, service: Service, secret: str) -> None:
         self.service = service
@@ -32,7 +36,10 @@ class Served:
     def client(self, secret: str | None, **options: Any) -> httpx.AsyncClient:
         """A client with a key, or without one."""
         headers = {} if secret is None else {"Authorization": f"Bearer {secret}"}
-        return httpx.AsyncClient(base_url=self.service.url, headers=headers, timeout=30, **options)
+        hooks = {"response": [hold_to_it]}
+        return httpx.AsyncClient(
+            base_url=self.service.url, headers=headers, timeout=30, event_hooks=hooks, **options
+        )
 
     async def key(self, *scopes: str, **more: Any) -> httpx.AsyncClient:
         """A client with a new key of these scopes."""

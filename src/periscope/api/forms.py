@@ -8,6 +8,7 @@ from msgspec import Meta
 
 from periscope.api.media import FORMATS, NDJSON_TYPES
 from periscope.api.operations import Forms
+from periscope.feeds import format_names
 from periscope.models import Report
 
 _ITEM = Annotated[
@@ -25,7 +26,7 @@ _LINES = Annotated[
     ),
 ]
 _DOCUMENT = Annotated[
-    str,
+    Any,
     Meta(
         description="A document in a format of feeds, as its media type says or, whatever the "
         "media type, the parameter `format`."
@@ -39,3 +40,8 @@ REPORTS = Forms(
         **dict.fromkeys(sorted(FORMATS), _DOCUMENT),
     }
 )
+
+
+def format_schema() -> dict[str, Any]:
+    """Return the schema of a parameter that names a format of feeds, as they are installed here."""
+    return {"type": "string", "enum": ["auto", *sorted(format_names())]}

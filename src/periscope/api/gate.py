@@ -19,7 +19,10 @@ from periscope.periscope import Periscope
 SESSION_COOKIE = "__Host-periscope"
 MAX_SECRET_CHARACTERS = 512
 _SAFE = frozenset(("GET", "HEAD", "OPTIONS"))
-_OURS = frozenset(("request", "data", "state", "body", "headers", "cookies", "query", "scope"))
+GIVEN_BY_LITESTAR = frozenset(
+    ("request", "data", "state", "body", "headers", "cookies", "query", "scope")
+)
+"""Parameters of handlers that Litestar gives, and no client."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,27 +112,31 @@ def check_origin(connection: ASGIConnection[Any, Any, Any, Any]) -> None:
 def _check_query(connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRouteHandler) -> None:
     if not connection.scope["query_string"]:
         return
-    known = query_names(handler)
+    known = query_fields(handler)
     given = connection.query_params
     for name in given:
         if name not in known:
-            raise RequestRefused(
-                400,
-                "parameter-unknown",
-                f"there is no parameter {name[:80]!r} here",
-                field=name[:80],
-            )
+            raise _refused("unknown", name[:80], f"there is no parameter {name[:80]!r} here")
         if len(given.getall(name)) > 1:
-            raise RequestRefused(
-                400, "parameter-repeated", f"{name} is given more than once", field=name
-            )
+            raise _refused("repeated", name, f"{name} is given more than once")
+        if known[name] and given[name].lower() == "null":
+            raise _refused("unfit", name, f"{name}: leave it out where you mean none")
+
+
+def _refused(how: str, name: str, detail: str) -> RequestRefused:
+    return RequestRefused(400, f"parameter-{how}", detail, field=name)
 
 
 @cache
-def query_names(handler: BaseRouteHandler) -> frozenset[str]:
-    """Return the names of a handler's query parameters."""
-    names = set()
+def query_fields(handler: BaseRouteHandler) -> dict[str, bool]:
+    """Return a handler's query parameters by name; is it one that "null" would be read as none?"""
+    found = {}
     for field in handler.parsed_fn_signature.parameters.values():
         kwarg = field.kwarg_definition
-        names.add(getattr(kwarg, "query", None) or field.name)
-    return frozenset(names - _OURS)
+        elsewhere = getattr(kwarg, "header", None) or getattr(kwarg, "cookie", None)
+        in_path = any(f"{{{field.name}:" in path for path in handler.paths)
+        if field.name not in GIVEN_BY_LITESTAR and not elsewhere and not in_path:
+            is_text = any(inner.annotation is str for inner in field.inner_types)
+            name = getattr(kwarg, "query", None) or field.name
+            found[name] = field.is_optional and not is_text
+    return found

@@ -146,12 +146,13 @@ class _Document:
         for where in ("header", "cookie"):
             if getattr(kwarg, where, None):
                 place, name = where, getattr(kwarg, where)
+        made_here = (one.handler.opt.get("schemas") or {}).get(name)
         made = {
             "name": name,
             "in": place,
             "required": place == "path" or field.is_required,
             "description": getattr(kwarg, "description", None) or "",
-            "schema": self._schemas.of_parameter(field),
+            "schema": made_here() if made_here else self._schemas.of_parameter(field),
         }
         example = self._examples.get(one.name, {}).get("parameters", {}).get(name)
         return made if example is None else {**made, "example": example}

@@ -2,7 +2,8 @@
 
 A handler says most by its signature and its docstring. What those cannot say stands in its `opt`:
 `scope` (who may; a tuple: any of them), `body` and `answers` (forms by media type: a type, or a
-JSON schema), `problems` (statuses beyond those that follow from the rest), `etag` (its answer has
+JSON schema), `schemas` (of parameters by name, where their type does not say it: a function that
+makes one), `problems` (statuses beyond those that follow from the rest), `etag` (its answer has
 one).
 """
 
@@ -21,6 +22,7 @@ from litestar.typing import FieldDefinition
 
 from periscope.access import Scope
 from periscope.api.answers import JSON
+from periscope.api.gate import GIVEN_BY_LITESTAR
 
 
 class Forms(dict[str, Any]):
@@ -28,10 +30,6 @@ class Forms(dict[str, Any]):
 
     def __deepcopy__(self, memo: Any) -> Forms:
         return self
-
-
-SAFE = frozenset(("GET", "HEAD"))
-NOT_PARAMETERS = frozenset(("request", "state", "scope", "headers", "cookies", "query", "body"))
 
 
 @dataclass(frozen=True)
@@ -80,7 +78,7 @@ class Operation:
     def parameters(self) -> list[FieldDefinition]:
         """The parameters of path, query, headers and cookies."""
         fields = self.handler.parsed_fn_signature.parameters.values()
-        return [one for one in fields if one.name not in NOT_PARAMETERS and one.name != "data"]
+        return [one for one in fields if one.name not in GIVEN_BY_LITESTAR]
 
     @cached_property
     def body(self) -> Forms:

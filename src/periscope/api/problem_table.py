@@ -23,6 +23,7 @@ REFUSALS = (
     ProblemKind("body-broken-off", 400, "The body ended before it was whole."),
     ProblemKind("body-unreadable", 400, "The body is not what its type or packing says."),
     ProblemKind("parameter-repeated", 400, "A query parameter is given twice."),
+    ProblemKind("parameter-unfit", 400, "A query parameter says `null`: leave it out instead."),
     ProblemKind("parameter-unknown", 400, "There is no such query parameter here."),
     ProblemKind("other-origin", 403, "A page of another origin sent it, with a session."),
     ProblemKind("not-found", 404, "There is no such path."),
