@@ -26,6 +26,7 @@ class Served:
     def __init__(self, service: Service, secret: str) -> None:
         self.service = service
         self.secret = secret
+        self._clients: list[httpx.AsyncClient] = []
         self.admin = self.client(secret)
 
     @property
@@ -37,9 +38,17 @@ class Served:
         """A client with a key, or without one."""
         headers = {} if secret is None else {"Authorization": f"Bearer {secret}"}
         hooks = {"response": [hold_to_it]}
-        return httpx.AsyncClient(
+        client = httpx.AsyncClient(
             base_url=self.service.url, headers=headers, timeout=30, event_hooks=hooks, **options
         )
+        self._clients.append(client)
+        return client
+
+    async def close(self) -> None:
+        """Close the service, and every client that was made of it."""
+        for client in self._clients:
+            await client.aclose()
+        await self.service.close()
 
     async def key(self, *scopes: str, **more: Any) -> httpx.AsyncClient:
         """A client with a new key of these scopes."""
@@ -70,8 +79,7 @@ async def serve(
 
     yield start
     for one in started:
-        await one.admin.aclose()
-        await one.service.close()
+        await one.close()
     for namespace in {t.name for one in started for t in one.service.tenants.all}:
         async with open_here(namespace=namespace) as p:
             ledger = await p.get_ledger(deep=True)
