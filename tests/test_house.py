@@ -26,7 +26,7 @@ FROM_THE_GROUND_UP = """
     engine reader suppression membership
     queries knowledge analysts trail keeping waking events
     database aside records desk preview noise_desk periscope
-    documents spliced shapes
+    documents spliced exporting shapes
     access
     workers backup moving
     feeds polling

@@ -105,7 +105,9 @@ def test_a_generator_of_clients_reads_it(tmp_path: Path) -> None:
         "content_type_overrides": dict.fromkeys(plain_types(), "application/octet-stream"),
     }
     (tmp_path / "config.yml").write_text(json.dumps(config))
-    generate = "generate --path openapi.json --config config.yml --output-path out --fail-on-warning"
+    generate = (
+        "generate --path openapi.json --config config.yml --output-path out --fail-on-warning"
+    )
     run(["-m", "openapi_python_client", *generate.split()], tmp_path)
     modules = [
         ".".join(path.relative_to(tmp_path / "out").with_suffix("").parts)

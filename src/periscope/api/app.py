@@ -7,13 +7,14 @@ from collections.abc import Callable
 import msgspec
 from litestar import Litestar, Router
 
-from periscope.api import health, openapi, reports, threats
+from periscope.api import export, health, openapi, reports, threats
 from periscope.api.envelope import Envelope
 from periscope.api.gate import gate
 from periscope.api.problems import handle
 from periscope.api.tenants import Tenants
 
 NOUNS = (
+    export,
     reports,
     threats,
 )

@@ -1,4 +1,4 @@
-"""The forms in which reports come, as the API is described: by media type, what a body is."""
+"""The forms of bodies that are not one JSON document, as the API is described: by media type."""
 
 from __future__ import annotations
 
@@ -38,6 +38,17 @@ REPORTS = Forms(
         "application/json": Report | list[_ITEM],
         **dict.fromkeys(sorted(NDJSON_TYPES), _LINES),
         **dict.fromkeys(sorted(FORMATS), _DOCUMENT),
+    }
+)
+
+EXPORT = Forms(
+    {
+        "application/x-ndjson": Annotated[
+            str, Meta(description="A threat a line, each a `ThreatDocument`.")
+        ],
+        "text/csv": Annotated[
+            str, Meta(description="A line of names, then a threat a line; safe in a spreadsheet.")
+        ],
     }
 )
 

@@ -21,6 +21,7 @@ class ProblemKind(NamedTuple):
 REFUSALS = (
     ProblemKind("bad-request", 400, "A parameter or field has a value that cannot be one."),
     ProblemKind("body-broken-off", 400, "The body ended before it was whole."),
+    ProblemKind("body-missing", 400, "There is no body, where one is needed."),
     ProblemKind("body-unreadable", 400, "The body is not what its type or packing says."),
     ProblemKind("parameter-repeated", 400, "A query parameter is given twice."),
     ProblemKind("parameter-unfit", 400, "A query parameter says `null`: leave it out instead."),

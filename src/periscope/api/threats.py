@@ -88,12 +88,13 @@ async def list_threats(
 
 async def _read(caller: Caller, asked: Asked) -> tuple[bytes, str]:
     """Return a page as it is answered, and its tag."""
-    page = await _page(caller, asked)
+    page = await read_page(caller, asked)
     state = [one.threat_id + one.record[:HEADER_BYTES] for one in page.items]
     return caller.tenant.splicer.page(page), tag_of(*state, str(page.total).encode())
 
 
-async def _page(caller: Caller, asked: Asked) -> RecordPage:
+async def read_page(caller: Caller, asked: Asked) -> RecordPage:
+    """Return the page that is asked for."""
     periscope, cursor, limit = caller.periscope, asked.cursor, asked.limit
     _check(asked)
     if asked.overdue:
@@ -147,6 +148,8 @@ def _check(asked: Asked) -> None:
         raise _unfit("overdue", "is about level 1")
     if asked.industry is not None and asked.level != 3:
         raise _unfit("industry", "is about level 3")
+    if None not in (low := asked.min_score, high := asked.max_score) and low > high:  # type: ignore[operator]
+        raise _unfit("max_score", "is below min_score")
 
 
 def _unfit(name: str, what: str) -> RequestRefused:

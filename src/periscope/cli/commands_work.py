@@ -48,6 +48,15 @@ WORK_COMMANDS = (
         ),
     ),
     Command(
+        "export",
+        "periscope.cli.export:export_list",
+        WORK,
+        "Write a whole list as NDJSON, or as CSV that is safe to open in a spreadsheet.",
+        "In rank order, as of one moment. In CSV, text that a spreadsheet would take for a formula "
+        "has a quotation mark before it.",
+        ("periscope export --severity HIGH", "periscope export --format csv --level 2"),
+    ),
+    Command(
         "show",
         "periscope.cli.show:show_threat",
         WORK,
