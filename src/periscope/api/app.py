@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import msgspec
 from litestar import Litestar, Router
 
-from periscope.api import export, health, openapi, reports, threats
+from periscope.api import export, health, openapi, reports, stream, threats
 from periscope.api.envelope import Envelope
 from periscope.api.gate import gate
 from periscope.api.problems import handle
@@ -16,27 +14,18 @@ from periscope.api.tenants import Tenants
 NOUNS = (
     export,
     reports,
+    stream,
     threats,
 )
 """Modules whose routes stand under /v1, a noun each."""
 
 
-def create_app(
-    tenants: Tenants, observe: Callable[[str, str, int, float], None] | None = None
-) -> Envelope:
-    """Return the ASGI application that serves these tenants, which must be open.
-
-    `observe` is told of each request that ended: route, method, status, seconds.
-    """
+def create_app(tenants: Tenants) -> Envelope:
+    """Return the ASGI application that serves these tenants, which must be open."""
     app = assembled(tenants.settings.serve_max_body_mb << 20)
-    envelope = Envelope(app, observe or _nothing)
-    app.state.update(
-        {
-            "tenants": tenants,
-            "envelope": envelope,
-            "openapi": msgspec.json.encode(openapi.document(app)),
-        }
-    )
+    envelope = Envelope(app, tenants.observe)
+    described = msgspec.json.encode(openapi.document(app))
+    app.state.update({"tenants": tenants, "envelope": envelope, "openapi": described})
     return envelope
 
 
@@ -52,7 +41,3 @@ def assembled(max_body_bytes: int) -> Litestar:
         request_max_body_size=max_body_bytes,
         debug=False,
     )
-
-
-def _nothing(route: str, method: str, status: int, seconds: float) -> None:
-    """Nobody counts requests."""

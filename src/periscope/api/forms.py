@@ -52,6 +52,22 @@ EXPORT = Forms(
     }
 )
 
+METRICS = Forms(
+    {
+        "text/plain": Annotated[str, Meta(description="The text format of Prometheus.")],
+        "application/openmetrics-text": Annotated[
+            str, Meta(description="OpenMetrics, to whoever accepts it.")
+        ],
+    }
+)
+EVENTS = Forms(
+    {
+        "text/event-stream": Annotated[
+            str, Meta(description="Server-sent events, without end; comments are signs of life.")
+        ],
+    }
+)
+
 
 def format_schema() -> dict[str, Any]:
     """Return the schema of a parameter that names a format of feeds, as they are installed here."""

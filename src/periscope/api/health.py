@@ -6,8 +6,13 @@ from typing import Any
 
 from litestar import Request, Response, get
 
+from periscope.access import Scope
 from periscope.api.answers import json_answer
+from periscope.api.forms import METRICS
+from periscope.api.gate import caller_of
+from periscope.api.limits import refuse_limited
 from periscope.api.problems import RequestRefused
+from periscope.metrics import content_type
 from periscope.shapes import Standing
 
 
@@ -28,4 +33,14 @@ async def readyz(request: Request[Any, Any, Any]) -> Response[Standing]:
     return json_answer(Standing("ready"))  # type: ignore[no-any-return]
 
 
-ROUTES: tuple[Any, ...] = (healthz, readyz)
+@get("/metrics", opt={"scope": Scope.READ, "answers": {200: METRICS}}, tags=["operations"])
+async def metrics(request: Request[Any, Any, Any]) -> Response[str]:
+    """Tell Prometheus everything about the tenant of the key, and about this process."""
+    caller = caller_of(request)
+    refuse_limited(caller)
+    is_open = "application/openmetrics-text" in request.headers.get("accept", "")
+    text = await caller.tenant.metrics.render(is_open)
+    return Response(text, media_type=content_type(openmetrics=is_open))  # type: ignore[arg-type]
+
+
+ROUTES: tuple[Any, ...] = (healthz, readyz, metrics)

@@ -21,6 +21,7 @@ from periscope.api.schemas import Schema, Schemas, parameter_type
 from periscope.shapes import Problem
 
 TAGS = {
+    "events": "What happens, as it happens.",
     "operations": "Whether the service lives and can serve, and what it can be asked.",
     "reports": "What sources say: reports in any form that is read here.",
     "threats": "What was reported: the queue as it ranks now, and what is known.",

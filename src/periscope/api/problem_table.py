@@ -38,6 +38,7 @@ REFUSALS = (
     ProblemKind("format-unknown", 422, "There is no such format of feeds."),
     ProblemKind("parameters-unfit", 422, "Parameters that do not go together."),
     ProblemKind("internal-error", 500, "A fault of the service; its log has it."),
+    ProblemKind("too-many-streams", 503, "As many event streams are open as there may be."),
     ProblemKind("ending", 503, "The process is about to end, and is not ready any more."),
 )
 """What HTTP itself lets us refuse; a test compares it with the code that does."""
