@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from periscope.membership import Seen
     from periscope.scoring import Explanation
     from periscope.threat import Page, Threat
-    from periscope.work import Claim, Desk, Event
+    from periscope.work import Claim, Desk, Event, PromotionStats
 
 Document = dict[str, Any]
 
@@ -133,6 +133,28 @@ def desk(one: Desk) -> Document:
             for act in one.acts
         ],
     }
+
+
+def shown(one: Threat, at: Desk) -> Document:
+    """Return a threat with its score explained and who is at work on it."""
+    return {**threat(one), "explanation": explanation(one.explain()), "desk": desk(at)}
+
+
+def act(word: str, one: Threat, analyst_id: str, **more: Any) -> Document:
+    """Return an act that was done, and the threat right after it."""
+    return {
+        "act": word,
+        "threat_id": one.threat_id,
+        "analyst_id": analyst_id,
+        "interaction_id": one.interaction_id,
+        **more,
+        "threat": threat(one),
+    }
+
+
+def promotion(one: PromotionStats) -> Document:
+    """Return what was promoted."""
+    return {"promoted": one.promoted, "failed": one.failed, "promoted_ids": one.promoted_ids}
 
 
 _OF_A_DEPARTURE = (

@@ -42,7 +42,7 @@ def resolved(part: dict[str, Any]) -> dict[str, Any]:
 def operation_of(method: str, path: str) -> Operation | None:
     """The operation that a request was for; a path without parameters goes before one with."""
     found = [one for one in OPERATIONS if one.method == method and _pattern(one).fullmatch(path)]
-    return min(found, key=lambda one: len(one.in_path), default=None)
+    return min(found, key=lambda one: one.path.count("{"), default=None)
 
 
 @cache
@@ -83,5 +83,19 @@ def check_described(one: Operation, response: httpx.Response) -> None:
     for name, header in answer["headers"].items():
         assert not resolved(header)["required"] or name in response.headers, f"{place}: no {name}"
     assert ("etag" in response.headers) == ("ETag" in answer["headers"]), place
+    if response.status_code < 400:
+        check_request(one, response.request)
     kind = response.headers.get("content-type", "").partition(";")[0]
     assert kind in answer.get("content", {"": None}), f"{place} as {kind}"
+
+
+def check_request(one: Operation, request: httpx.Request) -> None:
+    """What was taken is described: its query, and its body by its media type."""
+    told = described(one)
+    names = {given["name"] for given in told.get("parameters", ()) if given["in"] == "query"}
+    assert set(request.url.params) <= names, f"{one.name} took {request.url.params}"
+    if request.headers.get("content-length", "0") != "0":
+        forms = told.get("requestBody", {}).get("content", {})
+        kind = request.headers.get("content-type", "").partition(";")[0]
+        is_any = "format" in names  # says what the body is, whatever its type
+        assert kind in forms or (forms and (is_any or not kind)), f"{one.name} took {kind!r}"

@@ -5,17 +5,33 @@ from __future__ import annotations
 import msgspec
 from litestar import Litestar, Router
 
-from periscope.api import export, health, openapi, reports, stream, threats
-from periscope.api.envelope import Envelope
-from periscope.api.gate import gate
-from periscope.api.problems import handle
-from periscope.api.tenants import Tenants
-
-NOUNS = (
+from periscope.api import (
+    acts,
+    claims,
     export,
+    health,
+    interactions,
+    openapi,
     reports,
     stream,
     threats,
+    upkeep,
+)
+from periscope.api.envelope import Envelope
+from periscope.api.gate import gate
+from periscope.api.problems import handle
+from periscope.api.strict_bodies import StrictRequest
+from periscope.api.tenants import Tenants
+
+NOUNS = (
+    acts,
+    claims,
+    export,
+    interactions,
+    reports,
+    stream,
+    threats,
+    upkeep,
 )
 """Modules whose routes stand under /v1, a noun each."""
 
@@ -38,6 +54,7 @@ def assembled(max_body_bytes: int) -> Litestar:
         exception_handlers={Exception: handle},
         openapi_config=None,
         logging_config=None,
+        request_class=StrictRequest,
         request_max_body_size=max_body_bytes,
         debug=False,
     )

@@ -12,11 +12,11 @@ from litestar.types import ASGIApp
 from periscope.access import Limits, Scope
 from periscope.api.forms import EXPORT
 from periscope.api.gate import caller_of
+from periscope.api.limits import sees
+from periscope.api.pages import Asked, check, read_page
 from periscope.api.streaming import Streamed, begun
-from periscope.api.threats import Asked, read_page
 from periscope.exporting import PAGE, ExportFormat, Permit, export
 from periscope.models import Severity, Status
-from periscope.threat import Threat
 
 MEDIA_TYPES = {
     ExportFormat.NDJSON: "application/x-ndjson",
@@ -49,11 +49,12 @@ async def export_threats(
     """
     caller = caller_of(request)
     asked = Asked(level, severity, status, None, None, None, overdue, industry, None, PAGE)
+    check(asked)
     policy = caller.periscope.functions.rules.policy
     parts = export(
         format,
         policy,
-        lambda cursor: read_page(caller, msgspec.structs.replace(asked, cursor=cursor)),
+        lambda cursor: read_page(caller.tenant, msgspec.structs.replace(asked, cursor=cursor)),
         permit_of(caller.identity.limits),
     )
     timeout_s = request.app.state.tenants.settings.serve_body_timeout_s
@@ -65,14 +66,7 @@ async def export_threats(
 
 def permit_of(limits: Limits) -> Permit | None:
     """Return what says whether a threat is within the limits of a key; None without any."""
-    if not limits:
-        return None
-
-    def permit(threat: Threat) -> bool:
-        tlp = threat.metadata.get("tlp")
-        return limits.permit(threat.source, threat.severity, tlp if isinstance(tlp, str) else None)
-
-    return permit
+    return (lambda threat: sees(limits, threat)) if limits else None
 
 
 ROUTES: tuple[Any, ...] = (export_threats,)

@@ -11,20 +11,23 @@ from periscope.api.operations import Forms
 from periscope.feeds import format_names
 from periscope.models import Report
 
-_ITEM = Annotated[
-    Any,
-    Meta(
-        description="A report; anything else is rejected by its index, and costs only itself.",
-        extra_json_schema={"anyOf": [{"$ref": "#/components/schemas/Report"}, {}]},
-    ),
-]
-_LINES = Annotated[
-    str,
-    Meta(
-        description="A report a line, as JSON; a line that is none is rejected by its index, and "
-        "costs only itself. Of any length: it is read while it comes."
-    ),
-]
+
+def _list_of(shape: str) -> Any:
+    """An array whose items are looked at one by one."""
+    what = "Anything but the shape is rejected by its index, and costs only itself."
+    any_of = [{"$ref": f"#/components/schemas/{shape}"}, {}]
+    return list[Annotated[Any, Meta(description=what, extra_json_schema={"anyOf": any_of})]]
+
+
+def _lines_of(shape: str) -> Forms:
+    """The media types of JSON lines."""
+    what = (
+        f"A `{shape}` a line, as JSON; a line that is none is rejected by its index, and costs "
+        "only itself."
+    )
+    return Forms(dict.fromkeys(sorted(NDJSON_TYPES), Annotated[str, Meta(description=what)]))
+
+
 _DOCUMENT = Annotated[
     Any,
     Meta(
@@ -35,12 +38,18 @@ _DOCUMENT = Annotated[
 
 REPORTS = Forms(
     {
-        "application/json": Report | list[_ITEM],
-        **dict.fromkeys(sorted(NDJSON_TYPES), _LINES),
+        "application/json": Report | _list_of("Report") | _DOCUMENT,
+        **_lines_of("Report"),
         **dict.fromkeys(sorted(FORMATS), _DOCUMENT),
     }
 )
 
+INTERACTIONS = Forms(
+    {
+        "application/json": _list_of("InteractionBody"),
+        **_lines_of("InteractionBody"),
+    }
+)
 EXPORT = Forms(
     {
         "application/x-ndjson": Annotated[

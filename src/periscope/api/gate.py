@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cache
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -11,6 +10,7 @@ from litestar.connection import ASGIConnection
 from litestar.handlers import BaseRouteHandler
 
 from periscope.access import Identity, Scope
+from periscope.api.parameters import query_fields
 from periscope.api.problems import RequestRefused
 from periscope.api.tenants import Tenant, Tenants
 from periscope.errors import Forbidden, Unauthenticated
@@ -19,10 +19,6 @@ from periscope.periscope import Periscope
 SESSION_COOKIE = "__Host-periscope"
 MAX_SECRET_CHARACTERS = 512
 _SAFE = frozenset(("GET", "HEAD", "OPTIONS"))
-GIVEN_BY_LITESTAR = frozenset(
-    ("request", "data", "state", "body", "headers", "cookies", "query", "scope")
-)
-"""Parameters of handlers that Litestar gives, and no client."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,14 +56,21 @@ async def gate(connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRout
         RequestRefused: a query parameter that there is none of, or one given twice; another origin.
         Unauthenticated, Forbidden, RateLimited: as they say.
     """
-    needed: Scope | None = handler.opt.get("scope")
-    if needed is not None:
+    needed = scopes_of(handler)
+    if needed:
         caller = await identify(connection)
         connection.scope["state"]["caller"] = caller
-        if not caller.may(needed):
-            raise Forbidden(f"this needs the scope {needed.value}, which your key does not have")
+        if not any(map(caller.may, needed)):
+            names = " or ".join(needed)
+            raise Forbidden(f"this needs the scope {names}, which your key does not have")
         await caller.tenant.access.spend(caller.identity)
     _check_query(connection, handler)
+
+
+def scopes_of(handler: BaseRouteHandler) -> tuple[Scope, ...]:
+    """Return the scopes any of which lets one in; none where it is open to all."""
+    given: Scope | tuple[Scope, ...] = handler.opt.get("scope", ())
+    return (given,) if isinstance(given, Scope) else given
 
 
 async def identify(connection: ASGIConnection[Any, Any, Any, Any]) -> Caller:
@@ -125,18 +128,3 @@ def _check_query(connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRo
 
 def _refused(how: str, name: str, detail: str) -> RequestRefused:
     return RequestRefused(400, f"parameter-{how}", detail, field=name)
-
-
-@cache
-def query_fields(handler: BaseRouteHandler) -> dict[str, bool]:
-    """Return a handler's query parameters by name; is it one that "null" would be read as none?"""
-    found = {}
-    for field in handler.parsed_fn_signature.parameters.values():
-        kwarg = field.kwarg_definition
-        elsewhere = getattr(kwarg, "header", None) or getattr(kwarg, "cookie", None)
-        in_path = any(f"{{{field.name}:" in path for path in handler.paths)
-        if field.name not in GIVEN_BY_LITESTAR and not elsewhere and not in_path:
-            is_text = any(inner.annotation is str for inner in field.inner_types)
-            name = getattr(kwarg, "query", None) or field.name
-            found[name] = field.is_optional and not is_text
-    return found

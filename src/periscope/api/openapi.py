@@ -14,16 +14,19 @@ from litestar.typing import FieldDefinition
 from periscope import __version__
 from periscope.api.answers import json_answer
 from periscope.api.gate import SESSION_COOKIE
-from periscope.api.operations import Forms, Operation, operations_of
+from periscope.api.operations import Forms, Operation, given_type, operations_of
 from periscope.api.problem_table import all_kinds
 from periscope.api.problems import MEDIA_TYPE, TITLES
-from periscope.api.schemas import Schema, Schemas, parameter_type
+from periscope.api.schemas import Schema, Schemas
 from periscope.shapes import Problem
 
 TAGS = {
+    "acts": "What analysts do to threats, and taking that back.",
+    "claims": "Who has which threat.",
     "events": "What happens, as it happens.",
     "operations": "Whether the service lives and can serve, and what it can be asked.",
     "reports": "What sources say: reports in any form that is read here.",
+    "upkeep": "What administrators do to threats.",
     "threats": "What was reported: the queue as it ranks now, and what is known.",
 }
 """What the routes are about."""
@@ -126,7 +129,7 @@ class _Document:
             "description": _description(one),
             "tags": one.tags,
             "security": _security(one),
-            "parameters": [self._parameter(one, field) for field in one.parameters],
+            "parameters": [self._parameter(one, *given) for given in one.parameters],
             "responses": self._responses(one),
         }
         if one.has_etag:
@@ -136,23 +139,18 @@ class _Document:
         if one.body:
             example = self._examples.get(one.name, {}).get("body", {})
             content = self._content(one.body, example)
-            made["requestBody"] = {"required": True, "content": content}
+            made["requestBody"] = {"required": one.needs_body, "content": content}
         return made
 
-    def _parameter(self, one: Operation, field: FieldDefinition) -> dict[str, Any]:
-        kwarg: Any = field.kwarg_definition
-        place, name = "query", getattr(kwarg, "query", None) or field.name
-        if field.name in one.in_path:
-            place, name = "path", field.name
-        for where in ("header", "cookie"):
-            if getattr(kwarg, where, None):
-                place, name = where, getattr(kwarg, where)
+    def _parameter(
+        self, one: Operation, place: str, name: str, field: FieldDefinition
+    ) -> dict[str, Any]:
         made_here = (one.handler.opt.get("schemas") or {}).get(name)
         made = {
             "name": name,
             "in": place,
             "required": place == "path" or field.is_required,
-            "description": getattr(kwarg, "description", None) or "",
+            "description": getattr(field.kwarg_definition, "description", None) or "",
             "schema": made_here() if made_here else self._schemas.of_parameter(field),
         }
         example = self._examples.get(one.name, {}).get("parameters", {}).get(name)
@@ -216,7 +214,7 @@ def _types(operations: Iterable[Operation]) -> Iterable[Any]:
     for one in operations:
         for forms in (one.body, *one.answers.values()):
             yield from (form for form in forms.values() if not isinstance(form, dict))
-        yield from (parameter_type(field) for field in one.parameters)
+        yield from (given_type(field) for _, _, field in one.parameters)
 
 
 def _description(one: Operation) -> str:

@@ -22,7 +22,7 @@ from litestar.typing import FieldDefinition
 
 from periscope.access import Scope
 from periscope.api.answers import JSON
-from periscope.api.gate import GIVEN_BY_LITESTAR
+from periscope.api.parameters import parameters_of
 
 
 class Forms(dict[str, Any]):
@@ -39,7 +39,6 @@ class Operation:
     path: str
     method: str
     handler: HTTPRouteHandler
-    in_path: frozenset[str]
 
     @property
     def name(self) -> str:
@@ -74,11 +73,10 @@ class Operation:
         """Whether its answer bears a version that the next request can name."""
         return bool(self.handler.opt.get("etag"))
 
-    @cached_property
-    def parameters(self) -> list[FieldDefinition]:
-        """The parameters of path, query, headers and cookies."""
-        fields = self.handler.parsed_fn_signature.parameters.values()
-        return [one for one in fields if one.name not in GIVEN_BY_LITESTAR]
+    @property
+    def parameters(self) -> tuple[tuple[str, str, FieldDefinition], ...]:
+        """Place, name and field of each parameter."""
+        return parameters_of(self.handler)
 
     @cached_property
     def body(self) -> Forms:
@@ -86,8 +84,16 @@ class Operation:
         declared: Forms | None = self.handler.opt.get("body")
         if declared is not None:
             return declared
-        data = self.handler.parsed_fn_signature.parameters.get("data")
-        return Forms() if data is None else Forms({JSON: data.annotation})
+        return Forms() if self._data is None else Forms({JSON: given_type(self._data)})
+
+    @property
+    def needs_body(self) -> bool:
+        """Whether there must be a body."""
+        return bool(self.body) and not (self._data is not None and self._data.is_optional)
+
+    @property
+    def _data(self) -> FieldDefinition | None:
+        return self.handler.parsed_fn_signature.parameters.get("data")
 
     @cached_property
     def answers(self) -> dict[int, Forms]:
@@ -108,7 +114,7 @@ class Operation:
         found = {400, *self.handler.opt.get("problems", ())}
         if self.scopes:
             found |= {401, 403, 429, 503}
-        if self.in_path:
+        if any(place == "path" for place, _, _ in self.parameters):
             found |= {404}
         if self.body:
             found |= {408, 413, 415, 422}
@@ -116,8 +122,8 @@ class Operation:
             found |= {507}
         if Scope.ACT in self.scopes:
             found |= {404, 409}
-        names = {one.name for one in self.parameters}
-        if names - self.in_path:
+        names = {name for place, name, _ in self.parameters if place != "path"}
+        if names:
             found |= {422}
         if "cursor" in names:
             found |= {410}
@@ -126,6 +132,12 @@ class Operation:
     @property
     def _text(self) -> str:
         return inspect.cleandoc(self.handler.fn.__doc__ or "")
+
+
+def given_type(field: FieldDefinition) -> Any:
+    """Return the type of what is given, where it may be left out."""
+    inner = [one.annotation for one in field.inner_types if one.annotation is not type(None)]
+    return inner[0] if field.is_optional and len(inner) == 1 else field.annotation
 
 
 def operations_of(app: Litestar) -> list[Operation]:
@@ -140,5 +152,4 @@ def _each(app: Litestar) -> Iterator[Operation]:
         for handler in route.route_handlers:
             for method in sorted(handler.http_methods):
                 if method != "OPTIONS" and handler.include_in_schema is not False:
-                    in_path = frozenset(route.path_parameters)
-                    yield Operation(route.path_format, str(method), handler, in_path)
+                    yield Operation(route.path_format, str(method), handler)

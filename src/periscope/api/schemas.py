@@ -9,6 +9,8 @@ from typing import Any
 import msgspec
 from litestar.typing import FieldDefinition
 
+from periscope.api.operations import given_type
+
 Schema = dict[str, Any]
 
 REFERENCE = "#/components/schemas/{name}"
@@ -41,7 +43,7 @@ class Schemas:
 
     def of_parameter(self, field: FieldDefinition) -> Schema:
         """Return the schema of a parameter that is given; whether it must be is not part of it."""
-        schema = dict(self.of(parameter_type(field)))
+        schema = dict(self.of(given_type(field)))
         for ours, theirs in _CONSTRAINTS:
             value = getattr(field.kwarg_definition, ours, None)
             if value is not None:
@@ -51,12 +53,6 @@ class Schemas:
             if default is not None:
                 schema["default"] = default
         return schema
-
-
-def parameter_type(field: FieldDefinition) -> Any:
-    """Return the type of a parameter that is given."""
-    inner = [one.annotation for one in field.inner_types if one.annotation is not type(None)]
-    return inner[0] if field.is_optional and len(inner) == 1 else field.annotation
 
 
 def _tidied(schema: Any) -> Any:
