@@ -54,7 +54,7 @@ async def follow_events(
         Parameter(
             description="Position (the `id` of an event) to go on after; the header "
             "`Last-Event-ID` goes before it. Default: from now on.",
-            max_length=16_384,
+            max_length=4096,
         ),
     ] = None,
     last_event_id: Annotated[
