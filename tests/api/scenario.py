@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from types import MappingProxyType
 from typing import Any, NamedTuple
 from urllib.parse import quote
 
@@ -19,8 +20,8 @@ class Step(NamedTuple):
     """A request: the operation's name, what stands for its parameters, its body."""
 
     operation: str
-    path: dict[str, str] = {}
-    query: dict[str, Any] = {}
+    path: Mapping[str, str] = MappingProxyType({})
+    query: Mapping[str, Any] = MappingProxyType({})
     body: Any = None
 
 
@@ -76,7 +77,7 @@ def request_of(client: httpx.AsyncClient, step: Step) -> httpx.Request:
     for name, value in step.path.items():
         path = path.replace(f"{{{name}}}", quote(value, safe=""))
     body: dict[str, Any] = {} if step.body is None else {"json": step.body}
-    return client.build_request(one.method, path, params=step.query or None, **body)
+    return client.build_request(one.method, path, params=dict(step.query) or None, **body)
 
 
 async def live(client: httpx.AsyncClient, steps: Iterable[Step] = STEPS) -> dict[str, Any]:

@@ -20,10 +20,10 @@ from tests.api.described import OPERATIONS, described
 from tests.api.scenario import ENDLESS, JSON, STEPS, UNIQUE, live
 
 FILE = Path(periscope.api.openapi.__file__).parent / "examples.json"
-MOMENT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z")
+MOMENT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z|[\d.]+ (ms|s)")
 CHANCE = frozenset(("instance", "interaction_id", "next_cursor", "prefix", "secret", "undone"))
 """Fields whose values are of one run only."""
-WRONG = (
+WRONG: tuple[tuple[int, str, str, dict[str, str]], ...] = (
     (401, "GET", "/v1/threats", {"Authorization": "Bearer psk_unknown"}),
     (404, "GET", "/v1/threats/unknown", {}),
     (400, "GET", "/v1/threats?sort=score", {}),
@@ -47,7 +47,10 @@ async def test_the_examples_are_what_is_answered(served: Served) -> None:
         if step.operation not in ENDLESS | UNIQUE.keys() and is_json(answer):
             made["answers"] = {str(answer.status_code): {JSON: answer.json()}}
         now[step.operation] = {name: value for name, value in made.items() if value}
-    now["problems"] = {str(status): await wrong(served, *how) for status, *how in WRONG}
+    now["problems"] = {
+        str(status): await wrong(served, method, path, headers)
+        for status, method, path, headers in WRONG
+    }
     now = {name: now[name] for name in sorted(now) if now[name]}
     if os.environ.get("WRITE_EXAMPLES"):
         FILE.write_text(json.dumps(now, indent=2, ensure_ascii=False) + "\n")

@@ -102,13 +102,12 @@ def test_a_generator_of_clients_reads_it(tmp_path: Path) -> None:
     config = {
         "package_name_override": "made",
         "post_hooks": [],
-        "content_type_overrides": dict.fromkeys(plain_types(), "application/octet-stream"),
     }
     (tmp_path / "config.yml").write_text(json.dumps(config))
-    generate = (
-        "generate --path openapi.json --config config.yml --output-path out --fail-on-warning"
-    )
-    run(["-m", "openapi_python_client", *generate.split()], tmp_path)
+    generate = "generate --path openapi.json --config config.yml --output-path out"
+    told = run(["-m", "openapi_python_client", *generate.split()], tmp_path)
+    # It sends JSON alone, and says so of each other form; it has nothing else to say.
+    assert told.count("WARNING") == told.count("Unsupported content type")
     modules = [
         ".".join(path.relative_to(tmp_path / "out").with_suffix("").parts)
         for path in sorted((tmp_path / "out" / "made").rglob("*.py"))
@@ -117,14 +116,7 @@ def test_a_generator_of_clients_reads_it(tmp_path: Path) -> None:
     run(["-c", "\n".join(f"import {name}" for name in modules)], tmp_path / "out")
 
 
-def plain_types() -> set[str]:
-    """Media types of bodies that are sent as they are: the generator knows none but JSON."""
-    bodies = [described(one).get("requestBody", {}) for one in OPERATIONS]
-    found = {media_type for body in bodies for media_type in body.get("content", {})}
-    return {one for one in found if not one.endswith("json") or "ndjson" in one}
-
-
-def run(arguments: list[str], where: Path) -> None:
+def run(arguments: list[str], where: Path) -> str:
     done = subprocess.run(
         [sys.executable, *arguments],
         cwd=where,
@@ -134,6 +126,7 @@ def run(arguments: list[str], where: Path) -> None:
         check=False,
     )
     assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout + done.stderr
 
 
 def walk(part: Any) -> Any:
