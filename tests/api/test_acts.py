@@ -43,7 +43,8 @@ async def test_a_snooze_ends_in_exactly_one_way(served: Served) -> None:
         fits(await act(client, "snooze", until_worse=True), ActDone)["threat"]["snoozed_until"]
         is None
     )
-    for body in ({}, {"for_s": 1, "until_worse": True}):
+    bodies: list[dict[str, Any]] = [{}, {"for_s": 1, "until_worse": True}]
+    for body in bodies:
         refused(await act(client, "snooze", **body), 422, "body-unfit", "until")
     refused(await act(client, "snooze", until="2036-01-01T00:00:00"), 422, "body-unfit", "until")
     refused(await act(client, "snooze", until="2001-01-01T00:00:00Z"), 422, "snooze-end")
