@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 
 from litestar.connection import ASGIConnection
 from litestar.handlers import BaseRouteHandler
+from litestar.params import HeaderParameter
 
 from periscope.access import Identity, Scope
 from periscope.api.problems import RequestRefused
@@ -131,5 +132,6 @@ def query_names(handler: BaseRouteHandler) -> frozenset[str]:
     names = set()
     for field in handler.parsed_fn_signature.parameters.values():
         kwarg = field.kwarg_definition
-        names.add(getattr(kwarg, "query", None) or field.name)
+        if not isinstance(kwarg, HeaderParameter):
+            names.add(getattr(kwarg, "query", None) or field.name)
     return frozenset(names - _OURS)
