@@ -23,8 +23,7 @@ async def readyz(request: Request[Any, Any, Any]) -> Response[dict[str, str]]:
     if state.envelope.draining:
         return json_answer({"status": "ending"}, status=503, headers={"Retry-After": "5"})  # type: ignore[no-any-return]
     try:
-        for tenant in state.tenants.all:
-            await tenant.periscope.ping()
+        await state.tenants.ping()
     except PeriscopeError:
         return json_answer({"status": "store away"}, status=503, headers={"Retry-After": "2"})  # type: ignore[no-any-return]
     return json_answer({"status": "ready"})  # type: ignore[no-any-return]

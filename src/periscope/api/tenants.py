@@ -13,7 +13,7 @@ import msgspec
 from periscope.access import Access, Identity
 from periscope.api.single_flight import SingleFlight
 from periscope.archive import Archive
-from periscope.errors import SettingInvalid, Unauthenticated
+from periscope.errors import SettingInvalid, StoreUnavailable, Unauthenticated
 from periscope.periscope import Periscope
 from periscope.policy import Policy
 from periscope.settings import Settings
@@ -22,6 +22,8 @@ from periscope.workers import Supervisor, Worker
 
 Jobs = Callable[[Periscope, Archive], list[Worker[Any]]]
 """Makes the workers of a database."""
+
+PING_S = 1.0
 
 log = logging.getLogger("periscope.api")
 
@@ -105,6 +107,18 @@ class Tenants:
         """Close all of them."""
         for tenant in reversed(self.all):
             await tenant.close()
+
+    async def ping(self) -> None:
+        """Ask every store whether it is there, for PING_S at most: a probe waits no longer.
+
+        Raises:
+            StoreError: one is not there, is silent, or cannot be used.
+        """
+        try:
+            async with asyncio.timeout(PING_S):
+                await asyncio.gather(*(tenant.periscope.ping() for tenant in self.all))
+        except TimeoutError:
+            raise StoreUnavailable(f"no answer within {PING_S:g} s") from None
 
     def named(self, name: str | None) -> Tenant | None:
         """The tenant of this name; without a name the only one there is."""
