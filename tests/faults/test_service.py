@@ -25,7 +25,8 @@ from tests.support.services import ServiceProcess
 
 SOAK = "SOAK" in os.environ
 TURNS = 6 if SOAK else 1
-HELD_S = 5.0 if SOAK else 2.5  # longer than any client waits here
+HELD_S = 5.0 if SOAK else 1.5
+PATIENCE_S = 1.0  # of the clients: less than that
 DURABLE = ("--appendonly", "yes", "--appendfsync", "always")
 DRAINED_S = 10.0
 BACK_S = 5.0
@@ -85,8 +86,8 @@ async def test_killed_stopped_and_starved(store: ServerProcess, service: Service
 
     ended = asyncio.Event()
     async with (
-        Client(service.url, service.secret, timeout_s=2) as patient,
-        posters(service.url, service.secret) as told,
+        Client(service.url, service.secret, timeout_s=PATIENCE_S) as patient,
+        posters(service.url, service.secret, timeout_s=PATIENCE_S) as told,
     ):
         sending = asyncio.create_task(patient.add_reports(stream(), retry_s=60))
         for _ in range(TURNS):
@@ -106,7 +107,7 @@ async def test_killed_stopped_and_starved(store: ServerProcess, service: Service
         result = await asyncio.wait_for(sending, 60)
     say(f"service killed, stopped, starved {TURNS} times: {told}; taken in {back_s:.2f} s after")
     assert (result.added, result.received) == (sent, sent), "counted once, however often sent"
-    assert told.longest_s < 2 + 3
+    assert told.longest_s < PATIENCE_S + 3
     async with Periscope.open(store.url) as p:
         await check(p, told, others=sent)
     await balances(service)
@@ -153,7 +154,6 @@ async def test_the_store_killed_and_back(store: ServerProcess, service: ServiceP
             store.kill()
             await wait_until(lambda: is_refused(probe, service), "it says that the store is away")
             refused_s = await longest_refusal(probe, service)
-            await asyncio.sleep(HELD_S)
             store.start()
             back_s = await told.more()
             assert await service.status("/readyz") == 200
@@ -179,7 +179,6 @@ async def test_the_store_stopped_and_back(store: ServerProcess, tmp_path: Path) 
             store.freeze()
             await wait_until(lambda: is_refused(probe, service), "the store is found silent")
             refused_s = await longest_refusal(probe, service)
-            await asyncio.sleep(HELD_S)
             store.thaw()
             back_s = await told.more()
         say(

@@ -17,6 +17,8 @@ from tests.support.nodes import wait_until
 REPORTS = 10
 """Of a body: they are one chunk of the one partition, so that all of them are stored or none."""
 PACE_S = 0.005
+AFTER_S = 0.05
+"""Pause of a client that was refused."""
 
 
 @dataclass
@@ -86,7 +88,7 @@ async def _post(client: Client, ids: tuple[str, ...], told: Told) -> None:
         told.problems.add(cause.kind)
         told.pauses.add(cause.retry_after_s)
         (told.refused if exc.refused else told.unknown).append(ids)
-        await asyncio.sleep(0.02)
+        await asyncio.sleep(AFTER_S)
     told.longest_s = max(told.longest_s, time.monotonic() - began)
 
 
