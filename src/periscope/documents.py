@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from periscope.membership import Seen
     from periscope.scoring import Explanation
     from periscope.threat import Page, Threat
-    from periscope.work import Claim, Desk
+    from periscope.work import Claim, Desk, Event, PromotionStats
 
 Document = dict[str, Any]
 
@@ -135,6 +135,28 @@ def desk(one: Desk) -> Document:
     }
 
 
+def shown(one: Threat, at: Desk) -> Document:
+    """Return a threat with its score explained and who is at work on it."""
+    return {**threat(one), "explanation": explanation(one.explain()), "desk": desk(at)}
+
+
+def act(word: str, one: Threat, analyst_id: str, **more: Any) -> Document:
+    """Return an act that was done, and the threat right after it."""
+    return {
+        "act": word,
+        "threat_id": one.threat_id,
+        "analyst_id": analyst_id,
+        "interaction_id": one.interaction_id,
+        **more,
+        "threat": threat(one),
+    }
+
+
+def promotion(one: PromotionStats) -> Document:
+    """Return what was promoted."""
+    return {"promoted": one.promoted, "failed": one.failed, "promoted_ids": one.promoted_ids}
+
+
 _OF_A_DEPARTURE = (
     *("threat_id", "reason", "severity", "source", "title", "level", "interactions"),
     *("escalations", "dismissals", "views", "sightings", "analysts", "consolidations"),
@@ -176,3 +198,17 @@ def detail(one: AuditEntry) -> Any:
     if isinstance(told, dict) and type(until_ms := told.get("until_ms")) is int:
         told |= times("until", until_ms)
     return told
+
+
+def event(one: Event) -> Document:
+    """Return something that happened; `position` resumes right after it."""
+    return {
+        "kind": one.kind,
+        **times("at", one.at_ms),
+        "threat_ids": one.threat_ids,
+        "analyst_id": one.analyst_id or None,
+        "level": None if one.level is None else int(one.level),
+        "status": None if one.status is None else one.status.value,
+        "detail": one.detail,
+        "position": one.position,
+    }

@@ -66,15 +66,8 @@ class Splicer:
 
     def page(self, page: RecordPage) -> bytes:
         """Return a page as `documents.page` says it."""
-        cursor = _quote(page.next_cursor)
-        at = page.as_of_ms
-        return b'{"items":[%s],"next_cursor":%s,"total":%d,"as_of":"%s","as_of_ms":%d}' % (
-            b",".join(self.items(page.items, at)),
-            cursor,
-            page.total,
-            moment(at).encode(),
-            at,
-        )
+        items = self.items(page.items, page.as_of_ms)
+        return framed(items, page.next_cursor, page.total, page.as_of_ms)
 
     def items(self, records: Iterable[Record], as_of_ms: int) -> list[bytes]:
         """Return one document for each record, as of one moment.
@@ -146,6 +139,19 @@ class Splicer:
         recency = policy.recency_weight * exp(-age_ms / self._constant_ms)
         static: float = self._static[v[24]][acts][raised]
         return static + recency
+
+
+def framed(
+    items: Iterable[bytes], next_cursor: str | None, total: int | None, as_of_ms: int
+) -> bytes:
+    """Return documents as a page of them."""
+    return b'{"items":[%s],"next_cursor":%s,"total":%s,"as_of":"%s","as_of_ms":%d}' % (
+        b",".join(items),
+        _quote(next_cursor),
+        _quote(total),
+        moment(as_of_ms).encode(),
+        as_of_ms,
+    )
 
 
 def _to(cap: int) -> range:

@@ -117,5 +117,6 @@ async def test_a_key_is_refused_where_it_cannot_be_kept(served: Served) -> None:
     headers = {"idempotency-key": "7f"}
     answer = await served.admin.post("/v1/reports?format=auto", content=LINES, headers=headers)
     assert (answer.status_code, answer.json()["field"]) == (422, "Idempotency-Key")
+    assert answer.headers["connection"] == "close", "its body is unread: the next request goes anew"
     query = await served.admin.post("/v1/reports?idempotency_key=7f", json=GOOD)
     assert query.json()["type"] == "urn:periscope:problem:parameter-unknown"

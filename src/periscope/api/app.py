@@ -2,31 +2,41 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 from litestar import Litestar, Router
 from litestar.datastructures import State
 
-from periscope.api import health, reports, threats
+from periscope.api import (
+    acts,
+    claims,
+    export,
+    health,
+    interactions,
+    reports,
+    stream,
+    threats,
+    upkeep,
+)
 from periscope.api.envelope import Envelope
 from periscope.api.gate import gate
 from periscope.api.problems import handle
+from periscope.api.strict_bodies import StrictRequest
 from periscope.api.tenants import Tenants
 
 NOUNS = (
+    acts,
+    claims,
+    export,
+    interactions,
     reports,
+    stream,
     threats,
+    upkeep,
 )
 """Modules whose routes stand under /v1, a noun each."""
 
 
-def create_app(
-    tenants: Tenants, observe: Callable[[str, str, int, float], None] | None = None
-) -> Envelope:
-    """Return the ASGI application that serves these tenants, which must be open.
-
-    `observe` is told of each request that ended: route, method, status, seconds.
-    """
+def create_app(tenants: Tenants) -> Envelope:
+    """Return the ASGI application that serves these tenants, which must be open."""
     routes = [route for noun in NOUNS for route in noun.ROUTES]
     state = State({"tenants": tenants})
     app = Litestar(
@@ -36,13 +46,10 @@ def create_app(
         state=state,
         openapi_config=None,
         logging_config=None,
+        request_class=StrictRequest,
         request_max_body_size=tenants.settings.serve_max_body_mb << 20,
         debug=False,
     )
-    envelope = Envelope(app, observe or _nothing)
+    envelope = Envelope(app, tenants.observe)
     app.state.envelope = envelope
     return envelope
-
-
-def _nothing(route: str, method: str, status: int, seconds: float) -> None:
-    """Nobody counts requests."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
@@ -9,7 +10,7 @@ from urllib.parse import urlsplit
 
 from litestar.connection import ASGIConnection
 from litestar.handlers import BaseRouteHandler
-from litestar.params import HeaderParameter
+from litestar.params import CookieParameter, HeaderParameter, PathParameter
 
 from periscope.access import Identity, Scope
 from periscope.api.problems import RequestRefused
@@ -20,6 +21,7 @@ from periscope.periscope import Periscope
 SESSION_COOKIE = "__Host-periscope"
 MAX_SECRET_CHARACTERS = 512
 _SAFE = frozenset(("GET", "HEAD", "OPTIONS"))
+_IN_PATH = re.compile(r"{(\w+)[:}]")
 _OURS = frozenset(("request", "data", "state", "body", "headers", "cookies", "query", "scope"))
 
 
@@ -58,14 +60,21 @@ async def gate(connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRout
         RequestRefused: a query parameter that there is none of, or one given twice; another origin.
         Unauthenticated, Forbidden, RateLimited: as they say.
     """
-    needed: Scope | None = handler.opt.get("scope")
-    if needed is not None:
+    needed = scopes_of(handler)
+    if needed:
         caller = await identify(connection)
         connection.scope["state"]["caller"] = caller
-        if not caller.may(needed):
-            raise Forbidden(f"this needs the scope {needed.value}, which your key does not have")
+        if not any(map(caller.may, needed)):
+            names = " or ".join(needed)
+            raise Forbidden(f"this needs the scope {names}, which your key does not have")
         await caller.tenant.access.spend(caller.identity)
     _check_query(connection, handler)
+
+
+def scopes_of(handler: BaseRouteHandler) -> tuple[Scope, ...]:
+    """Return the scopes any of which lets one in; none where it is open to all."""
+    given: Scope | tuple[Scope, ...] = handler.opt.get("scope", ())
+    return (given,) if isinstance(given, Scope) else given
 
 
 async def identify(connection: ASGIConnection[Any, Any, Any, Any]) -> Caller:
@@ -132,6 +141,7 @@ def query_names(handler: BaseRouteHandler) -> frozenset[str]:
     names = set()
     for field in handler.parsed_fn_signature.parameters.values():
         kwarg = field.kwarg_definition
-        if not isinstance(kwarg, HeaderParameter):
+        if not isinstance(kwarg, HeaderParameter | CookieParameter | PathParameter):
             names.add(getattr(kwarg, "query", None) or field.name)
-    return frozenset(names - _OURS)
+    in_path = {name for path in handler.paths for name in _IN_PATH.findall(path)}
+    return frozenset(names - _OURS - in_path)

@@ -8,7 +8,50 @@ from typing import Any
 import msgspec
 
 from periscope.access import NO_LIMITS, Limits
+from periscope.api.gate import Caller
+from periscope.errors import Forbidden, ThreatUnknown
+from periscope.feeds.markings import tlp_word
 from periscope.models import Report, Severity, Unreadable
+from periscope.threat import Threat
+
+
+def refuse_limited(caller: Caller) -> None:
+    """Refuse a key that is limited what counts or mixes all threats.
+
+    Raises:
+        Forbidden: it is limited.
+    """
+    if caller.identity.limits:
+        raise Forbidden("this is about all threats, and your key is limited to some of them")
+
+
+def sees(limits: Limits, threat: Threat) -> bool:
+    """Say whether a threat is within the limits, as it stands."""
+    return limits.permit(threat.source, threat.severity, tlp_word(threat.metadata.get("tlp")))
+
+
+def unknown() -> ThreatUnknown:
+    """Return the one answer to what is not there and to what is beyond the caller's limits."""
+    return ThreatUnknown("there is no threat of this id")
+
+
+async def seen_of(caller: Caller, ids: Sequence[str]) -> list[Threat]:
+    """Return the threats of these ids that are there and within the caller's limits."""
+    found = await caller.periscope.get_threats(ids)
+    limits = caller.identity.limits
+    return [one for one in found if sees(limits, one)] if limits else found
+
+
+async def check_visible(caller: Caller, threat_id: str) -> None:
+    """Refuse a threat that a limited key does not see, exactly as one that is not there.
+
+    A key without limits is let through without a look: what is not there is then the act's to say.
+
+    Raises:
+        ThreatUnknown: it is not there, or beyond the limits.
+    """
+    if caller.identity.limits and not await seen_of(caller, [threat_id]):
+        raise unknown()
 
 
 class Screen:
@@ -53,7 +96,7 @@ class Screen:
             return "severity: your key is limited to other severities"
         metadata = fields.get("metadata")
         tlp = metadata.get("tlp") if isinstance(metadata, dict) else None
-        if limits.tlp and tlp not in limits.tlp:
+        if limits.tlp and tlp_word(tlp) not in limits.tlp:
             return "tlp: your key is limited to other markings"
         return None
 
