@@ -4,21 +4,34 @@ from __future__ import annotations
 
 import asyncio
 import ssl
-from collections.abc import AsyncIterable, AsyncIterator, Iterable
+from collections.abc import AsyncGenerator, AsyncIterable, Iterable, Iterator
+from contextlib import aclosing
+from itertools import islice
 from pathlib import Path
 from typing import Any, Self
 
+from periscope.client.acts import Acts
+from periscope.client.following import Following, documents
 from periscope.client.sender import Sender
 from periscope.client.transport import Call, Transport, segment
 from periscope.errors import UsageError
 from periscope.models import BatchResult, Severity, Status
-from periscope.shapes import ReportsTaken, ThreatDocument, ThreatPage
+from periscope.shapes import (
+    EventDocument,
+    ReportsTaken,
+    ThreatDocument,
+    ThreatPage,
+    ThreatShown,
+)
 
 DOCUMENT_S = 300.0
+SILENCE_S = 45.0
+LOOKED_UP = 1000
+ASKED = 100_000
 _PACKED = {".gz": "gzip", ".zst": "zstd"}
 
 
-class Client:
+class Client(Acts):
     """One service, seen by whoever holds `key`. Use as `async with Client(url, key=...) as c:`.
 
     All methods are safe to call concurrently, and cancelling one harms no other. What a service
@@ -146,7 +159,9 @@ class Client:
         query = {name: value for name, value in locals().items() if name != "self"}
         return await self._transport.read(Call("GET", "/v1/threats", query), ThreatPage)
 
-    async def threats(self, *, limit: int = 500, **filters: Any) -> AsyncIterator[ThreatDocument]:
+    async def threats(
+        self, *, limit: int = 500, **filters: Any
+    ) -> AsyncGenerator[ThreatDocument, None]:
         """Give every threat that the filters of `threats_page` let through, in rank order.
 
         The ranking stands still during the walk; `limit` is the size of the pages that are read.
@@ -162,11 +177,79 @@ class Client:
             if (cursor := page.next_cursor) is None:
                 return
 
-    async def threat(self, threat_id: str) -> ThreatDocument:
-        """Return one threat as it stands now, whatever its level. No side effect.
+    async def threat(self, threat_id: str) -> ThreatShown:
+        """Return one threat as it stands now, whatever its level: with its score, and who is at it.
+
+        No side effect.
 
         Raises:
             NotFound: there is none of this id, or not for this key.
         """
         call = Call("GET", f"/v1/threats/{segment(threat_id)}")
-        return await self._transport.read(call, ThreatDocument)
+        return await self._transport.read(call, ThreatShown)
+
+    async def events(
+        self,
+        since: str | None = None,
+        *,
+        kinds: Iterable[str] | None = None,
+        threat_id: str | None = None,
+        analyst: str | None = None,
+        silence_s: float = SILENCE_S,
+        retry_s: float = float("inf"),
+    ) -> AsyncGenerator[EventDocument, None]:
+        """Give what happens, as it happens, from `since` (a `position`; default: now) on, for ever.
+
+        When the connection ends, or nothing is heard for `silence_s` seconds (the service speaks
+        every 15), it connects again and goes on where it was: nothing is missed, nothing comes
+        twice. Gives up where the service stays away for `retry_s` seconds.
+
+        Raises:
+            Gone: events since that position are no longer kept; read the state anew.
+            Unauthenticated: the key is no longer good.
+        """
+        query = {
+            "kinds": None if kinds is None else ",".join(kinds),
+            "threat_id": threat_id,
+            "analyst": analyst,
+        }
+        following = Following(self._transport, query, since, silence_s)
+        async with aclosing(following.events(retry_s)) as events:
+            async for event in events:
+                yield event
+
+    async def export(self, **filters: Any) -> AsyncGenerator[ThreatDocument, None]:
+        """Give a whole list in rank order, of one moment, in one answer of any length.
+
+        `filters` are those of `GET /v1/export`: level, severity, status, overdue, industry.
+
+        Raises:
+            Unreachable: it broke off: what was given is not all. Begin again.
+        """
+        parts = self.export_bytes("ndjson", **filters)
+        async with aclosing(parts), aclosing(documents(parts)) as threats:
+            async for threat in threats:
+                yield threat
+
+    async def export_bytes(
+        self,
+        format: str = "csv",  # noqa: A002 - the name of the parameter of the API
+        **filters: Any,
+    ) -> AsyncGenerator[bytes, None]:
+        """Give the bytes of an export as they come: `csv` (for spreadsheets) or `ndjson`.
+
+        Raises:
+            Unreachable: it broke off: what was given is not all. Begin again.
+        """
+        call = Call("GET", "/v1/export", {"format": format, **filters})
+        async with aclosing(self._transport.stream(call, SILENCE_S)) as parts:
+            async for part in parts:
+                yield part
+
+
+def _parts(ids: Iterable[str], size: int) -> Iterator[list[str]]:
+    if not isinstance(ids, Iterable) or isinstance(ids, str | bytes):
+        raise UsageError(f"ids must be an iterable of ids, not {type(ids).__name__}")
+    rest = iter(ids)
+    while part := list(islice(rest, size)):
+        yield part

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import ssl
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from ipaddress import ip_address
 from typing import Any, NamedTuple, TypeVar
@@ -149,6 +149,16 @@ class Transport:
                 async with _told_apart():
                     raise problem_of(response.status, response.headers, await response.read())
             yield response
+
+    async def stream(self, call: Call, silence_s: float) -> AsyncGenerator[bytes, None]:
+        """Send a request; give its answer part by part, for as long as none is silent for so long.
+
+        Raises:
+            ApiProblem: what the service answered; or the answer broke off.
+        """
+        async with self.open(call, None, silence_s) as response, _told_apart():
+            async for part in response.content.iter_any():
+                yield part
 
     def _headers(self, call: Call) -> dict[str, str]:
         headers = {"Accept": f"{JSON}, */*", **call.headers}

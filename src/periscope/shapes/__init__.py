@@ -28,6 +28,9 @@ from periscope.shapes.acts import (
     UndoBody,
     UndoDone,
 )
+from periscope.shapes.events import (
+    EventDocument,
+)
 from periscope.shapes.problem import (
     Problem,
 )
@@ -58,6 +61,7 @@ __all__ = [
     "DoneLast",
     "EraseBody",
     "Erased",
+    "EventDocument",
     "InteractionBody",
     "InteractionsTaken",
     "Next",
