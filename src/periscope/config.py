@@ -2,6 +2,7 @@
 
     [settings]          the settings of `settings.py`
     [feeds.NAME]        feeds that workers poll
+    [oidc]              the OpenID provider that people sign in with
 
 It is the file that is named (`--config`, PERISCOPE_CONFIG), else ./periscope.toml, else
 $XDG_CONFIG_HOME/periscope/periscope.toml, else none.
@@ -19,7 +20,7 @@ from periscope.errors import SettingInvalid
 
 NAME = "periscope.toml"
 MAX_BYTES = 4 * 1024 * 1024
-TABLES = ("feeds", "settings")
+TABLES = ("feeds", "oidc", "settings")
 
 
 class Config(NamedTuple):
@@ -28,9 +29,10 @@ class Config(NamedTuple):
     path: Path | None
     settings: dict[str, Any]
     feeds: dict[str, dict[str, Any]]
+    oidc: dict[str, Any]
 
 
-NOTHING = Config(None, {}, {})
+NOTHING = Config(None, {}, {}, {})
 
 
 def find_config(given: str | None, environ: Mapping[str, str]) -> Path | None:
@@ -73,7 +75,7 @@ def read_config(path: Path | None) -> Config:
     for name, value in feeds.items():
         if not isinstance(value, dict):
             raise SettingInvalid(f"{path}: feeds.{name} must be a table: write [feeds.{name}]")
-    return Config(path, found.get("settings", {}), feeds)
+    return Config(path, found.get("settings", {}), feeds, found.get("oidc", {}))
 
 
 def _parsed(path: Path) -> dict[str, Any]:

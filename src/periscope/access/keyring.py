@@ -45,6 +45,7 @@ class Keyring:
         self._known = {
             prefix: _known(one) for prefix, one in keys.items() if one.key.revoked_ms is None
         }
+        self._noted = {prefix: ms for prefix, ms in self._noted.items() if prefix in keys}
 
     def identify(self, secret: str) -> Identity:
         """Say who shows this secret, by what the register knows.

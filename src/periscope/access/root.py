@@ -13,7 +13,7 @@ import msgspec
 
 from periscope.access import checks
 from periscope.access.buckets import Buckets
-from periscope.access.calls import AccessCalls
+from periscope.access.calls import AccessCalls, patiently
 from periscope.access.keyring import Keyring
 from periscope.access.passwords import Passwords
 from periscope.access.register import LOOK_S, Register
@@ -60,10 +60,15 @@ class AccessRoot:
         await asyncio.gather(*self._tasks, return_exceptions=True)
         if self._tasks:
             with suppress(PeriscopeError):  # when a key was used last: nothing depends on it
-                await self._note(at_once=True)
+                await patiently(self._note(at_once=True))
         self._tasks = []
         self._register.close()
         self._passwords.close()
+
+    @property
+    def now_ms(self) -> int:
+        """The server's time, as far as it is known here."""
+        return self._register.now_ms()
 
     async def __aenter__(self) -> Self:
         await self.start()
