@@ -45,6 +45,9 @@ from periscope.shapes.deadletters import (
     ReplayDocument,
     ReplayFailure,
 )
+from periscope.shapes.events import (
+    EventDocument,
+)
 from periscope.shapes.feeds import (
     FeedCounts,
     FeedDefinition,
@@ -156,6 +159,7 @@ __all__ = [
     "DoneLast",
     "EraseBody",
     "Erased",
+    "EventDocument",
     "ExplainBody",
     "FeedCounts",
     "FeedDefinition",
