@@ -182,15 +182,12 @@ class Feeder:
         self._under_way, self._under_way_since = len(changes.ids), changes.since_ms
         touched = {threat_id.encode() for threat_id in changes.touched}
         by_partition = self._periscope.reads.by_partition(one.encode() for one in changes.ids)
-        away: StoreUnavailable | None = None
+
+        async def read(keys: PartitionKeys) -> None:
+            await self._read_all(by_partition[keys], touched)
+
         try:
-            for ids in by_partition.values():
-                try:
-                    await self._read_all(ids, touched)
-                except StoreUnavailable as exc:  # the others need not wait for it
-                    away = exc
-            if away is not None:
-                raise away
+            await self._periscope.reads.each(list(by_partition), read, len)
         except BaseException:
             self.dirty.put_back(changes)
             raise
