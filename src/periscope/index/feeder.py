@@ -228,7 +228,12 @@ class Feeder:
             start += len(part)
             self._under_way = max(0, self._under_way - len(part))
             self.pace.spent(spent_s, len(part))
-            await asyncio.sleep(self.pace.rest_s())
+            await self._rest(self.pace.rest_s())
+
+    async def _rest(self, seconds: float) -> None:
+        until = time.monotonic() + seconds
+        await asyncio.sleep(seconds)
+        self.pace.rested(time.monotonic() - until)
 
     def _apply(
         self, records: Sequence[tuple[bytes, bytes]], holders: dict[bytes, tuple[str, int]]
