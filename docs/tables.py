@@ -17,6 +17,7 @@ from periscope.feeds.registry import all_formats
 from periscope.feeds.severity import FieldTable, SeverityTable
 from periscope.key_table import KEY_TABLE
 from periscope.library import read_library
+from periscope.metrics.table import GROUPS
 from periscope.polling.definition import KINDS
 from periscope.polling.definition import describe as describe_feeds
 from periscope.settings import ENV_PREFIX, describe
@@ -166,11 +167,25 @@ def kinds_of(kinds: tuple[str, ...]) -> str:
     return "all" if kinds == KINDS else ", ".join(kinds)
 
 
+def metrics() -> str:
+    """Every metric, by group."""
+    parts = []
+    for title, group in GROUPS.items():
+        rows = [
+            (f"`{one.name}`", one.kind, one.unit, ", ".join(f"`{n}`" for n in one.labels), one.help)
+            for one in group
+        ]
+        heads = ("metric", "type", "unit", "labels", "meaning")
+        parts.append(f"### {title}\n\n" + table(heads, rows))
+    return "\n\n".join(parts)
+
+
 TABLES = {
     "feed_fields": feed_fields,
     "formats": formats,
     "reading": reading,
     "mappings": mappings,
+    "metrics": metrics,
     "severities": severities,
     "seed": seed,
     "costs": costs,

@@ -19,15 +19,16 @@ MODULES = sorted(SOURCE.rglob("*.py"))
 FROM_THE_GROUND_UP = """
     errors spans config service_settings settings
     policy scoring models marks
-    threat work key_table keys feed_keys access_keys header
+    threat work positions key_table keys feed_keys access_keys header
     server connection awaits library rules specs functions calls rank_queries
     suppressed cursor ledger archive rejections intake acts batches
     chunks lines lane noise batch bound room coalesce gathered
     engine reader suppression membership
     queries knowledge analysts trail keeping waking events
-    database aside records desk preview noise_desk periscope
+    database aside following records desk preview noise_desk periscope
     documents past spliced exporting shapes
-    access
+    access hub
+    metrics kpis
     workers backup moving
     feeds polling
     api

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from periscope.membership import Seen
     from periscope.scoring import Explanation
     from periscope.threat import Page, Threat
-    from periscope.work import Claim, Desk, PromotionStats
+    from periscope.work import Claim, Desk, Event, PromotionStats
 
 Document = dict[str, Any]
 
@@ -198,3 +198,17 @@ def detail(one: AuditEntry) -> Any:
     if isinstance(told, dict) and type(until_ms := told.get("until_ms")) is int:
         told |= times("until", until_ms)
     return told
+
+
+def event(one: Event) -> Document:
+    """Return something that happened; `position` resumes right after it."""
+    return {
+        "kind": one.kind,
+        **times("at", one.at_ms),
+        "threat_ids": one.threat_ids,
+        "analyst_id": one.analyst_id or None,
+        "level": None if one.level is None else int(one.level),
+        "status": None if one.status is None else one.status.value,
+        "detail": one.detail,
+        "position": one.position,
+    }

@@ -28,6 +28,7 @@ from periscope.lane import FULL_PAUSE_S, Lane
 from periscope.marks import Marker
 from periscope.models import BatchResult, Outcome
 from periscope.noise import NoiseKeeper
+from periscope.room import Tally
 from periscope.settings import Acknowledgement, Settings
 from periscope.work import InteractionsResult
 
@@ -69,6 +70,11 @@ class Engine:
     @marker.setter
     def marker(self, marker: Marker | None) -> None:
         self._intake.marking.marker = marker
+
+    @property
+    def tally(self) -> Tally:
+        """How single calls travelled together."""
+        return self._coalescer.room.tally
 
     async def close(self) -> None:
         """Answer everybody who waits for a single call. Idempotent."""

@@ -103,7 +103,8 @@ KEY_TABLE = (
         "hash",
         (
             "format, policy_revision; token (of the last claim), remembered_since, "
-            "forgotten, event_bytes, events_lost, audit_bytes; moving, move (while fenced)"
+            "forgotten, event_bytes, events_lost, audit_bytes, acts_* (how many of each kind); "
+            "moving, move (while fenced)"
         ),
         "for ever; a day more where a database was left behind",
         "periscope_prepare, periscope_fence, every function that writes",

@@ -108,6 +108,9 @@ SPECS: dict[str, Spec] = {
     "periscope_suppressed_outlived": Spec(
         _NOISE, ("now_ms", "most"), True, "forgets what is too old", lasting=False
     ),
+    "periscope_watch": Spec(
+        ("singles...",), ("now_ms", "low", "medium", "high", "critical", "latched"), False
+    ),
     "periscope_act": Spec(
         ("singles...", "reply", "before", "pair..."),
         (*_NOW, "full", "first", "act..."),

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 from litestar import Litestar, Router
 from litestar.datastructures import State
 
@@ -16,6 +14,7 @@ from periscope.api import (
     levels,
     lookups,
     reports,
+    stream,
     threats,
     trail,
     upkeep,
@@ -34,6 +33,7 @@ NOUNS = (
     levels,
     lookups,
     reports,
+    stream,
     threats,
     trail,
     upkeep,
@@ -41,13 +41,8 @@ NOUNS = (
 """Modules whose routes stand under /v1, a noun each."""
 
 
-def create_app(
-    tenants: Tenants, observe: Callable[[str, str, int, float], None] | None = None
-) -> Envelope:
-    """Return the ASGI application that serves these tenants, which must be open.
-
-    `observe` is told of each request that ended: route, method, status, seconds.
-    """
+def create_app(tenants: Tenants) -> Envelope:
+    """Return the ASGI application that serves these tenants, which must be open."""
     routes = [route for noun in NOUNS for route in noun.ROUTES]
     state = State({"tenants": tenants})
     app = Litestar(
@@ -61,10 +56,6 @@ def create_app(
         request_max_body_size=tenants.settings.serve_max_body_mb << 20,
         debug=False,
     )
-    envelope = Envelope(app, observe or _nothing)
+    envelope = Envelope(app, tenants.observe)
     app.state.envelope = envelope
     return envelope
-
-
-def _nothing(route: str, method: str, status: int, seconds: float) -> None:
-    """Nobody counts requests."""

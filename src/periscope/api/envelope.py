@@ -27,8 +27,10 @@ SERVER = (b"server", b"periscope")
 PRIVATE = (b"cache-control", b"no-store")
 ONLY_TLS = (b"strict-transport-security", b"max-age=31536000")
 
-Observe = Callable[[str, str, int, float], None]
-"""Called with the route, the method, the status and the seconds of each request that ended."""
+Observe = Callable[[Any, str, str, int, float], None]
+"""Called with the caller (None: unknown), route, method, status and seconds of each request that
+ended.
+"""
 
 
 class Envelope:
@@ -71,7 +73,8 @@ class Envelope:
             self._in_hand.discard(task)
         if not self._in_hand:
             self._idle.set()
-        self._observe(request.route, request.method, request.status, request.seconds)
+        one = request
+        self._observe(one.caller, one.route, one.method, one.status, one.seconds)
         log.info(
             "%s %s %d",
             request.method,
@@ -83,7 +86,7 @@ class Envelope:
                 "method": request.method,
                 "status": request.status,
                 "seconds": round(request.seconds, 6),
-                "caller": request.caller,
+                "caller": "" if request.caller is None else request.caller.who,
             },
         )
 
@@ -118,10 +121,9 @@ class _Request:
         return str(self._scope.get("path_template") or "unmatched")
 
     @property
-    def caller(self) -> str:
-        """Who asked, if that is known."""
-        found = self._scope["state"].get("caller")
-        return "" if found is None else str(found.who)
+    def caller(self) -> Any:
+        """Who asked; None if that is not known."""
+        return self._scope["state"].get("caller")
 
     async def serve(self, app: ASGIApp) -> None:
         self._envelope.begin()

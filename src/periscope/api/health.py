@@ -6,8 +6,12 @@ from typing import Any
 
 from litestar import Request, Response, get
 
+from periscope.access import Scope
 from periscope.api.answers import json_answer
+from periscope.api.gate import caller_of
+from periscope.api.limits import refuse_limited
 from periscope.errors import PeriscopeError
+from periscope.metrics import content_type
 
 
 @get("/healthz", tags=["operations"], security=[])
@@ -30,4 +34,14 @@ async def readyz(request: Request[Any, Any, Any]) -> Response[dict[str, str]]:
     return json_answer({"status": "ready"})  # type: ignore[no-any-return]
 
 
-ROUTES: tuple[Any, ...] = (healthz, readyz)
+@get("/metrics", opt={"scope": Scope.READ}, tags=["operations"])
+async def metrics(request: Request[Any, Any, Any]) -> Response[str]:
+    """Tell Prometheus everything about the tenant of the key, and about this process."""
+    caller = caller_of(request)
+    refuse_limited(caller)
+    is_open = "application/openmetrics-text" in request.headers.get("accept", "")
+    text = await caller.tenant.metrics.render(is_open)
+    return Response(text, media_type=content_type(openmetrics=is_open))  # type: ignore[arg-type]
+
+
+ROUTES: tuple[Any, ...] = (healthz, readyz, metrics)

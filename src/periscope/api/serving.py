@@ -91,6 +91,7 @@ class Service:
     async def _close(self) -> None:
         self._app.draining = True
         await asyncio.sleep(NOTICE_S)
+        await self.tenants.end_streams()
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(self.settings.serve_drain_s):
                 await self._app.idle()

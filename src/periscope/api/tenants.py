@@ -14,8 +14,12 @@ from periscope.access import Access, Identity
 from periscope.api.single_flight import SingleFlight
 from periscope.archive import Archive
 from periscope.errors import SettingInvalid, Unauthenticated
+from periscope.hub import EventHub
+from periscope.metrics import Metrics
 from periscope.periscope import Periscope
 from periscope.policy import Policy
+from periscope.polling import Feeds
+from periscope.polling.deadletters import DeadLetters
 from periscope.settings import Settings
 from periscope.spliced import Splicer
 from periscope.workers import Supervisor, Worker
@@ -32,6 +36,8 @@ class Tenant:
     def __init__(self, periscope: Periscope) -> None:
         self.periscope = periscope
         self.access: Access
+        self.hub: EventHub
+        self.metrics: Metrics
         self.flights = SingleFlight()
         self.supervisor: Supervisor | None = None
         self._stack = AsyncExitStack()
@@ -71,9 +77,25 @@ class Tenant:
         self.access = Access(self.periscope)
         await self.access.start()
         self._stack.push_async_callback(self.access.close)
+        self.hub = EventHub(self.periscope)
+        await self.hub.start()
+        self._stack.push_async_callback(self.hub.close)
+        self.metrics = self._watched()
         if jobs is not None and self.periscope.settings.serve_workers == "on":
             supervisor = Supervisor(*jobs(self.periscope, await self.archive()))
             self.supervisor = await self._stack.enter_async_context(supervisor)
+
+    def _watched(self) -> Metrics:
+        """What a program that watches may know of this tenant."""
+        periscope = self.periscope
+        letters = DeadLetters(periscope.settings.dead_letters_path)
+        return Metrics(
+            periscope,
+            workers=lambda: () if self.supervisor is None else self.supervisor.status(),
+            feeds=Feeds(periscope).get_feeds,
+            letters=letters.sizes,
+            streams=lambda: self.hub.subscribers,
+        )
 
     async def close(self) -> None:
         """Give everything back, in the order opposite to that of the start. Idempotent."""
@@ -89,6 +111,8 @@ class Tenants:
             Tenant(Periscope(msgspec.structs.replace(settings, namespace=name)))
             for name in _names(settings)
         ]
+        self.streams = 0
+        """Event streams that are open."""
         self._by_name = {tenant.name: tenant for tenant in self.all}
 
     async def start(self, jobs: Jobs | None = None) -> Self:
@@ -105,6 +129,18 @@ class Tenants:
         """Close all of them."""
         for tenant in reversed(self.all):
             await tenant.close()
+
+    def observe(self, caller: Any, route: str, method: str, status: int, seconds: float) -> None:
+        """Count a request that ended: for the tenant of its caller, or for the only one."""
+        if caller is None and len(self.all) > 1:
+            return
+        tenant = self.all[0] if caller is None else caller.tenant
+        tenant.metrics.observe_request(route, method, status, seconds)
+
+    async def end_streams(self) -> None:
+        """End every event stream; whoever followed goes on elsewhere with its last id."""
+        for tenant in self.all:
+            await tenant.hub.close()
 
     def named(self, name: str | None) -> Tenant | None:
         """The tenant of this name; without a name the only one there is."""

@@ -239,6 +239,15 @@ WORK_COMMANDS = (
         ("periscope audit --since 1d --count 20",),
     ),
     Command(
+        "kpis",
+        "periscope.cli.kpis:kpis",
+        MEMORY,
+        "Show how fast and how well threats are dealt with.",
+        "Time to detect, triage, acknowledge and decide, true positives by source, and what came "
+        "and went. The formulas are in the documentation.",
+        ("periscope kpis --since 7d",),
+    ),
+    Command(
         "remove",
         "periscope.cli.removal:remove",
         MEMORY,
