@@ -41,6 +41,7 @@ REFUSALS = (
     ProblemKind("parameters-unfit", 422, "Parameters that do not go together."),
     ProblemKind("position-unfit", 422, "That is no position of this database's events."),
     ProblemKind("internal-error", 500, "A fault of the service; its log has it."),
+    ProblemKind("index-off", 501, "The service keeps no read index (setting serve_index)."),
     ProblemKind("too-many-streams", 503, "As many event streams are open as there may be."),
     ProblemKind("ending", 503, "The process is about to end, and is not ready any more."),
 )
