@@ -13,10 +13,12 @@ from typing import Any
 from periscope import errors
 from periscope.bench import planning, seed_table
 from periscope.bench.report import read_json, where
+from periscope.client import Client, problems
 from periscope.feeds.registry import all_formats
 from periscope.feeds.severity import FieldTable, SeverityTable
 from periscope.key_table import KEY_TABLE
 from periscope.library import read_library
+from periscope.metrics.table import GROUPS
 from periscope.polling.definition import KINDS
 from periscope.polling.definition import describe as describe_feeds
 from periscope.settings import ENV_PREFIX, describe
@@ -54,7 +56,27 @@ def error_table() -> str:
 
 def error_tree() -> str:
     """The tree on top of errors.py."""
-    tree = re.search(r"\n\n(    PeriscopeError.*?)\n\n", errors.__doc__ or "", re.DOTALL)
+    return drawn(errors.__doc__, "PeriscopeError")
+
+
+def client_errors() -> str:
+    """The tree on top of the client's problems.py."""
+    return drawn(problems.__doc__, "ApiProblem")
+
+
+def client_calls() -> str:
+    """Every call of the client."""
+    rows = [
+        (f"`{name}`", first_line(call.__doc__))
+        for name, call in inspect.getmembers(Client, inspect.isfunction)
+        if not name.startswith("_")
+    ]
+    return table(("call", "what it does"), rows)
+
+
+def drawn(text: str | None, root: str) -> str:
+    """A tree of errors that a docstring draws."""
+    tree = re.search(rf"\n\n(    {root}.*?)\n\n", text or "", re.DOTALL)
     return f"```text\n{inspect.cleandoc(tree[1]) if tree else ''}\n```"
 
 
@@ -166,11 +188,27 @@ def kinds_of(kinds: tuple[str, ...]) -> str:
     return "all" if kinds == KINDS else ", ".join(kinds)
 
 
+def metrics() -> str:
+    """Every metric, by group."""
+    parts = []
+    for title, group in GROUPS.items():
+        rows = [
+            (f"`{one.name}`", one.kind, one.unit, ", ".join(f"`{n}`" for n in one.labels), one.help)
+            for one in group
+        ]
+        heads = ("metric", "type", "unit", "labels", "meaning")
+        parts.append(f"### {title}\n\n" + table(heads, rows))
+    return "\n\n".join(parts)
+
+
 TABLES = {
+    "client_calls": client_calls,
+    "client_errors": client_errors,
     "feed_fields": feed_fields,
     "formats": formats,
     "reading": reading,
     "mappings": mappings,
+    "metrics": metrics,
     "severities": severities,
     "seed": seed,
     "costs": costs,

@@ -16,37 +16,28 @@ SOURCE = ROOT / "src" / "periscope"
 MODULES = sorted(SOURCE.rglob("*.py"))
 
 # From the ground up: a module may import what stands before it, and its own room.
-FLOORS = [
-    *("errors", "spans", "config", "settings", "policy", "scoring", "models", "marks"),
-    *("threat", "work", "key_table", "keys", "feed_keys", "header"),
-    *("server", "connection", "awaits", "library", "rules", "specs", "functions", "calls"),
-    "rank_queries",
-    *("suppressed", "cursor", "ledger", "archive", "rejections", "intake", "acts", "batches"),
-    *("chunks", "lines", "lane", "noise", "batch", "bound", "room", "coalesce", "gathered"),
-    *("engine", "reader", "suppression"),
-    "membership",
-    *(
-        "queries",
-        "knowledge",
-        "analysts",
-        "trail",
-        "keeping",
-        "waking",
-        "events",
-        "database",
-        "aside",
-        "records",
-        "desk",
-        "preview",
-        "noise_desk",
-        "periscope",
-        "documents",
-        "feeds",
-        "index",
-        "spliced",
-    ),
-    *("workers", "backup", "moving", "polling", "bench", "cli", "__main__"),
-]
+FROM_THE_GROUND_UP = """
+    error_root errors spans config service_settings settings
+    policy scoring models marks
+    threat work positions key_table keys feed_keys access_keys header
+    server connection awaits library rules specs functions calls rank_queries
+    suppressed cursor ledger archive rejections intake acts batches
+    chunks lines lane noise batch bound room coalesce gathered
+    engine reader suppression membership
+    queries knowledge analysts trail keeping waking events
+    database aside following records desk preview noise_desk periscope
+    documents past spliced exporting shapes
+    client
+    access hub
+    feeds index
+    metrics kpis
+    workers backup moving
+    polling
+    api
+    bench
+    cli __main__
+"""
+FLOORS = FROM_THE_GROUND_UP.split()
 # The few exceptions to the sizes, with their numbers: the list only shrinks.
 LONG_FILES: dict[str, int] = {}
 LONG_FUNCTIONS: dict[str, int] = {}
@@ -88,6 +79,11 @@ def test_feeds_know_nothing_of_the_store() -> None:
     for path in (SOURCE / "feeds").rglob("*.py"):
         for_tests = {"intake"} if path.name == "testing.py" else set[str]()
         assert set(imports(path)) <= {"errors", "models", "feeds"} | for_tests, path.name
+
+
+def test_the_client_knows_nothing_of_the_store() -> None:
+    for path in (SOURCE / "client").rglob("*.py"):
+        assert set(imports(path)) <= {"errors", "models", "batches", "shapes", "client"}, path.name
 
 
 @pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(SOURCE)))

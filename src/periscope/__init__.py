@@ -2,6 +2,9 @@
 
 from periscope.connection import Capacity, Writable
 from periscope.errors import (
+    AccessError,
+    AccessInvalid,
+    AccessUnknown,
     ActInvalid,
     ActRefused,
     ArchiveError,
@@ -20,8 +23,10 @@ from periscope.errors import (
     FeedUnknown,
     FetchFailed,
     FetchRefused,
+    Forbidden,
     IndexUnavailable,
     LibraryMismatch,
+    LockedOut,
     MoveError,
     Moving,
     NoiseInvalid,
@@ -31,6 +36,7 @@ from periscope.errors import (
     OutcomeUnknown,
     PartitionsMissing,
     PeriscopeError,
+    RateLimited,
     ReportRejected,
     RequestReused,
     SettingInvalid,
@@ -43,6 +49,7 @@ from periscope.errors import (
     ThreatClosed,
     ThreatUnknown,
     TooLate,
+    Unauthenticated,
     UsageError,
 )
 from periscope.ledger import Ledger, Stats
@@ -76,6 +83,7 @@ from periscope.work import (
     Interaction,
     InteractionsResult,
     LastAct,
+    PastAct,
     PromotionStats,
     SweepStats,
     WakeStats,
@@ -84,6 +92,9 @@ from periscope.work import (
 __version__ = "0.5.0"
 
 __all__ = [
+    "AccessError",
+    "AccessInvalid",
+    "AccessUnknown",
     "ActInvalid",
     "ActRefused",
     "Action",
@@ -113,6 +124,7 @@ __all__ = [
     "FetchFailed",
     "FetchRefused",
     "FilterState",
+    "Forbidden",
     "Found",
     "IndexUnavailable",
     "Interaction",
@@ -121,6 +133,7 @@ __all__ = [
     "Ledger",
     "Level",
     "LibraryMismatch",
+    "LockedOut",
     "Mark",
     "MembershipStatus",
     "MemoryType",
@@ -135,12 +148,14 @@ __all__ = [
     "OutcomeUnknown",
     "Page",
     "PartitionsMissing",
+    "PastAct",
     "Periscope",
     "PeriscopeError",
     "Policy",
     "Preview",
     "PromotionStats",
     "Rate",
+    "RateLimited",
     "Rejection",
     "Report",
     "ReportRejected",
@@ -166,6 +181,7 @@ __all__ = [
     "ThreatClosed",
     "ThreatUnknown",
     "TooLate",
+    "Unauthenticated",
     "UsageError",
     "WakeStats",
     "Warninglist",

@@ -23,7 +23,7 @@ from periscope.errors import (
     TooLate,
 )
 from periscope.header import HEADER_BYTES
-from periscope.models import MAX_ID_BYTES, Action, Rejection
+from periscope.models import MAX_ID_BYTES, Action, Rejection, Unreadable
 from periscope.work import MAX_ANALYST_BYTES, MAX_NOTE_BYTES, MAX_REQUEST_BYTES, as_mapping
 
 FLAT = 5  # values of a reply in an array of all
@@ -222,6 +222,8 @@ class ActIntake:
 
 
 def _pack_item(item: Any, index: int) -> PackedAct:
+    if isinstance(item, Unreadable):
+        raise ActInvalid(item.reason, field="interaction")
     fields = as_mapping(item)
     if not isinstance(fields, dict):
         raise ActInvalid(f"not an interaction: {type(item).__name__}", field="interaction")
@@ -237,6 +239,8 @@ def _pack_item(item: Any, index: int) -> PackedAct:
 
 
 def _id_of(item: Any) -> str | None:
+    if isinstance(item, Unreadable):
+        return item.threat_id and item.threat_id[:MAX_ID_BYTES]
     fields = as_mapping(item)
     found = fields.get("threat_id") if isinstance(fields, dict) else None
     return found[:MAX_ID_BYTES] if isinstance(found, str) else None

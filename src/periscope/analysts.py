@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from itertools import groupby
+from typing import Any, NamedTuple
 
-from periscope.acts import ActReply, check_action, check_name, check_note, pack_act
+from periscope.acts import ActReply, PackedAct, check_action, check_name, check_note, pack_act
 from periscope.bound import within
 from periscope.calls import Calls
 from periscope.engine import Engine
@@ -21,13 +23,26 @@ from periscope.reader import at_one_moment, encoded, over, steady
 from periscope.rules import Rules
 from periscope.settings import Acknowledgement
 from periscope.threat import Threat
-from periscope.work import MAX_ANALYST_BYTES, MAX_LEASE_S, MAX_REQUEST_BYTES, Claim
+from periscope.work import MAX_ANALYST_BYTES, MAX_LEASE_S, MAX_REQUEST_BYTES, Claim, PastAct
 
 CANDIDATES = 16  # threats that one try of `claim_next` may choose from
 MAX_TRIES = 1000
 MILLISECOND = timedelta(milliseconds=1)
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _NO_REPORT = b'{"content":"","severity":""}'
+
+
+class _Pull(NamedTuple):
+    """A call that takes what nobody holds: for whom, how long."""
+
+    analyst_id: str
+    lease_ms: int
+    request_id: str | None
+    durability: Acknowledgement | None
+
+    def of(self, threat_id: str) -> PackedAct:
+        """It, of one threat."""
+        return pack_act("next", threat_id, self.analyst_id, self.request_id, (self.lease_ms,))
 
 
 class Analysts:
@@ -126,23 +141,30 @@ class Analysts:
         self, interaction_id: str, analyst_id: str | None, durability: Acknowledgement | None
     ) -> Threat:
         """See `Periscope.undo`."""
-        check_name(interaction_id, "interaction_id", MAX_REQUEST_BYTES)
         if analyst_id is not None:
             check_name(analyst_id, "analyst_id", MAX_ANALYST_BYTES)
+        found = await self.find(interaction_id)
+        if found is None:
+            reason = f"nothing is remembered of {interaction_id!r}; ids are kept for a day"
+            raise ThreatUnknown(reason)
+        who = analyst_id or found.analyst_id
+        return await self._act("undo", found.threat_id, who, interaction_id, durability)
+
+    async def find(self, request_id: str) -> PastAct | None:
+        """See `Periscope.find_act`."""
+        check_name(request_id, "interaction_id", MAX_REQUEST_BYTES)
         partitions = self._keyspace.partitions
         away: PartitionsMissing | None = None
         try:
-            answers = await over(partitions, lambda keys: self._calls.find(keys, interaction_id))
+            answers = await over(partitions, lambda keys: self._calls.find(keys, request_id))
         except PartitionsMissing as exc:
             answers, away = exc.partial, exc
         for found in answers:
             if found is not None:
-                _, analyst, threat_id = found
-                who = analyst_id or analyst
-                return await self._act("undo", threat_id, who, interaction_id, durability)
+                return PastAct(*found)
         if away is not None:
             raise away
-        raise ThreatUnknown(f"nothing is remembered of {interaction_id!r}; ids are kept for a day")
+        return None
 
     async def allow(self, threat_id: str, analyst_id: str, request_id: str | None) -> None:
         """See `Periscope.allow`."""
@@ -164,9 +186,11 @@ class Analysts:
         act = pack_act(verb, threat_id, analyst_id, request_id, (_lease_ms(lease),))
         return _claim(threat_id, await self._engine.act(act, durability))
 
-    async def release(self, claim: Claim, durability: Acknowledgement | None) -> None:
+    async def release(
+        self, claim: Claim, request_id: str | None, durability: Acknowledgement | None
+    ) -> None:
         """See `Periscope.release`."""
-        act = pack_act("release", claim.threat_id, claim.analyst_id, None, (claim.token,))
+        act = pack_act("release", claim.threat_id, claim.analyst_id, request_id, (claim.token,))
         (await self._engine.act(act, durability)).check()
 
     async def claim_next(
@@ -174,22 +198,48 @@ class Analysts:
         analyst_id: str,
         lease: timedelta,
         severity: Severity | str | None,
+        request_id: str | None,
         durability: Acknowledgement | None,
     ) -> Claim | None:
         """See `Periscope.claim_next`."""
-        check_name(analyst_id, "analyst_id", MAX_ANALYST_BYTES)
-        lease_ms = _lease_ms(lease)
+        pull = _pull_of(analyst_id, lease, request_id, durability)
         rank = -1 if severity is None else severity_query(severity).severity
         since = asyncio.get_running_loop().time()
         most_s = self._functions.connections.settings.operation_timeout_s
         for _ in range(MAX_TRIES):
-            best = await within(most_s, self._best_partition(rank), since)
+            claim = await self._pulled_before(pull)
+            best = None if claim else await within(most_s, self._best_partition(rank), since)
             if best is None:
-                return None
-            claim = await self._claim_first(*best, analyst_id, lease_ms, durability, since)
+                return claim
+            claim = await self._pull_first(*best, pull, since)
             if claim is not None:
                 return claim
         return None
+
+    async def claim_first(
+        self,
+        threat_ids: Sequence[str],
+        analyst_id: str,
+        lease: timedelta,
+        request_id: str | None,
+        durability: Acknowledgement | None,
+    ) -> Claim | None:
+        """See `Periscope.claim_first`."""
+        pull = _pull_of(analyst_id, lease, request_id, durability)
+        claim = await self._pulled_before(pull)
+        since = asyncio.get_running_loop().time()
+        known = [one for one in map(encoded, threat_ids) if one]
+        for keys, ids in groupby(known, self._keyspace.partition_of):
+            claim = claim or await self._pull_first(keys, list(ids), pull, since)
+        return claim or await self._pulled_before(pull)  # by the same request at the same time
+
+    async def _pulled_before(self, pull: _Pull) -> Claim | None:
+        """The claim that this request got before, as it was then."""
+        found = None if pull.request_id is None else await self.find(pull.request_id)
+        return None if found is None else await self._pull(found.threat_id, pull)
+
+    async def _pull(self, threat_id: str, pull: _Pull) -> Claim:
+        return _claim(threat_id, await self._engine.act(pull.of(threat_id), pull.durability))
 
     async def _best_partition(self, severity: int) -> tuple[PartitionKeys, list[bytes]] | None:
         """The partition whose head ranks highest, with its first unclaimed threats."""
@@ -219,17 +269,11 @@ class Analysts:
         # Over several partitions the second of this one may rank below another one's head.
         return keys, ids if len(self._keyspace.partitions) == 1 else ids[:1]
 
-    async def _claim_first(
-        self,
-        keys: PartitionKeys,
-        ids: list[bytes],
-        analyst_id: str,
-        lease_ms: int,
-        durability: Acknowledgement | None,
-        since: float,
+    async def _pull_first(
+        self, keys: PartitionKeys, ids: list[bytes], pull: _Pull, since: float
     ) -> Claim | None:
-        acts = [pack_act("next", one.decode(), analyst_id, None, (lease_ms,)) for one in ids]
-        replies = await self._engine.act_on_first(keys, acts, durability, since)
+        acts = [pull.of(one.decode()) for one in ids]
+        replies = await self._engine.act_on_first(keys, acts, pull.durability, since)
         for act, reply in zip(acts, replies, strict=True):
             if reply.done:
                 return _claim(act.threat_id.decode(), reply)
@@ -277,6 +321,13 @@ class Analysts:
 
         if not target or not await steady(self._functions, read):
             raise ThreatUnknown(f"duplicate_of: no threat {duplicate_of!r}")
+
+
+def _pull_of(
+    analyst_id: str, lease: Any, request_id: str | None, durability: Acknowledgement | None
+) -> _Pull:
+    check_name(analyst_id, "analyst_id", MAX_ANALYST_BYTES)
+    return _Pull(analyst_id, _lease_ms(lease), request_id, durability)
 
 
 def _decision(outcome: Any) -> Decision:

@@ -202,6 +202,7 @@ class _Pump:
             marks = pack_marks(reports)
             chunk = ReportChunk(self.keys, reports, rejected, marks, awaits=awaits)
         self.sent[chunk] = taken
+        self.coalescer.room.tally.note(len(taken))
         return chunk
 
     async def _deliver(self, lane: Lane, answer: Answer) -> None:

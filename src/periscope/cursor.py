@@ -2,14 +2,15 @@
 
 A cursor carries evaluation time, position, query and policy revision, so the ranking that it walks
 stands still. Its tag is keyed with the database's secret: a cursor that was altered, cut, or comes
-from another database is told from ours before anything in it is believed.
+from another database is told from ours before anything in it is believed. The rest is masked with
+what only that secret and the tag give: a walk may stand at a threat that its walker may not see.
 """
 
 from __future__ import annotations
 
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from binascii import Error as Base64Error
-from hashlib import blake2b
+from hashlib import blake2b, shake_256
 from hmac import compare_digest
 from typing import Any
 
@@ -17,7 +18,7 @@ import msgspec
 
 from periscope.errors import CursorInvalid, CursorStale
 
-VERSION = 2
+VERSION = 3
 MAX_CURSOR_CHARACTERS = 2048
 _TAG_BYTES = 12
 
@@ -35,7 +36,8 @@ class Cursor(msgspec.Struct, frozen=True, array_like=True):
 def encode(cursor: Cursor, secret: bytes) -> str:
     """Return the cursor as text that goes into a URL unquoted."""
     body = msgspec.msgpack.encode(cursor)
-    return _as_text(_tag(body, secret) + body)
+    tag = _tag(body, secret)
+    return _as_text(tag + _masked(body, tag, secret))
 
 
 def _as_text(raw: bytes) -> str:
@@ -74,7 +76,8 @@ def _verified(text: str, secret: bytes) -> Cursor:
         raise CursorInvalid(_NOT_OURS) from None
     if _as_text(raw) != text:
         raise CursorInvalid(_NOT_OURS)
-    tag, body = raw[:_TAG_BYTES], raw[_TAG_BYTES:]
+    tag = raw[:_TAG_BYTES]
+    body = _masked(raw[_TAG_BYTES:], tag, secret)
     if not compare_digest(tag, _tag(body, secret)):
         raise CursorInvalid(_NOT_OURS)
     try:
@@ -84,6 +87,12 @@ def _verified(text: str, secret: bytes) -> Cursor:
 
 
 _NOT_OURS = "this is not a cursor of this database; pass next_cursor of the page before, unchanged"
+
+
+def _masked(body: bytes, tag: bytes, secret: bytes) -> bytes:
+    """Mask a body, or take the mask off: no two bodies have the same tag, and so the same mask."""
+    mask = shake_256(b"periscope cursor" + secret + tag).digest(len(body))
+    return bytes(one ^ other for one, other in zip(body, mask, strict=True))
 
 
 def _tag(body: bytes, secret: bytes) -> bytes:

@@ -29,7 +29,7 @@ from periscope.events import Events
 from periscope.functions import Control, Functions
 from periscope.intake import Intake
 from periscope.keeping import Keeping
-from periscope.keys import Keyspace
+from periscope.keys import Keyspace, control_key
 from periscope.knowledge import Knowledge
 from periscope.marks import Marker
 from periscope.membership import Membership
@@ -37,7 +37,7 @@ from periscope.noise import NoiseKeeper
 from periscope.policy import Policy
 from periscope.queries import Queries
 from periscope.reader import over
-from periscope.room import Room
+from periscope.room import Room, Tally
 from periscope.rules import Rules
 from periscope.server import EmbeddedServer
 from periscope.settings import Settings
@@ -125,12 +125,30 @@ class Database:
     ) -> None:
         await self.close()
 
+    async def ping(self) -> None:
+        """Ask the server that has the policy for a sign of life.
+
+        Raises:
+            StoreUnavailable: there is none.
+        """
+        await self._queries.run("EXISTS", control_key(self.settings.namespace))
+
     @property
     def server(self) -> ServerFacts:
         """Kind, version and effective durability of the server, as found at the start."""
         if self._facts is None:
             raise SettingInvalid("not started: use `async with Periscope.open() as p:`")
         return self._facts
+
+    @property
+    def free_bytes(self) -> int | None:
+        """Room on the disk of the embedded server; None with a server of one's own."""
+        return None if self._server is None else self._server.free_bytes()
+
+    @property
+    def coalescing(self) -> dict[str, Tally]:
+        """How concurrent single calls of this process travelled together: changes, and reads."""
+        return {"changes": self._engine.tally, "reads": self._queries.tally}
 
     @property
     def _engine(self) -> Engine:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterable, Iterable
+from collections.abc import AsyncIterable, Iterable, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -11,7 +11,7 @@ from periscope.errors import UsageError
 from periscope.models import Action, Decision, Level, Severity
 from periscope.settings import Acknowledgement
 from periscope.threat import Threat
-from periscope.work import DEFAULT_LEASE_S, Claim, Desk, InteractionsResult, WakeStats
+from periscope.work import DEFAULT_LEASE_S, Claim, Desk, InteractionsResult, PastAct, WakeStats
 
 LEASE = timedelta(seconds=DEFAULT_LEASE_S)
 
@@ -239,6 +239,7 @@ class AnalystsDesk(Database):
         lease: timedelta = LEASE,
         *,
         severity: Severity | str | None = None,
+        request_id: str | None = None,
         durability: Acknowledgement | None = None,
     ) -> Claim | None:
         """Claim the highest ranked open threat that nobody holds; None if there is none.
@@ -246,15 +247,42 @@ class AnalystsDesk(Database):
         Any number of analysts may pull at once: no two get the same, and they get them in rank
         order (exactly on one partition; over several, the best head read during the call).
         """
-        return await self._analysts.claim_next(analyst_id, lease, severity, durability)
+        return await self._analysts.claim_next(analyst_id, lease, severity, request_id, durability)
 
-    async def release(self, claim: Claim, *, durability: Acknowledgement | None = None) -> None:
+    async def claim_first(
+        self,
+        threat_ids: Sequence[str],
+        analyst_id: str,
+        lease: timedelta = LEASE,
+        *,
+        request_id: str | None = None,
+        durability: Acknowledgement | None = None,
+    ) -> Claim | None:
+        """Claim the first of these threats that is open and that nobody holds; None if none is.
+
+        As `claim_next`, for whoever has a ranking of their own.
+        """
+        return await self._analysts.claim_first(
+            threat_ids, analyst_id, lease, request_id, durability
+        )
+
+    async def release(
+        self,
+        claim: Claim,
+        *,
+        request_id: str | None = None,
+        durability: Acknowledgement | None = None,
+    ) -> None:
         """Give a claim back.
 
         Raises:
             ClaimLost: it has ended, or somebody else has the threat now.
         """
-        await self._analysts.release(claim, durability)
+        await self._analysts.release(claim, request_id, durability)
+
+    async def find_act(self, interaction_id: str) -> PastAct | None:
+        """The act that is remembered under an interaction or request id; None: nothing is."""
+        return await self._analysts.find(interaction_id)
 
     async def get_desk(self, threat_id: str) -> Desk:
         """Who holds a threat now, and what each analyst did to it last."""

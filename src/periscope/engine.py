@@ -28,6 +28,7 @@ from periscope.lane import FULL_PAUSE_S, Lane
 from periscope.marks import Marker
 from periscope.models import BatchResult, Outcome
 from periscope.noise import NoiseKeeper
+from periscope.room import Tally
 from periscope.settings import Acknowledgement, Settings
 from periscope.work import InteractionsResult
 
@@ -70,6 +71,11 @@ class Engine:
     def marker(self, marker: Marker | None) -> None:
         self._intake.marking.marker = marker
 
+    @property
+    def tally(self) -> Tally:
+        """How single calls travelled together."""
+        return self._coalescer.room.tally
+
     async def close(self) -> None:
         """Answer everybody who waits for a single call. Idempotent."""
         await self._coalescer.close()
@@ -80,9 +86,11 @@ class Engine:
         durability: Acknowledgement | None = None,
         wait_s: float = 0.0,
         rejected: Told | None = None,
+        request_id: str | None = None,
     ) -> BatchResult:
         """Take in reports; see `Periscope.add_threats_batch`."""
-        batch = ReportBatch(self._keyspace, self._intake, self._awaits(durability))
+        name = b"" if request_id is None else request_id.encode()
+        batch = ReportBatch(self._keyspace, self._intake, self._awaits(durability), name)
         batch.told = rejected
         await self._run_batch(reports, batch, self._guard, wait_s)
         return batch.result

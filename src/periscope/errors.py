@@ -33,6 +33,13 @@
     │   ├── StoreDamaged            its files or keys are not as Periscope left them
     │   └── LibraryMismatch         its function library is not one this program can use
     ├── BatchInterrupted            a batch ended early; says what was committed
+    ├── AccessError                 who may do what
+    │   ├── Unauthenticated         an API key, session or password that is not good (any more)
+    │   ├── Forbidden               known, and not allowed to do that
+    │   ├── RateLimited             faster than the API key may be; says when to try again
+    │   │   └── LockedOut           too many failed sign-ins; says how long it lasts
+    │   ├── AccessUnknown           there is no such API key or account
+    │   └── AccessInvalid           a key or account cannot be made so; names the field
     ├── FeedError                   a feed cannot be read (further)
     │   ├── FetchFailed             what it is fetched from failed; it may work later
     │   └── FetchRefused            its URL leads to where no feed may lead
@@ -43,34 +50,19 @@
     │   └── ArchiveMismatch         this archive is not the one of this database
     └── BugError                    Periscope broke its own contract; please report
 
-Each class knows the exit code of the command line and the status of the HTTP API. The message is
-one line that a person can act upon; what a program needs stands in attributes.
+Each knows its exit code and HTTP status; a message is one line to act upon, attributes tell more.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from periscope.error_root import OfField as _OfField
+from periscope.error_root import PeriscopeError as PeriscopeError
+
 if TYPE_CHECKING:
     from periscope.models import BatchResult
     from periscope.work import InteractionsResult
-
-
-class PeriscopeError(Exception):
-    """The root: catch this to catch whatever Periscope raises. All of it can be copied."""
-
-    exit_code: ClassVar[int] = 1
-    http_status: ClassVar[int] = 500
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return _again, (type(self), self.args, self.__dict__)
-
-
-def _again(kind: type[PeriscopeError], args: tuple[Any, ...], more: dict[str, Any]) -> Any:
-    """The same error once more; several take what their own `__init__` is not made for again."""
-    error = kind.__new__(kind, *args)
-    error.__dict__.update(more)
-    return error
 
 
 class UsageError(PeriscopeError):
@@ -80,18 +72,16 @@ class UsageError(PeriscopeError):
     http_status = 400
 
 
-class ReportRejected(UsageError):
+class ReportRejected(_OfField, UsageError):
     """A single report broke a rule and was not stored; `field` names the offender."""
 
     http_status = 422
 
-    def __init__(self, reason: str, *, field: str) -> None:
-        super().__init__(reason)
-        self.field = field
-
 
 class CursorInvalid(UsageError):
     """The cursor is malformed, altered, or belongs to another query or database."""
+
+    http_status = 422
 
 
 class CursorStale(UsageError):
@@ -124,14 +114,10 @@ class FeedBusy(UsageError):
     http_status = 409
 
 
-class ActInvalid(UsageError):
+class ActInvalid(_OfField, UsageError):
     """What an analyst asks for breaks a rule and was not done; `field` names the offender."""
 
     http_status = 422
-
-    def __init__(self, reason: str, *, field: str) -> None:
-        super().__init__(reason)
-        self.field = field
 
 
 class NoiseInvalid(UsageError):
@@ -225,8 +211,7 @@ class StoreUnavailable(StoreError):
 class OutcomeUnknown(StoreUnavailable):
     """A change was sent and may be stored: no answer came, or too few replicas have it.
 
-    Repeating it is safe: whatever was stored is recognised. This goes for every call that changes
-    something, of people and of workers.
+    Repeating it is safe, whatever the call: what was stored is recognised.
     """
 
 
@@ -304,6 +289,49 @@ class BatchInterrupted(PeriscopeError):
         self.unknown = unknown
 
 
+class AccessError(PeriscopeError):
+    """Who may do what; `retry_after_s` is for those that waiting helps against, else 0."""
+
+    http_status = 403
+
+    def __init__(self, reason: str, retry_after_s: float = 0.0) -> None:
+        super().__init__(reason)
+        self.retry_after_s = retry_after_s
+
+
+class Unauthenticated(AccessError):
+    """An API key, session or password is not good, or not any more; never says which, or why."""
+
+    http_status = 401
+
+
+class Forbidden(AccessError):
+    """Whoever asks is known, and is not allowed to do that."""
+
+
+class RateLimited(AccessError):
+    """Faster than allowed: nothing was done; in `retry_after_s` seconds it may be tried again."""
+
+    http_status = 429
+
+
+class LockedOut(RateLimited):
+    """Too many sign-ins failed for this name: none is tried for `retry_after_s` seconds."""
+
+
+class AccessUnknown(AccessError):
+    """There is no API key of this prefix, or no account of this name."""
+
+    http_status = 404
+
+
+class AccessInvalid(_OfField, AccessError):
+    """An API key or account cannot be made so; `field` names the offender."""
+
+    exit_code = 2
+    http_status = 422
+
+
 class FeedError(PeriscopeError):
     """A feed cannot be opened, recognised or read further; names the place and the reason."""
 
@@ -313,7 +341,7 @@ class FeedError(PeriscopeError):
 class FetchFailed(FeedError):
     """A feed could not be fetched (further), for a reason that may pass: ask again later.
 
-    `retry_after_s`: the pause that the server asked for, at most a day; None if it said nothing.
+    `retry_after_s`: the pause that the server asked for, at most a day; None without one.
     """
 
     http_status = 503

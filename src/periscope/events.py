@@ -1,15 +1,13 @@
 """The event streams of all partitions as one, which resumes exactly where it stopped.
 
-A position names, for each partition, the last entry that was given whole, and how many events of
-the next one were given: `1790000000000-0,1790000000001-3+2` for two partitions.
+What a position is: see `positions.py`.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-import re
-from collections.abc import AsyncIterator, Coroutine, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -19,6 +17,7 @@ from periscope.errors import EventsLost, StoreUnavailable, UsageError
 from periscope.functions import Functions, PolicyMoved
 from periscope.keys import Keyspace, PartitionKeys
 from periscope.models import STATUSES, Level
+from periscope.positions import read_places
 from periscope.reader import over
 from periscope.work import Event
 
@@ -26,13 +25,12 @@ BATCH = 100
 WAIT_MS = 1000
 POLL_S = 0.25
 FIRST_PAUSE_S = 0.1
+LATE_S = 3.0  # a store that has not answered by then is said to be away; the answer is waited for
 LONGEST_PAUSE_S = 2.0  # while the store is away: a server that is back is followed again soon
 BEGINNING = "0-0"
 MANY_THREATS = ("added", "sighted")
-MAX_POSITION_CHARACTERS = 64 * 1024
 T = TypeVar("T")
 log = logging.getLogger("periscope")
-_PLACE = re.compile(r"(\d{1,20}-\d{1,20})(?:\+(\d{1,6}))?", re.ASCII)
 
 
 @dataclass(slots=True)
@@ -62,6 +60,8 @@ class _Walk:
 
     places: list[_Place]
     ear: Ear
+    away: Callable[[bool], None] | None = None
+    told_away: bool = False
     servers: list[Node | None] | None = None
     away_since: float | None = None
     tries: int = 0
@@ -85,13 +85,19 @@ class Events:
             task.cancel()
         await asyncio.gather(*waits, return_exceptions=True)
 
-    async def follow(self, since: str | None) -> AsyncIterator[Event]:
+    async def now(self) -> str:
+        """See `Periscope.get_event_position`."""
+        return ",".join(map(str, await self._unless_closed(self._now())))
+
+    async def follow(
+        self, since: str | None, away: Callable[[bool], None] | None = None
+    ) -> AsyncIterator[Event]:
         """See `Periscope.events`."""
         if since is None:
             places = await self._unless_closed(self._now())
         else:
             places = self._read_position(since)
-        walk = _Walk(places, Ear(self._functions.connections, self._partitions[0].events))
+        walk = _Walk(places, Ear(self._functions.connections, self._partitions[0].events), away)
         try:
             while True:
                 for entry in await self._unless_closed(self._next(walk)):
@@ -126,9 +132,11 @@ class Events:
         Raises:
             EventsLost, StoreError: what waiting does not mend.
         """
+        late = asyncio.get_running_loop().call_later(LATE_S, _tell, walk, True)
         try:
             await self._check_servers(walk)
             entries = await self._read(walk.places)
+            late.cancel()
             if not entries:
                 await self._wait(walk)
         except StoreUnavailable as exc:
@@ -138,6 +146,8 @@ class Events:
             walk.servers = None
             await self._functions.refresh()
             return []
+        finally:
+            late.cancel()
         self._is_back(walk)
         return entries
 
@@ -161,13 +171,14 @@ class Events:
             return
         lost, found = await self._calls.events(keys, _before(entry), 1)
         if not (found and found[0][0] == entry) and not (lost and _order(lost) >= _order(entry)):
-            raise EventsLost(_LOST)
+            raise EventsLost(EVENTS_LOST)
 
     async def _rest(self, walk: _Walk, exc: StoreUnavailable) -> None:
         now = asyncio.get_running_loop().time()
         if walk.away_since is None:
             walk.away_since = now
             log.warning("events: wait for the server, and then go on where they are: %s", exc)
+        _tell(walk, True)
         walk.servers = None
         pause = min(LONGEST_PAUSE_S, FIRST_PAUSE_S * 2.0 ** min(walk.tries, 16))
         walk.tries += 1
@@ -178,6 +189,7 @@ class Events:
             away_s = asyncio.get_running_loop().time() - walk.away_since
             log.warning("events: go on, after %.1f s", away_s)
             walk.away_since, walk.tries = None, 0
+        _tell(walk, False)
 
     async def _read(self, places: list[_Place]) -> list[_Entry]:
         """The next entries of all partitions that are safe to give in this order."""
@@ -189,7 +201,7 @@ class Events:
         )
         for number, (place, (lost, entries)) in enumerate(zip(places, answers, strict=True)):
             if lost and _order(lost) > _order(place.entry):
-                raise EventsLost(_LOST)
+                raise EventsLost(EVENTS_LOST)
             part = [_entry(number, name, payload) for name, payload in entries]
             found += part
             if len(part) == BATCH:
@@ -223,24 +235,26 @@ class Events:
         return places
 
     def _read_position(self, since: str) -> list[_Place]:
-        if not isinstance(since, str) or len(since) > MAX_POSITION_CHARACTERS:
-            raise UsageError(_NOT_OURS)
-        parts = [_PLACE.fullmatch(part) for part in since.split(",")]
-        if None in parts:
-            raise UsageError(_NOT_OURS)
-        if len(parts) != len(self._partitions):  # of a time when there were as many
-            raise EventsLost(_LOST)
-        places = [_Place(part[1], int(part[2] or 0)) for part in parts if part is not None]
-        if any(max(_order(place.entry)) >= 2**64 for place in places):
-            raise UsageError(_NOT_OURS)
-        return places
+        places = read_places(since)
+        if places is None:
+            raise UsageError(NOT_A_POSITION)
+        if len(places) != len(self._partitions):  # of a time when there were as many
+            raise EventsLost(EVENTS_LOST)
+        return [_Place(f"{moment_ms}-{number}", given) for moment_ms, number, given in places]
 
 
-_LOST = (
+EVENTS_LOST = (
     "events since that position are no longer kept; read the state anew, "
     "then follow from now (since=None)"
 )
-_NOT_OURS = "this is not a position of this database's events; pass event.position, unchanged"
+NOT_A_POSITION = "this is not a position of this database's events; pass event.position, unchanged"
+
+
+def _tell(walk: _Walk, is_away: bool) -> None:
+    """Say that the store went away, or is back, to whoever wants to know; each once."""
+    if walk.away is not None and walk.told_away != is_away:
+        walk.told_away = is_away
+        walk.away(is_away)
 
 
 def _is_cancelled() -> bool:
@@ -268,7 +282,7 @@ def _events(entry: _Entry, places: Sequence[_Place]) -> list[Event]:
     """The events of an entry that were not given yet, each with the position after it."""
     place = places[entry.order[2]]
     if place.given >= len(entry.events):
-        raise UsageError(_NOT_OURS)
+        raise UsageError(NOT_A_POSITION)
     events = []
     for number in range(place.given, len(entry.events)):
         place.given = number + 1

@@ -52,6 +52,7 @@ class Gathered(Generic[T]):
     async def _ask_alone(self, keys: PartitionKeys, threat_id: bytes) -> T:
         """Nobody else asks: the caller does it at once, and without a task of its own."""
         self._room.check()
+        self._room.tally.note(1)
         self._alone.add(keys)
         try:
             (answer,) = await self._ask(keys, [threat_id])
@@ -78,6 +79,7 @@ class Gathered(Generic[T]):
     async def _ask_all(self, keys: PartitionKeys) -> None:
         while asked := list(self._take(keys)):
             self._under_way.append(asked)
+            self._room.tally.note(len(asked))
             try:
                 answers = await self._ask(keys, [threat_id for threat_id, _, _ in asked])
             except Exception as exc:

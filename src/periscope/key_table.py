@@ -62,12 +62,49 @@ KEY_TABLE = (
         "periscope_feed_keep, periscope_feed_release",
     ),
     KeyKind(
+        "access",
+        "{ns:control}:access",
+        "hash",
+        (
+            "revision; k:<prefix> (an API key as JSON, with the SHA-256 of its secret), "
+            "u:<prefix> (ms when it was last used), a:<name> (an account as JSON, with the "
+            "argon2id hash of its password)"
+        ),
+        "for ever; 5,000 keys and 5,000 accounts at most",
+        "periscope_access_put, periscope_access_used",
+    ),
+    KeyKind(
+        "attempts",
+        "{ns:control}:attempts:<digest>",
+        "string",
+        "failed sign-ins under one name (by its SHA-256), and ms until which it is locked out",
+        "2 hours after the last one, or until one succeeds",
+        "periscope_attempt",
+    ),
+    KeyKind(
+        "session",
+        "{ns:control}:session:<digest>",
+        "string",
+        "whose session it is, by the SHA-256 of its token, as JSON",
+        "8 hours after its last use, 24 hours at most",
+        "periscope_session",
+    ),
+    KeyKind(
+        "bucket",
+        "{ns:control}:bucket:<prefix>",
+        "string",
+        "how many requests an API key has left, and as of when",
+        "until it is full again",
+        "periscope_spend",
+    ),
+    KeyKind(
         "meta",
         "{ns:p}:meta",
         "hash",
         (
             "format, policy_revision; token (of the last claim), remembered_since, "
-            "forgotten, event_bytes, events_lost, audit_bytes; moving, move (while fenced)"
+            "forgotten, event_bytes, events_lost, audit_bytes, acts_* (how many of each kind); "
+            "moving, move (while fenced)"
         ),
         "for ever; a day more where a database was left behind",
         "periscope_prepare, periscope_fence, every function that writes",
@@ -250,9 +287,9 @@ KEY_TABLE = (
         "audit",
         "{ns:p}:audit",
         "stream",
-        "what analysts did, one entry a call",
+        "what analysts did, and what was done about keys and accounts, one entry a call",
         "until it is in the archive",
-        "periscope_act, periscope_depart, periscope_trim",
+        "periscope_act, periscope_depart, periscope_remark, periscope_trim",
     ),
     KeyKind(
         "done",
@@ -278,7 +315,7 @@ KEY_TABLE = (
         "10 minutes",
         (
             "periscope_ingest_3, periscope_act, periscope_promote_2, periscope_settle_2, "
-            "periscope_wake"
+            "periscope_wake, periscope_remark"
         ),
     ),
     KeyKind(

@@ -9,6 +9,7 @@ from typing import Any
 from periscope.archive import Archive, AuditEntry, find_archive, fingerprint_of, open_archive
 from periscope.aside import SetAside
 from periscope.errors import UsageError
+from periscope.following import Following
 from periscope.functions import RankQuery
 from periscope.knowledge import normal_industry
 from periscope.ledger import Ledger, Stats
@@ -20,10 +21,10 @@ from periscope.rank_queries import hot_query, score_query, severity_query, statu
 from periscope.records import Records
 from periscope.settings import Acknowledgement
 from periscope.threat import Page, Threat
-from periscope.work import Event, PromotionStats, SweepStats
+from periscope.work import PromotionStats, SweepStats
 
 
-class Periscope(NoiseDesk, SetAside, Records):
+class Periscope(NoiseDesk, Following, SetAside, Records):
     """One database of threats. Use as `async with Periscope.open() as p:`.
 
     All methods are safe to call concurrently. Cancelling one call harms no other.
@@ -36,6 +37,7 @@ class Periscope(NoiseDesk, SetAside, Records):
         durability: Acknowledgement | None = None,
         wait_s: float = 0.0,
         rejected: Callable[[Rejection, Any], None] | None = None,
+        request_id: str | None = None,
     ) -> BatchResult:
         """Take in reports (dicts or `Report`) from any iterable of any length, in bounded memory.
 
@@ -45,7 +47,9 @@ class Periscope(NoiseDesk, SetAside, Records):
         this call (default: the setting); while the server is full or away, the batch waits up to
         `wait_s` seconds and goes on; but for eight minutes at most where the answer to something
         that was sent is missing, because the server remembers replies for ten. `rejected` is called
-        at once with each rejection and the item that it is about; it must not raise.
+        at once with each rejection and the item that it is about; it must not raise. A list under
+        the same `request_id` within ten minutes of the first time counts once, and is answered
+        as it was then; what is no list may be cut otherwise the second time, and count again.
 
         Raises:
             BatchInterrupted: the server refused or went away, or the iterable itself raised; says
@@ -54,7 +58,7 @@ class Periscope(NoiseDesk, SetAside, Records):
         if not isinstance(reports, Iterable | AsyncIterable) or isinstance(reports, str | bytes):
             raise UsageError(f"reports must be an iterable, not {type(reports).__name__}")
         async with self._noise.watching():
-            return await self._engine.add_batch(reports, durability, wait_s, rejected)
+            return await self._engine.add_batch(reports, durability, wait_s, rejected, request_id)
 
     async def add_threat(
         self,
@@ -309,21 +313,6 @@ class Periscope(NoiseDesk, SetAside, Records):
     async def get_recent_audit(self, most: int = 1000) -> list[AuditEntry]:
         """The newest acts that are not in the archive yet (`most` calls each), oldest first."""
         return await self._keeping.recent_audit(most)
-
-    def events(self, since: str | None = None) -> AsyncIterator[Event]:
-        """Follow what happens, for ever; `since` is the `position` of the last event one has seen.
-
-        Without it only what happens from now on. Partitions are merged by time. While the store is
-        away it waits, and goes on where it was: nothing is left out or given twice.
-
-        Raises:
-            EventsLost: older events are no longer kept, or the server lost what was given last
-                (a restart without append-only file, a failover): read the state anew.
-            Moving, StoreDamaged: the database was repartitioned or replaced; open it again.
-            StoreUnavailable: the database was closed; or the server is away when one asks to
-                follow from now on.
-        """
-        return self._events.follow(since)
 
     async def note(self, name: str, expected: str, value: str) -> str:
         """Set a note on the database if it says `expected` ('' for nothing); what it says now."""

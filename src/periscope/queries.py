@@ -67,6 +67,7 @@ class Queries(Reader):
     def __init__(self, functions: Functions, keyspace: Keyspace, secret: bytes, room: Room) -> None:
         super().__init__(functions, keyspace, secret)
         self._gathered = Gathered(self._records, STRETCH, room)
+        self.tally = room.tally
 
     def close(self) -> None:
         """Answer everybody who waits for a single threat."""

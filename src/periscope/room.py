@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
+from dataclasses import dataclass
 
 from periscope.bound import NEVER, Bound
 from periscope.connection import CLOSED
@@ -11,21 +12,35 @@ from periscope.errors import StoreUnavailable
 
 QUEUE_BYTES = 64 * 1024 * 1024
 
-
 _NO_ROOM = (
     "waited {:g} s (setting operation_timeout_s) for room among the calls that wait to be sent "
     "(setting queue_limit); nothing was sent: try again, with fewer calls at once"
 )
 
 
+@dataclass(slots=True)
+class Tally:
+    """How many callers travelled in how many calls to a server, since the database was opened."""
+
+    callers: int = 0
+    calls: int = 0
+
+    def note(self, callers: int) -> None:
+        """Count one call more, with so many callers in it."""
+        self.callers += callers
+        self.calls += 1
+
+
 class Room:
     """How much may wait at once, in calls and in bytes; who comes beyond that waits in order.
 
-    `most_s`: how long a call may wait in all, here and for its answer.
+    `most_s`: how long a call may wait in all, here and for its answer. `tally` is for whoever sends
+    those that were let in.
     """
 
     def __init__(self, calls: int, most_s: float = NEVER) -> None:
         self.most_s = most_s
+        self.tally = Tally()
         self._calls, self._bytes = calls, QUEUE_BYTES
         self._queue: deque[tuple[int, float, asyncio.Future[None]]] = deque()
         self._bound = Bound(most_s, self._send_away)

@@ -18,6 +18,8 @@ import msgspec
 
 from periscope.config import Config, find_config, read_config
 from periscope.errors import SettingInvalid
+from periscope.service_settings import ServiceSettings
+from periscope.service_settings import described as _help
 
 ENV_PREFIX = "PERISCOPE_"
 
@@ -31,11 +33,7 @@ def default_data_dir() -> Path:
     return Path(base) / "periscope"
 
 
-def _help(text: str, *, secret: bool = False, **rules: Any) -> msgspec.Meta:
-    return msgspec.Meta(description=text, extra={"secret": secret}, **rules)
-
-
-class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+class Settings(ServiceSettings, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """Every setting, with its default; each is also a variable `PERISCOPE_<NAME>`."""
 
     config: Annotated[
@@ -179,7 +177,8 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
         ),
     ] = None
     archive_keep_days: Annotated[
-        int, _help("Days for which the archive keeps what departed; 0: for ever.", ge=0, le=36_500)
+        int,
+        _help("Days for which the archive keeps what departed; 0: for ever.", ge=0, le=36_500),
     ] = 0
     analyst: Annotated[
         str | None, _help("Who acts on the command line (default: the login name).")
@@ -227,9 +226,11 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
 
     @property
     def dead_letters_path(self) -> Path:
-        """The directory of dead letters."""
+        """The directory of dead letters; each namespace but the usual has its own beside it."""
         given = self.dead_letters_dir
-        return Path(given).expanduser() if given else self.data_path / "deadletters"
+        found = Path(given).expanduser() if given else self.data_path / "deadletters"
+        usual = self.namespace == type(self)().namespace
+        return found if usual else found.with_name(f"{found.name}-{self.namespace}")
 
     @property
     def embedded_durability(self) -> Durability:
@@ -321,7 +322,9 @@ def describe() -> list[tuple[str, str, Any, str, bool]]:
     """Rows of the settings table: name, type, default, help, secret."""
     rows = []
     hints = get_type_hints(Settings, include_extras=True)
-    for field in msgspec.structs.fields(Settings):
+    of_service = len(ServiceSettings.__struct_fields__)
+    fields = msgspec.structs.fields(Settings)
+    for field in (*fields[of_service:], *fields[:of_service]):
         inner, meta = get_args(hints[field.name])[:2]
         rows.append(
             (field.name, _type_name(inner), field.default, meta.description, meta.extra["secret"])

@@ -108,6 +108,9 @@ SPECS: dict[str, Spec] = {
     "periscope_suppressed_outlived": Spec(
         _NOISE, ("now_ms", "most"), True, "forgets what is too old", lasting=False
     ),
+    "periscope_watch": Spec(
+        ("singles...",), ("now_ms", "low", "medium", "high", "critical", "latched"), False
+    ),
     "periscope_act": Spec(
         ("singles...", "reply", "before", "pair..."),
         (*_NOW, "full", "first", "act..."),
@@ -224,5 +227,32 @@ SPECS: dict[str, Spec] = {
         ("move", "expected_revision", "index", "piece..."),
         True,
         "compares the revision first",
+    ),
+    "periscope_access": Spec(("access",), ("known_revision", "now_ms"), False),
+    "periscope_access_put": Spec(
+        ("control", "access"),
+        ("expected_revision", "pair..."),
+        True,
+        "compares the revision first",
+    ),
+    "periscope_access_used": Spec(("access",), ("pair...",), True, "the same again", lasting=False),
+    "periscope_attempt": Spec(
+        ("attempts",), ("now_ms",), True, "counts once more: the safe side", lasting=False
+    ),
+    "periscope_session": Spec(
+        ("session",), ("value", "ttl_ms", "renew"), True, "the same again", lasting=False
+    ),
+    "periscope_spend": Spec(
+        ("bucket",),
+        ("rate", "burst", "wanted", "least", "now_ms"),
+        True,
+        "takes once more: the safe side",
+        lasting=False,
+    ),
+    "periscope_remark": Spec(
+        ("meta", "audit", "reply"),
+        ("policy", "now_ms", "action", "who", "request", "told"),
+        True,
+        "remembered by request",
     ),
 }

@@ -65,6 +65,15 @@ class Claim:
 
 
 @dataclass(frozen=True, slots=True)
+class PastAct:
+    """An act that is remembered under its interaction or request id."""
+
+    action: str
+    analyst_id: str
+    threat_id: str
+
+
+@dataclass(frozen=True, slots=True)
 class LastAct:
     """What an analyst did to a threat last, and how many interactions they have with it."""
 

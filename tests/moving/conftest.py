@@ -12,6 +12,7 @@ from redis.asyncio import Redis
 
 from periscope import Periscope, Policy, Settings, UsageError
 from periscope.archive import Archive, open_archive
+from periscope.metrics import read_watch
 from periscope.models import SEVERITIES, STATUSES
 from periscope.moving import Moved, repartition
 from tests.backup.conftest import SNOOZE, fill
@@ -118,6 +119,7 @@ async def portrait_of(p: Periscope, archive: Archive) -> dict[str, Any]:
         "desks": desks,
         "ledger": ledger,
         "holdings": holdings,
+        "watch": await read_watch(p),
         "stats": await p.get_stats(),
         "suppressions": await p.get_suppressions(ended=True),
         "warninglists": await p.get_warninglists(),

@@ -35,16 +35,7 @@ def tell(threat: Threat, told: Told, out: OutputOptions) -> None:
     """Say what became of the threat, and how to take the act back."""
     request = threat.interaction_id if told.can_undo else None
     if out.as_json:
-        output.show_json(
-            {
-                "act": told.word,
-                "threat_id": threat.threat_id,
-                "analyst_id": told.analyst,
-                "interaction_id": threat.interaction_id,
-                **told.more,
-                "threat": documents.threat(threat),
-            }
-        )
+        output.show_json(documents.act(told.word, threat, told.analyst, **told.more))
     else:
         output.write(f"{line(threat, told.past, request)}\n")
 

@@ -23,6 +23,15 @@ UPKEEP_COMMANDS = (
         ("periscope worker --once",),
     ),
     Command(
+        "serve",
+        "periscope.cli.serve:serve",
+        CARE,
+        "Serve the HTTP API, and do what workers do, until Ctrl-C or SIGTERM.",
+        "The first start prints the key of an administrator, once. Without TLS it listens on "
+        "loopback only. What is in hand when it ends is finished first.",
+        ("periscope serve --port 8080",),
+    ),
+    Command(
         "backup",
         "periscope.cli.backups:backup",
         CARE,

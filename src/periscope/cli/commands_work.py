@@ -48,6 +48,15 @@ WORK_COMMANDS = (
         ),
     ),
     Command(
+        "export",
+        "periscope.cli.export:export_list",
+        WORK,
+        "Write a whole list as NDJSON, or as CSV that is safe to open in a spreadsheet.",
+        "In rank order, as of one moment. In CSV, text that a spreadsheet would take for a formula "
+        "has a quotation mark before it.",
+        ("periscope export --severity HIGH", "periscope export --format csv --level 2"),
+    ),
+    Command(
         "find",
         "periscope.cli.find:find",
         WORK,
@@ -249,6 +258,15 @@ WORK_COMMANDS = (
         "Show who did what, newest first.",
         "The trail is whole: what is in the archive, and what is still on its way there.",
         ("periscope audit --since 1d --count 20",),
+    ),
+    Command(
+        "kpis",
+        "periscope.cli.kpis:kpis",
+        MEMORY,
+        "Show how fast and how well threats are dealt with.",
+        "Time to detect, triage, acknowledge and decide, true positives by source, and what came "
+        "and went. The formulas are in the documentation.",
+        ("periscope kpis --since 7d",),
     ),
     Command(
         "remove",

@@ -18,14 +18,13 @@ from periscope.cli.ingest_letters import IngestLetters
 from periscope.cli.ingest_progress import Progress
 from periscope.cli.ingest_source import (
     FileReports,
-    StreamReports,
     is_terminal,
     open_reports,
     shown_name,
 )
 from periscope.cli.ingest_tally import FileTally, Tally
 from periscope.errors import BatchInterrupted, FeedError, PeriscopeError
-from periscope.feeds import Feed, ReadOptions
+from periscope.feeds import Feed, ReadOptions, StreamReports
 
 if TYPE_CHECKING:
     from periscope.periscope import Periscope

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import logging
 
 from periscope.cli.text import safe, safe_lines
+from periscope.documents import moment
+
+OF_REQUESTS = ("request_id", "route", "method", "status", "seconds", "caller", "tenant")
 
 
 class SafeFormatter(logging.Formatter):
@@ -21,6 +25,33 @@ class SafeFormatter(logging.Formatter):
             return "\n".join(safe_lines(super().format(record)))
         plain = logging.makeLogRecord({**record.__dict__, "exc_info": None, "exc_text": None})
         return safe(super().format(plain))
+
+
+class JsonFormatter(logging.Formatter):
+    """A JSON object a record, in ASCII, with what requests say of themselves."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Return the record as one line."""
+        told = {
+            "at": moment(int(record.created * 1000)),
+            "level": record.levelname.lower(),
+            "logger": record.name,
+            "message": record.getMessage(),
+            **{name: getattr(record, name) for name in OF_REQUESTS if hasattr(record, name)},
+        }
+        if record.exc_info:
+            told["trace"] = self.formatException(record.exc_info)
+        return json.dumps(told, ensure_ascii=True, default=str)
+
+
+def set_up_service(log_format: str, *, debug: bool) -> None:
+    """Send the log of a service to standard error: what it does, request by request."""
+    handler = logging.StreamHandler()
+    handler.setFormatter(JsonFormatter() if log_format == "json" else SafeFormatter(debug=debug))
+    level = logging.DEBUG if debug else logging.INFO
+    logging.basicConfig(level=level, handlers=[handler], force=True)
+    for name in ("_granian", "granian.access"):
+        logging.getLogger(name).setLevel(logging.WARNING)
 
 
 def set_up(*, debug: bool) -> None:

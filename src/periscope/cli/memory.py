@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
+from periscope import documents
 from periscope.cli import output
 from periscope.cli.figures import count
 from periscope.cli.listing import PART
@@ -28,13 +29,7 @@ async def promote(*, store: StoreOptions = ANY_STORE, out: OutputOptions = FOR_P
     async with store.open() as periscope:
         stats = await periscope.promote_eligible_threats()
     if out.as_json:
-        output.show_json(
-            {
-                "promoted": stats.promoted,
-                "failed": stats.failed,
-                "promoted_ids": stats.promoted_ids,
-            }
-        )
+        output.show_json(documents.promotion(stats))
     else:
         ids = "".join(f"  {safe(one)}\n" for one in stats.promoted_ids)
         failed = f"; {stats.failed:,} failed: see periscope ledger --deep" if stats.failed else ""

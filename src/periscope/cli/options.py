@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Group, Parameter
 
@@ -77,8 +77,10 @@ class StoreOptions:
         ),
     ] = None
 
-    def settings(self) -> Settings:
+    def settings(self, **more: Any) -> Settings:
         """Return the effective settings: these options over the environment over the defaults.
+
+        `more` are settings that a command has options of its own for; None is not given.
 
         Raises:
             SettingInvalid: something does not fit, or two ways lead to two databases.
@@ -86,7 +88,7 @@ class StoreOptions:
         from periscope.settings import Settings
 
         given = {"url": self.url, "data_dir": self.data_dir, "namespace": self.namespace}
-        settings = Settings.load(config=self.config, **given)
+        settings = Settings.load(config=self.config, **given, **more)
         if self.data_dir and settings.url:
             other = "--url" if self.url else "PERISCOPE_URL (or url in periscope.toml)"
             raise SettingInvalid(

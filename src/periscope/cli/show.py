@@ -46,11 +46,7 @@ class Look:
 
     def document(self) -> documents.Document:
         """Return everything as JSON."""
-        return {
-            **documents.threat(self.threat),
-            "explanation": documents.explanation(self.threat.explain()),
-            "desk": documents.desk(self.desk),
-        }
+        return documents.shown(self.threat, self.desk)
 
 
 async def show_threat(

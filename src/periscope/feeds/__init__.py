@@ -11,5 +11,13 @@ from periscope.feeds.feed import Feed, open_feed
 from periscope.feeds.options import ReadOptions
 from periscope.feeds.registry import format_names
 from periscope.feeds.severity import SeverityTable
+from periscope.feeds.streamed import StreamReports
 
-__all__ = ["Feed", "ReadOptions", "SeverityTable", "format_names", "open_feed"]
+__all__ = [
+    "Feed",
+    "ReadOptions",
+    "SeverityTable",
+    "StreamReports",
+    "format_names",
+    "open_feed",
+]

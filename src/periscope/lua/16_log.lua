@@ -45,13 +45,31 @@ function Log.events(keys, limit, now, events)
   end
 end
 
+-- How many acts of each kind there are with these, {verb = count}: fields of the meta key and their values.
+function Log.count_acts(keys, acts)
+  local fields, sums = {}, {}
+  for verb in pairs(acts) do
+    fields[#fields + 1] = 'acts_' .. verb
+  end
+  for position, kept in ipairs(redis.call('HMGET', keys.meta, unpack(fields))) do
+    local number = tonumber(kept or '0')
+    if not (number and string.match(kept or '0', '^%d+$') and number < SAFE_INTEGER) then
+      refuse('DAMAGED', 'a number of the meta key is none')
+    end
+    sums[2 * position - 1] = fields[position]
+    sums[2 * position] = integer(number + acts[string.sub(fields[position], 6)])
+  end
+  return sums
+end
+
 -- Append an entry to each stream, packed; false for none. `seen` is what `Memory.check_types` found: with it
--- the new sums of bytes are known, and are written together.
-function Log.append(keys, seen, limit, events, audit)
-  local sums = {}
+-- the new sums of bytes are known, and are written together, and behind those of `counted`.
+function Log.append(keys, seen, limit, events, audit, counted)
+  local sums = counted or {}
   if audit then
     redis.call('XADD', keys.audit, '*', 'a', audit)
-    sums[1], sums[2] = 'audit_bytes', integer((seen.audit_bytes or 0) + Log.bytes(audit))
+    sums[#sums + 1] = 'audit_bytes'
+    sums[#sums + 1] = integer((seen.audit_bytes or 0) + Log.bytes(audit))
   end
   if events then
     redis.call('XADD', keys.events, '*', 'e', events)

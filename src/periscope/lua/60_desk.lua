@@ -13,7 +13,8 @@ function Desk.open(keys, seen, policy, now_ms)
   local rules, now = Score.policy(policy), clock(now_ms)
   return {here = writers_revision(keys.meta, rules.revision, seen.state), keys = keys, seen = seen,
     rules = rules, now = now, packed_now = cmsgpack.pack(now), states = {}, order = {}, memos = {},
-    known = {}, events = {}, audit = {}, allowed = {}, erased = {}, writes = Index.writes(), swift = {}}
+    known = {}, events = {}, audit = {}, counted = {}, allowed = {}, erased = {},
+    writes = Index.writes(), swift = {}}
 end
 
 -- Everything that `write` relies on: types and rights. `own` is where the pairs begin among the keys.

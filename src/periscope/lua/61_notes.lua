@@ -58,8 +58,10 @@ function Desk.tell(desk, kind, state, act, detail)
     state.header.level, state.header.status, detail)
 end
 
--- An audit entry: {verb, id, analyst, request, told}.
+-- An audit entry: {verb, id, analyst, request, told}; it is counted by its verb, which is a short text.
 local function note_audit(desk, verb, id, analyst, request, told)
+  local name = string.sub(verb, 2)
+  desk.counted[name] = (desk.counted[name] or 0) + 1
   desk.audit[#desk.audit + 1] = '\149' .. verb .. id .. analyst .. request .. packed_or_none(told)
 end
 
@@ -149,13 +151,14 @@ function Desk.carry_out(desk, act, memo, record, alone)
   return reply or decide(desk, act, record, found)
 end
 
--- What is to be audited, packed; refused here if there is no room for it.
+-- What is to be audited, packed; refused here if there is no room for it. The acts are added up on the way.
 function Desk.audit_payload(desk)
   if #desk.audit == 0 then
     return nil
   end
   local payload = '\146' .. desk.packed_now .. array_head(#desk.audit) .. table.concat(desk.audit)
   Log.check_audit(desk.seen.audit_bytes or 0, desk.rules, Log.bytes(payload))
+  desk.sums = Log.count_acts(desk.keys, desk.counted)
   return payload
 end
 
@@ -163,5 +166,5 @@ end
 function Desk.log(desk, audited)
   local events = #desk.events > 0 and '\146' .. desk.packed_now .. array_head(#desk.events)
     .. table.concat(desk.events)
-  Log.append(desk.keys, desk.seen, desk.rules.events_limit, events, audited)
+  Log.append(desk.keys, desk.seen, desk.rules.events_limit, events, audited, desk.sums)
 end

@@ -88,7 +88,9 @@ class Copying:
         first, *_ = self._target.partitions
         counts = {name: sum(int(part.get(name, 0)) for part in ledgers) for name in LEDGER_FIELDS}
         await self._calls.fill(first, first.ledger, "hash", _flat(counts))
-        await self._calls.fill(first, first.meta, "hash", ("forgotten", _sum(metas, "forgotten")))
+        acts = {name for meta in metas for name in meta if name.startswith("acts_")}
+        sums = {name: _sum(metas, name) for name in ("forgotten", *sorted(acts))}
+        await self._calls.fill(first, first.meta, "hash", _flat(sums))
         # The highest of all: tokens of claims only ever rise, and nothing is forgotten early.
         kept = {name: _most(metas, name) for name in ("token", "remembered_since")}
         for keys in self._target.partitions:

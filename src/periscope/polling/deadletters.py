@@ -14,7 +14,7 @@ import os
 import re
 from base64 import b64decode, b64encode
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from hashlib import sha256
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
@@ -156,6 +156,15 @@ class DeadLetters:
         except OSError:
             return []
         return [self.kept(name) for name in names]
+
+    def sizes(self) -> dict[str, int]:
+        """Bytes of the letters of each feed that has any, without reading them."""
+        found = {}
+        for path in self._directory.glob(f"*{SUFFIX}"):
+            with suppress(OSError):  # dropped just now
+                if re.match(NAME_PATTERN, path.stem):
+                    found[path.stem] = path.stat().st_size
+        return found
 
     def kept(self, feed: str) -> Kept:
         """How many letters of a feed there are."""

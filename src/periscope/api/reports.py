@@ -1,0 +1,215 @@
+"""POST /v1/reports: reports in any form that is read here, answered with exact counts."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from typing import Annotated, Any, BinaryIO, cast
+
+import msgspec
+from litestar import Request, Response, post
+from litestar.params import HeaderParameter, Parameter
+
+from periscope.access import Scope
+from periscope.api.answers import json_answer
+from periscope.api.bodies import Pipe, check_length, encoding_of, parts, whole
+from periscope.api.forms import REPORTS, format_schema
+from periscope.api.gate import Caller, caller_of
+from periscope.api.limits import Screen
+from periscope.api.media import Media, media_of
+from periscope.api.problems import RequestRefused
+from periscope.api.strict_lines import FAILURES, lines_of, open_lines
+from periscope.errors import ReportRejected
+from periscope.feeds import Feed, ReadOptions, StreamReports, open_feed
+from periscope.feeds.json_split import explained
+from periscope.models import BatchResult, Report
+from periscope.shapes import Rejected, ReportsTaken
+
+AT_ONCE_BYTES = 4 * 1024 * 1024
+"""A body up to this size is read in one go, where it is of Periscope's own fields."""
+REJECTIONS_TOLD = 1000
+KEY_UNFIT = (
+    "Idempotency-Key is for reports that are taken at once: NDJSON up to 4 MiB, with its length "
+    "(packed: 256 KiB), or JSON; send such a body without it"
+)
+_lines = msgspec.json.Decoder(Report).decode_lines
+_one = msgspec.json.Decoder(Report).decode
+_many = msgspec.json.Decoder(list[Report]).decode
+_any = msgspec.json.Decoder().decode
+
+
+FormatName = Annotated[
+    str | None,
+    Parameter(
+        description="Format of the body: one of `periscope formats`, or `auto` to recognise it by "
+        "its content. Default: by the media type."
+    ),
+]
+SourceName = Annotated[
+    str | None, Parameter(description="Source of all reports, in place of what they say.")
+]
+Token = Annotated[
+    str | None,
+    HeaderParameter(
+        name="Idempotency-Key",
+        description="The same body under the same key within ten minutes counts once, and is "
+        "answered as it was then. Not for NDJSON over 4 MiB, and not for documents.",
+        min_length=1,
+        max_length=128,
+    ),
+]
+
+
+@post(
+    "/reports",
+    opt={"scope": Scope.INGEST, "body": REPORTS, "schemas": {"format": format_schema}},
+    status_code=200,
+    tags=["reports"],
+)
+async def add_reports(
+    request: Request[Any, Any, Any],
+    format: FormatName = None,  # noqa: A002 - the name of the parameter
+    source: SourceName = None,
+    idempotency_key: Token = None,
+) -> Response[ReportsTaken]:
+    """Take in reports.
+
+    One report as a JSON object, many as an array or as NDJSON of any length, or a document in any
+    format of feeds; also packed with gzip or zstd. A bad report is rejected with its index and a
+    reason; the others go in. What the answer counts was acknowledged by the store before. Sending
+    the same again changes nothing but the duplicate counter, and with an `Idempotency-Key` not even
+    that.
+    """
+    caller = caller_of(request)
+    token = None if idempotency_key is None else f"{caller.who} {idempotency_key}"
+    media, name = media_of(request, format)
+    settings = request.app.state.tenants.settings
+    screen = Screen(caller.identity.limits, source)
+    timeout_s = settings.serve_body_timeout_s
+    if media is not Media.FEED and _is_small(request):
+        body = await whole(request, AT_ONCE_BYTES, timeout_s)
+        return await _take_at_once(caller, body, media, screen, token)
+    most = settings.serve_max_body_mb << 20
+    if media is Media.JSON:
+        body = await whole(request, most, timeout_s)
+        return await _take_at_once(caller, body, media, screen, token)
+    if token is not None:
+        raise RequestRefused(422, "key-unfit", KEY_UNFIT, field="Idempotency-Key")
+    if media is Media.FEED:
+        check_length(request, most)
+    return await _take_stream(request, caller, media, name, screen, most)
+
+
+def _is_small(request: Request[Any, Any, Any]) -> bool:
+    length = request.headers.get("content-length")
+    return (
+        length is not None
+        and length.isdigit()
+        and int(length) <= AT_ONCE_BYTES // 16 ** (encoding_of(request) != "identity")
+    )
+
+
+async def _take_at_once(
+    caller: Caller, body: bytes, media: Media, screen: Screen, token: str | None
+) -> Response[ReportsTaken]:
+    items = _of_lines(body) if media is Media.NDJSON else _of_json(body)
+    if not isinstance(items, list):
+        return await _take_one(caller, items, screen, token)
+    result = await caller.periscope.add_threats_batch(screen.all(items), request_id=token)
+    return answer_taken(result, media.value, {})
+
+
+async def _take_one(
+    caller: Caller, item: Any, screen: Screen, token: str | None
+) -> Response[ReportsTaken]:
+    """Take in a single object: here a rejection is an error, as nothing else was sent."""
+    result = await caller.periscope.add_threats_batch(screen.all([item]), request_id=token)
+    if result.rejected:
+        reason = result.rejected[0].reason
+        raise ReportRejected(reason, field=reason.partition(":")[0])
+    return answer_taken(result, Media.JSON.value, {})
+
+
+async def _take_stream(
+    request: Request[Any, Any, Any],
+    caller: Caller,
+    media: Media,
+    name: str | None,
+    screen: Screen,
+    most: int,
+) -> Response[ReportsTaken]:
+    """Take in a body while it comes: a thread reads it, as that may take long."""
+    pipe = Pipe()
+    options = ReadOptions(source=screen.source, max_bytes=most)
+
+    def open_it() -> Feed:
+        if media is Media.NDJSON:
+            return open_lines(pipe)
+        return open_feed(cast(BinaryIO, pipe), format=name, options=options, name="the body")
+
+    encoding_of(request)
+    timeout_s = request.app.state.tenants.settings.serve_body_timeout_s
+    filling = asyncio.create_task(pipe.fill(parts(request, timeout_s)))
+    reports = StreamReports(open_it)
+    try:
+        feed = await reports.opened()
+        assert feed is not None  # noqa: S101 - nobody stops it but we
+        result = await caller.periscope.add_threats_batch(screen.each(reports))
+    finally:
+        reports.close()
+        pipe.close()
+        filling.cancel()
+        with contextlib.suppress(asyncio.CancelledError, RequestRefused):
+            await filling
+    return answer_taken(result, feed.format, dict(feed.skipped))
+
+
+def answer_taken(
+    result: BatchResult, format_name: str, skipped: dict[str, int]
+) -> Response[ReportsTaken]:
+    """Answer what became of a batch."""
+    told = [Rejected(*one) for one in result.rejected[:REJECTIONS_TOLD]]
+    taken = ReportsTaken(
+        result.received,
+        result.added,
+        result.sightings,
+        result.duplicates,
+        result.suppressed,
+        result.rejected_count,
+        told,
+        format_name,
+        skipped,
+    )
+    return json_answer(taken)  # type: ignore[no-any-return]
+
+
+def _of_lines(body: bytes) -> list[Any]:
+    try:
+        return _lines(body)
+    except FAILURES:
+        return lines_of(body)
+
+
+def _of_json(body: bytes) -> Any:
+    """Return a list of reports, or a single one, of what each may still be rejected.
+
+    Raises:
+        RequestRefused: it is no JSON, or neither an object nor an array.
+    """
+    is_array = body.lstrip()[:1] == b"["
+    try:
+        return _many(body) if is_array else _one(body)
+    except FAILURES:
+        pass
+    try:
+        found = _any(body)
+    except FAILURES as exc:
+        raise RequestRefused(
+            400, "body-unreadable", f"the body is no JSON: {explained(exc, body)}"
+        ) from None
+    if not isinstance(found, dict | list):
+        raise RequestRefused(422, "body-unfit", "send one report as an object, or many as an array")
+    return found
+
+
+ROUTES: tuple[Any, ...] = (add_reports,)

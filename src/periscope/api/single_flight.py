@@ -1,0 +1,51 @@
+"""Reads that are asked for at the same time by many are read once.
+
+Whoever asks while an equal read is under way does not get that one's answer, which may be older
+than the question, but that of the next one, which begins when the one under way has ended: what is
+answered was read after it was asked for, and of any number of askers at most two reads come.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Hashable
+from typing import Any, TypeVar
+
+T = TypeVar("T")
+
+
+class SingleFlight:
+    """Answers equal questions with one read. Cancelling one asker harms no other."""
+
+    def __init__(self) -> None:
+        self._flying: dict[Hashable, asyncio.Task[Any]] = {}
+        self._waiting: dict[Hashable, asyncio.Task[Any]] = {}
+
+    async def __call__(self, question: Hashable, read: Callable[[], Awaitable[T]]) -> T:
+        """Answer the question by `read`, or by one that began after this was called."""
+        task = self._waiting.get(question)
+        if task is None:
+            task = asyncio.ensure_future(self._next(question, read))
+            self._waiting[question] = task
+            task.add_done_callback(_seen)
+        found: T = await asyncio.shield(task)
+        return found
+
+    async def _next(self, question: Hashable, read: Callable[[], Awaitable[T]]) -> T:
+        """Wait for the read under way, then be the one under way."""
+        me = self._waiting[question]
+        if (before := self._flying.get(question)) is not None:
+            await asyncio.wait({before})
+        del self._waiting[question]
+        self._flying[question] = me
+        try:
+            return await read()
+        finally:
+            if self._flying.get(question) is me:
+                del self._flying[question]
+
+
+def _seen(task: asyncio.Task[Any]) -> None:
+    """Keep the loop from complaining of an error whose askers have all gone away."""
+    if not task.cancelled():
+        task.exception()

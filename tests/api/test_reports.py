@@ -1,0 +1,122 @@
+"""POST /v1/reports: every form of body, exact counts, one answer for each thing that is wrong."""
+
+from __future__ import annotations
+
+import gzip
+import json
+from typing import Any
+
+import pytest
+import zstandard
+
+from tests.api.conftest import Served
+
+GOOD = {"threat_id": "a", "content": "beacon", "severity": "HIGH"}
+LINES = b"".join(
+    json.dumps({**GOOD, "threat_id": f"n{number}"}).encode() + b"\n" for number in range(3000)
+)
+NDJSON = {"content-type": "application/x-ndjson"}
+COUNTS = ("received", "added", "sightings", "duplicates", "suppressed", "rejected")
+
+
+def counts(answer: Any) -> dict[str, int]:
+    assert answer.status_code == 200, answer.text
+    told = answer.json()
+    assert told["received"] == sum(told[name] for name in COUNTS[1:])
+    return {name: told[name] for name in COUNTS if told[name]}
+
+
+async def test_one_report_and_many(served: Served) -> None:
+    assert counts(await served.admin.post("/v1/reports", json=GOOD)) == {"received": 1, "added": 1}
+    again = await served.admin.post("/v1/reports", json=[GOOD, {**GOOD, "content": "news"}])
+    assert counts(again) == {"received": 2, "sightings": 1, "duplicates": 1}
+
+
+@pytest.mark.parametrize(
+    ("encoding", "pack"),
+    [("identity", bytes), ("gzip", gzip.compress), ("zstd", zstandard.compress)],
+)
+async def test_lines_however_they_are_packed(served: Served, encoding: str, pack: Any) -> None:
+    headers = {**NDJSON, "content-encoding": encoding}
+    answer = await served.admin.post("/v1/reports", content=pack(LINES), headers=headers)
+    assert counts(answer) == {"received": 3000, "added": 3000}
+
+
+async def test_a_stream_of_lines_without_a_length(served: Served) -> None:
+    async def parts() -> Any:
+        for start in range(0, len(LINES), 7001):
+            yield LINES[start : start + 7001]
+
+    answer = await served.admin.post("/v1/reports", content=parts(), headers=NDJSON)
+    assert counts(answer) == {"received": 3000, "added": 3000}
+
+
+async def test_a_bad_line_costs_itself(served: Served) -> None:
+    bad = (b'{"threat_id":', b"[1]", b'{"threat_id":"x","content":"","severity":"LOW","score":1}')
+    body = b"\n".join((json.dumps(GOOD).encode(), *bad, b"", b"\xff\xfe"))
+    answer = await served.admin.post("/v1/reports", content=body, headers=NDJSON)
+    assert counts(answer) == {"received": 5, "added": 1, "rejected": 4}
+    assert [one["index"] for one in answer.json()["rejections"]] == [1, 2, 3, 4]
+
+
+async def test_a_feed_by_its_name_and_by_its_content(served: Served) -> None:
+    body = (
+        b'{"vulnerabilities": [{"cveID": "CVE-2024-0001", "vendorProject": "Example", '
+        b'"product": "P", "vulnerabilityName": "N", "dateAdded": "2024-01-31", '
+        b'"shortDescription": "Runs commands.", "dueDate": "2024-02-21"}]}'
+    )
+    named = await served.admin.post("/v1/reports?format=kev", content=body)
+    assert counts(named) == {"received": 1, "added": 1}
+    found = await served.admin.post("/v1/reports?format=auto", content=body)
+    assert found.json()["format"] == "kev"
+    assert counts(found) == {"received": 1, "duplicates": 1}
+
+
+@pytest.mark.parametrize(
+    ("body", "headers", "status", "kind"),
+    [
+        (b"{", {}, 400, "body-unreadable"),
+        (b"7", {}, 422, "body-unfit"),
+        (b"[" * 100_000, {}, 400, "body-unreadable"),
+        (b"x", {"content-type": "image/png"}, 415, "media-type-unknown"),
+        (b"x", {"content-encoding": "br"}, 415, "encoding-unknown"),
+        (b"x", {"content-encoding": "gzip"}, 400, "body-unreadable"),
+        (b'{"threat_id":"","content":"","severity":"LOW"}', {}, 422, "report-rejected"),
+    ],
+)
+async def test_what_is_wrong_is_said(
+    served: Served, body: bytes, headers: dict[str, str], status: int, kind: str
+) -> None:
+    given = {"content-type": "application/json", **headers}
+    request = served.admin.build_request("POST", "/v1/reports", content=body, headers=given)
+    answer = await served.admin.send(request)
+    assert (answer.status_code, answer.headers["content-type"]) == (
+        status,
+        "application/problem+json",
+    )
+    assert answer.json()["type"] == f"urn:periscope:problem:{kind}"
+
+
+async def test_the_same_body_under_the_same_key_counts_once(served: Served) -> None:
+    other = await served.key("ingest")
+    token = {"idempotency-key": "7f", **NDJSON}
+    bad = LINES + b'{"threat_id":"bad"}\n'
+    first = counts(await served.admin.post("/v1/reports", content=bad, headers=token))
+    assert first == {"received": 3001, "added": 3000, "rejected": 1}
+    assert counts(await served.admin.post("/v1/reports", content=bad, headers=token)) == first
+    ledger = await served.tenant.periscope.get_ledger()
+    assert (ledger.received, ledger.rejected) == (3001, 1)
+    more = await served.admin.post("/v1/reports", json=[GOOD], headers={"idempotency-key": "7f"})
+    assert counts(more) == {"received": 1, "added": 1}, "another body under it is another one"
+    theirs = await other.post("/v1/reports", content=bad, headers=token)
+    assert counts(theirs) == {"received": 3001, "duplicates": 3000, "rejected": 1}
+    await other.aclose()
+
+
+async def test_a_key_is_refused_where_it_cannot_be_kept(served: Served) -> None:
+    headers = {"idempotency-key": "7f"}
+    answer = await served.admin.post("/v1/reports?format=auto", content=LINES, headers=headers)
+    assert (answer.status_code, answer.json()["field"]) == (422, "Idempotency-Key")
+    assert answer.headers["connection"] == "close", "its body is unread: the next request goes anew"
+    query = await served.admin.post("/v1/reports?idempotency_key=7f", json=GOOD)
+    assert query.json()["type"] == "urn:periscope:problem:parameter-unknown"
