@@ -92,6 +92,7 @@ class ReadIndex:
             life.place.bytes if life else 0,
             applied.built_s,
             self._failure,
+            life.feeder.lag_ms if life else None,
         )
 
     async def reached(self, position: str, within_s: float = WAIT_S) -> bool:
