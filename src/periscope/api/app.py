@@ -11,10 +11,13 @@ from periscope.api import (
     export,
     health,
     interactions,
+    levels,
+    lookups,
     openapi,
     reports,
     stream,
     threats,
+    trail,
     upkeep,
 )
 from periscope.api.envelope import Envelope
@@ -28,9 +31,12 @@ NOUNS = (
     claims,
     export,
     interactions,
+    levels,
+    lookups,
     reports,
     stream,
     threats,
+    trail,
     upkeep,
 )
 """Modules whose routes stand under /v1, a noun each."""

@@ -29,6 +29,13 @@ from periscope.shapes.acts import (
     UndoDone,
 )
 from periscope.shapes.health import Standing
+from periscope.shapes.lookups import (
+    Known,
+    LookupBody,
+    SeenBody,
+    SeenDocument,
+    ThreatsFound,
+)
 from periscope.shapes.problem import (
     Problem,
 )
@@ -46,21 +53,39 @@ from periscope.shapes.threats import (
     ThreatPage,
     ThreatShown,
 )
+from periscope.shapes.trail import (
+    AuditEntryDocument,
+    AuditPage,
+    DepartureDocument,
+    DeparturePage,
+    HistoryAct,
+    HistoryDeparture,
+    ThreatDesk,
+    ThreatHistory,
+)
 
 __all__ = [
     "ActBody",
     "ActDone",
     "Allowed",
+    "AuditEntryDocument",
+    "AuditPage",
     "ClaimBody",
     "ClaimDocument",
     "CommentBody",
     "DecideBody",
+    "DepartureDocument",
+    "DeparturePage",
     "DeskDocument",
     "DoneLast",
     "EraseBody",
     "Erased",
+    "HistoryAct",
+    "HistoryDeparture",
     "InteractionBody",
     "InteractionsTaken",
+    "Known",
+    "LookupBody",
     "Next",
     "NextBody",
     "NoteBody",
@@ -74,12 +99,17 @@ __all__ = [
     "Removed",
     "ReportsTaken",
     "ScoreExplanation",
+    "SeenBody",
+    "SeenDocument",
     "SnoozeBody",
     "Standing",
     "Term",
+    "ThreatDesk",
     "ThreatDocument",
+    "ThreatHistory",
     "ThreatPage",
     "ThreatShown",
+    "ThreatsFound",
     "UndoBody",
     "UndoDone",
 ]
