@@ -25,6 +25,7 @@ TAGS = {
     "claims": "Who has which threat.",
     "events": "What happens, as it happens.",
     "operations": "Whether the service lives and can serve, and what it can be asked.",
+    "records": "What is on record: who did what, and what has departed.",
     "reports": "What sources say: reports in any form that is read here.",
     "upkeep": "What administrators do to threats.",
     "threats": "What was reported: the queue as it ranks now, and what is known.",
