@@ -239,6 +239,15 @@ async def test_letters_go_in_after_a_fix(served: Served) -> None:
         assert (await served.admin.get(f"/v1/deadletters/{path}")).status_code == 404
 
 
+async def test_feeds_of_a_namespace_that_is_not_served_are_told(
+    serve: Serve, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    config = tmp_path / "periscope.toml"
+    config.write_text('[feeds.kev]\nkind = "http"\nplace = "https://feeds.example/"\n')
+    await serve(serve_namespaces="one,two", config=str(config))
+    assert "are not run" in caplog.text
+
+
 async def test_tenants_have_letters_and_feeds_of_their_own(serve: Serve, tmp_path: Path) -> None:
     config = tmp_path / "periscope.toml"
     config.write_text('[feeds.kev]\nkind = "http"\nplace = "https://feeds.example/"\n')

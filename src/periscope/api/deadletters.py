@@ -20,7 +20,7 @@ from periscope.api.paths import text_of
 from periscope.api.problems import RequestRefused
 from periscope.errors import FeedError, FeedUnknown, SettingInvalid
 from periscope.feeds import ReadOptions, format_names
-from periscope.polling import DeadLetters, Letter, fields_of, replay, told
+from periscope.polling import DeadLetters, Kept, Letter, fields_of, replay, told
 from periscope.polling.checks import define, read_options
 from periscope.shapes import (
     LetterDocument,
@@ -42,8 +42,12 @@ LetterId = Annotated[str, Parameter(description="The letter's id.")]
 @get("/deadletters", opt={"scope": Scope.READ}, tags=["feeds"])
 async def list_kept(request: Request[Any, Any, Any]) -> Response[LettersKeptList]:
     """Count what could not be read, feed by feed."""
-    _, letters = _letters(request)
-    found = await asyncio.to_thread(letters.feeds)
+    caller, letters = _letters(request)
+
+    async def read() -> list[Kept]:
+        return await asyncio.to_thread(letters.feeds)
+
+    found = await caller.tenant.flights("deadletters", read)
     return json_answer({"feeds": [one._asdict() for one in found]})  # type: ignore[no-any-return]
 
 

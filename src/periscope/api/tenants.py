@@ -6,6 +6,7 @@ import asyncio
 import logging
 from collections.abc import Callable
 from contextlib import AsyncExitStack
+from pathlib import Path
 from typing import Any, NamedTuple, Self
 
 import msgspec
@@ -17,6 +18,7 @@ from periscope.api.background import Background
 from periscope.api.receiver_settings import receivers_of
 from periscope.api.single_flight import SingleFlight
 from periscope.archive import Archive
+from periscope.config import read_config
 from periscope.errors import SettingInvalid, Unauthenticated
 from periscope.hub import EventHub
 from periscope.metrics import Metrics
@@ -123,6 +125,8 @@ class Tenants:
         self.settings = settings
         names = _names(settings)
         self.receivers = receivers_of(settings, set(names))
+        if settings.namespace not in names:
+            _warn_of_feeds(settings)
         self.all = [Tenant(Periscope(_settings_of(settings, name))) for name in names]
         self.streams = 0
         """Event streams that are open."""
@@ -210,6 +214,14 @@ def _settings_of(settings: Settings, name: str) -> Settings:
     """
     config = settings.config if name == settings.namespace else None
     return msgspec.structs.replace(settings, namespace=name, config=config)
+
+
+def _warn_of_feeds(settings: Settings) -> None:
+    if settings.config and read_config(Path(settings.config)).feeds:
+        log.warning(
+            "the feeds of %s are not run: they are of the namespace %s, which is not served",
+            *(settings.config, settings.namespace),
+        )
 
 
 def _names(settings: Settings) -> list[str]:
