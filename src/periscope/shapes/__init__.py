@@ -54,6 +54,7 @@ from periscope.shapes.feeds import (
     FeedRun,
     FeedRunResult,
 )
+from periscope.shapes.health import Standing
 from periscope.shapes.keys import KeyCreated, KeyDocument, KeyLimits, KeyList, NewKey
 from periscope.shapes.noise import (
     ConditionDocument,
@@ -170,6 +171,7 @@ __all__ = [
     "SessionDocument",
     "SignIn",
     "SnoozeBody",
+    "Standing",
     "StatsDocument",
     "SuppressedDocument",
     "SuppressedPage",
