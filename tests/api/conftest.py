@@ -53,7 +53,7 @@ class Served:
     async def key(self, *scopes: str, **more: Any) -> httpx.AsyncClient:
         """A client with a new key of these scopes."""
         _, secret = await self.tenant.access.create_key(
-            f"test {len(self.clients)}", scopes, by="tests", **more
+            f"test {len(self._clients)}", scopes, by="tests", **more
         )
         return self.client(secret)
 

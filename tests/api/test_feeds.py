@@ -224,6 +224,19 @@ async def test_letters_shown_read_again_dropped(with_file: Served, tmp_path: Pat
     assert len(await remarks(with_file, "replay_deadletters")) == 2
 
 
+async def test_files_that_cannot_be_read_are_said_and_not_shown(served: Served) -> None:
+    path = served.tenant.periscope.settings.dead_letters_path
+    (path / "kev.ndjson").mkdir(parents=True)
+    for answer in (
+        await served.admin.get("/v1/deadletters/kev"),
+        await served.admin.get("/v1/deadletters/kev/x"),
+        await served.admin.post("/v1/deadletters/kev/replay"),
+        await served.admin.delete("/v1/deadletters/kev"),
+    ):
+        assert answer.status_code == 503
+        assert str(path) not in answer.text
+
+
 async def test_letters_go_in_after_a_fix(served: Served) -> None:
     letters = DeadLetters(served.tenant.periscope.settings.dead_letters_path)
     words = Unreadable("no severity", None, "line 1", b'{"threat_id": "x", "content": "beacon"}')
