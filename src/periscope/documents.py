@@ -11,6 +11,7 @@ from periscope.models import SEVERITIES, to_datetime
 if TYPE_CHECKING:
     from periscope.archive import AuditEntry, Departure
     from periscope.connection import Capacity, ServerFacts
+    from periscope.index import Facets, FilteredPage, Similar
     from periscope.ledger import Ledger, Stats
     from periscope.membership import Seen
     from periscope.noise import SuppressionRule, Warninglist
@@ -88,6 +89,41 @@ def page(one: Page) -> Document:
         "total": one.total,
         **times("as_of", one.as_of_ms),
     }
+
+
+def filtered_page(one: FilteredPage[Threat]) -> Document:
+    """Return a stretch of what fits, how to go on, and up to which event it is exact."""
+    return {
+        "items": [threat(item) for item in one.items],
+        "next_cursor": one.next_cursor,
+        "total": one.total,
+        **times("as_of", one.as_of_ms),
+        "position": one.position,
+        **times("indexed", one.indexed_ms),
+    }
+
+
+def similar(one: Similar) -> Document:
+    """Return threats like another one, with what they share."""
+    return {
+        "items": [
+            {
+                "threat": threat(item.threat),
+                "indicators": list(item.indicators),
+                "same_content": item.same_content,
+                "weight": item.weight,
+            }
+            for item in one.items
+        ],
+        "position": one.position,
+        **times("indexed", one.indexed_ms),
+    }
+
+
+def facets(one: Facets) -> Document:
+    """Return how many of what fits have which value; null where it is not known in time."""
+    counts = {name: value for name, value in asdict(one).items() if name != "indexed_ms"}
+    return {**counts, **times("indexed", one.indexed_ms)}
 
 
 def ledger(one: Ledger) -> Document:

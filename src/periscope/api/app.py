@@ -15,6 +15,8 @@ from periscope.api import (
     health,
     interactions,
     keys,
+    levels,
+    lookups,
     openapi,
     policy,
     receivers,
@@ -26,6 +28,7 @@ from periscope.api import (
     suppressed,
     suppressions,
     threats,
+    trail,
     upkeep,
     warninglists,
 )
@@ -43,6 +46,8 @@ NOUNS = (
     export,
     feeds,
     interactions,
+    levels,
+    lookups,
     keys,
     policy,
     receivers,
@@ -54,6 +59,7 @@ NOUNS = (
     suppressed,
     suppressions,
     threats,
+    trail,
     upkeep,
     warninglists,
 )
@@ -65,8 +71,14 @@ def create_app(tenants: Tenants) -> Envelope:
     app = assembled(tenants.settings.serve_max_body_mb << 20)
     envelope = Envelope(app, tenants.observe)
     described = msgspec.json.encode(openapi.document(app))
-    app.state.update({"tenants": tenants, "envelope": envelope, "openapi": described})
-    app.state.unproven = receivers.Unproven()
+    app.state.update(
+        {
+            "tenants": tenants,
+            "envelope": envelope,
+            "openapi": described,
+            "unproven": receivers.Unproven(),
+        }
+    )
     return envelope
 
 

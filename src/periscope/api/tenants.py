@@ -19,7 +19,7 @@ from periscope.api.receiver_settings import receivers_of
 from periscope.api.single_flight import SingleFlight
 from periscope.archive import Archive
 from periscope.config import read_config
-from periscope.errors import SettingInvalid, Unauthenticated
+from periscope.errors import SettingInvalid, StoreUnavailable, Unauthenticated
 from periscope.hub import EventHub
 from periscope.metrics import Metrics
 from periscope.periscope import Periscope
@@ -32,6 +32,8 @@ from periscope.workers import Supervisor, Worker
 
 Jobs = Callable[[Periscope, Archive], list[Worker[Any]]]
 """Makes the workers of a database."""
+
+PING_S = 1.0
 
 log = logging.getLogger("periscope.api")
 
@@ -160,6 +162,18 @@ class Tenants:
                 f"[oidc] is about the namespace {settings.namespace}, which is not served"
             )
         return SignOn(OidcLogin(found), tenant)
+
+    async def ping(self) -> None:
+        """Ask every store whether it is there, for PING_S at most: a probe waits no longer.
+
+        Raises:
+            StoreError: one is not there, is silent, or cannot be used.
+        """
+        try:
+            async with asyncio.timeout(PING_S):
+                await asyncio.gather(*(tenant.periscope.ping() for tenant in self.all))
+        except TimeoutError:
+            raise StoreUnavailable(f"no answer within {PING_S:g} s") from None
 
     def observe(self, caller: Any, route: str, method: str, status: int, seconds: float) -> None:
         """Count a request that ended: for the tenant of its caller, or for the only one."""

@@ -45,6 +45,7 @@ from periscope.shapes.deadletters import (
     ReplayDocument,
     ReplayFailure,
 )
+from periscope.shapes.events import EventDocument
 from periscope.shapes.feeds import (
     FeedCounts,
     FeedDefinition,
@@ -56,6 +57,7 @@ from periscope.shapes.feeds import (
 )
 from periscope.shapes.health import Standing
 from periscope.shapes.keys import KeyCreated, KeyDocument, KeyLimits, KeyList, NewKey
+from periscope.shapes.lookups import Known, LookupBody, SeenBody, SeenDocument, ThreatsFound
 from periscope.shapes.noise import (
     ConditionDocument,
     ExplainBody,
@@ -98,6 +100,16 @@ from periscope.shapes.threats import (
     ThreatPage,
     ThreatShown,
 )
+from periscope.shapes.trail import (
+    AuditEntryDocument,
+    AuditPage,
+    DepartureDocument,
+    DeparturePage,
+    HistoryAct,
+    HistoryDeparture,
+    ThreatDesk,
+    ThreatHistory,
+)
 
 __all__ = [
     "AccountDocument",
@@ -107,15 +119,20 @@ __all__ = [
     "ActBody",
     "ActDone",
     "Allowed",
+    "AuditEntryDocument",
+    "AuditPage",
     "ClaimBody",
     "ClaimDocument",
     "CommentBody",
     "ConditionDocument",
     "DecideBody",
+    "DepartureDocument",
+    "DeparturePage",
     "DeskDocument",
     "DoneLast",
     "EraseBody",
     "Erased",
+    "EventDocument",
     "ExplainBody",
     "FeedCounts",
     "FeedDefinition",
@@ -127,6 +144,8 @@ __all__ = [
     "Forgotten",
     "FormatDocument",
     "FormatList",
+    "HistoryAct",
+    "HistoryDeparture",
     "IndicatorLookup",
     "InteractionBody",
     "InteractionsTaken",
@@ -134,12 +153,14 @@ __all__ = [
     "KeyDocument",
     "KeyLimits",
     "KeyList",
+    "Known",
     "LedgerDocument",
     "LetterDocument",
     "LetterPage",
     "LettersDropped",
     "LettersKept",
     "LettersKeptList",
+    "LookupBody",
     "MarkDocument",
     "NewAccount",
     "NewKey",
@@ -167,6 +188,8 @@ __all__ = [
     "ReplayFailure",
     "ReportsTaken",
     "ScoreExplanation",
+    "SeenBody",
+    "SeenDocument",
     "ServerDocument",
     "SessionDocument",
     "SignIn",
@@ -179,9 +202,12 @@ __all__ = [
     "SuppressionList",
     "SuppressionShown",
     "Term",
+    "ThreatDesk",
     "ThreatDocument",
+    "ThreatHistory",
     "ThreatPage",
     "ThreatShown",
+    "ThreatsFound",
     "UndoBody",
     "UndoDone",
     "WarninglistDocument",
