@@ -268,7 +268,7 @@ async def main():
     async with Periscope.open(sys.argv[1]) as p:
         index = ReadIndex(p, Path(sys.argv[2]))
         await index.start()
-        await index.reached(await p.event_position(), 20)
+        await index.reached(await p.get_event_position(), 20)
         print("up", flush=True)
         await asyncio.sleep(60)
 asyncio.run(main())
@@ -305,7 +305,7 @@ async def test_what_one_has_written_one_can_read(periscope: Periscope, tmp_path:
     async with indexed(periscope, tmp_path) as index:
         for number in range(30):
             await periscope.add_threats_batch([report(number)])
-            assert await index.reached(await periscope.event_position())
+            assert await index.reached(await periscope.get_event_position())
             page = await index.page(RankQuery(), Where(text=f"beacon {number} seen"))
             assert f"t{number}" in ids(page.items)
             assert page.position == index.status.position

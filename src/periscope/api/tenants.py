@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable
 from contextlib import AsyncExitStack
 from functools import partial
+from pathlib import Path
 from typing import Any, NamedTuple, Self
 
 import msgspec
@@ -19,6 +20,7 @@ from periscope.api.background import Background
 from periscope.api.receiver_settings import receivers_of
 from periscope.api.single_flight import SingleFlight
 from periscope.archive import Archive
+from periscope.config import read_config
 from periscope.errors import SettingInvalid, StoreUnavailable, Unauthenticated
 from periscope.hub import EventHub, follow
 from periscope.index import IndexState as States
@@ -151,6 +153,8 @@ class Tenants:
         self.settings = settings
         names = _names(settings)
         self.receivers = receivers_of(settings, set(names))
+        if settings.namespace not in names:
+            _warn_of_feeds(settings)
         self.all = [Tenant(Periscope(_settings_of(settings, name))) for name in names]
         self.streams = 0
         """Event streams that are open."""
@@ -250,6 +254,14 @@ def _settings_of(settings: Settings, name: str) -> Settings:
     """
     config = settings.config if name == settings.namespace else None
     return msgspec.structs.replace(settings, namespace=name, config=config)
+
+
+def _warn_of_feeds(settings: Settings) -> None:
+    if settings.config and read_config(Path(settings.config)).feeds:
+        log.warning(
+            "the feeds of %s are not run: they are of the namespace %s, which is not served",
+            *(settings.config, settings.namespace),
+        )
 
 
 def _names(settings: Settings) -> list[str]:

@@ -118,7 +118,7 @@ class Feeder:
     async def _listen(self) -> None:
         while True:
             try:
-                position = await self._periscope.event_position()
+                position = await self._periscope.get_event_position()
                 self.dirty.follow(position)
                 async for event in self._follow(position):
                     self.dirty.note(event)
