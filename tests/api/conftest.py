@@ -37,10 +37,8 @@ class Served:
     def client(self, secret: str | None, **options: Any) -> httpx.AsyncClient:
         """A client with a key, or without one."""
         headers = {} if secret is None else {"Authorization": f"Bearer {secret}"}
-        hooks = {"response": [hold_to_it]}
-        client = httpx.AsyncClient(
-            base_url=self.service.url, headers=headers, timeout=30, event_hooks=hooks, **options
-        )
+        usual = {"timeout": 30, "event_hooks": {"response": [hold_to_it]}, **options}
+        client = httpx.AsyncClient(base_url=self.service.url, headers=headers, **usual)
         self._clients.append(client)
         return client
 

@@ -29,6 +29,7 @@ TAGS = {
     "noise": "What is set aside, and by which rule or list.",
     "operations": "Whether the service lives and can serve, and what it can be asked.",
     "policy": "The rules by which all ranks, is promoted, and expires.",
+    "records": "What is on record: who did what, and what has departed.",
     "reports": "What sources say: reports in any form that is read here.",
     "session": "People sign in and out; and who one is.",
     "upkeep": "What administrators do to threats.",
