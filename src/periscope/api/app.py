@@ -108,7 +108,7 @@ def _options(routes: Sequence[HTTPRouteHandler]) -> Iterator[HTTPRouteHandler]:
     """Give the answer to OPTIONS of each path; Litestar's own names the methods of one handler."""
     methods: dict[str, set[str]] = {}
     for one in routes:
-        for path in one.paths:
+        for path in one.paths if one.include_in_schema is not False else ():
             methods.setdefault(path, {"OPTIONS"}).update(map(str, one.http_methods))
     for path, found in methods.items():
         yield _answer(path, ", ".join(sorted(found)))
