@@ -48,6 +48,8 @@ STEPS = (
     Step("get_threat", THREAT),
     Step("look_up", body={"ids": ["CVE-2024-0001", "unknown"], "fields": ["threat_id", "level"]}),
     Step("seen", body={"ids": ["CVE-2024-0001", "unknown"]}),
+    Step("count_facets"),
+    Step("list_similar", THREAT),
     Step("get_threat_interactions", THREAT),
     Step("get_threat_history", THREAT),
     Step("list_knowledge", query={"level": 2}),
@@ -66,7 +68,11 @@ STEPS = (
 """In this order; every operation is among them, a test says so."""
 
 ENDLESS = frozenset(("follow_events",))
-UNIQUE = {"openapi": "the document itself"}
+UNIQUE = {
+    "openapi": "the document itself",
+    "count_facets": "as far as the index has come",
+    "list_similar": "as far as the index has come",
+}
 SAMPLES = {
     name: value if isinstance(value, str) else "unknown"
     for step in STEPS

@@ -49,6 +49,7 @@ REFUSALS = (
     ProblemKind("policy-invalid", 422, "No policy can be so."),
     ProblemKind("position-unfit", 422, "That is no position of this database's events."),
     ProblemKind("internal-error", 500, "A fault of the service; its log has it."),
+    ProblemKind("index-off", 501, "The service keeps no read index (setting serve_index)."),
     ProblemKind("configuration-unusable", 503, "periscope.toml cannot be used as it is now."),
     ProblemKind(
         "letters-not-kept", 503, "What cannot be read cannot be kept either; send it again."

@@ -55,6 +55,7 @@ from periscope.shapes.feeds import (
     FeedRun,
     FeedRunResult,
 )
+from periscope.shapes.found import FacetsDocument, SimilarDocument, SimilarList
 from periscope.shapes.health import Standing
 from periscope.shapes.keys import KeyCreated, KeyDocument, KeyLimits, KeyList, NewKey
 from periscope.shapes.lookups import Known, LookupBody, SeenBody, SeenDocument, ThreatsFound
@@ -134,6 +135,7 @@ __all__ = [
     "Erased",
     "EventDocument",
     "ExplainBody",
+    "FacetsDocument",
     "FeedCounts",
     "FeedDefinition",
     "FeedDocument",
@@ -193,6 +195,8 @@ __all__ = [
     "ServerDocument",
     "SessionDocument",
     "SignIn",
+    "SimilarDocument",
+    "SimilarList",
     "SnoozeBody",
     "Standing",
     "StatsDocument",
