@@ -3,26 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from types import MappingProxyType
-from typing import Any, NamedTuple
+from typing import Any
 from urllib.parse import quote
 
 import httpx
 
+from tests.api import scenario_admin
 from tests.api.described import OPERATIONS
+from tests.api.steps import Step
 
 JSON = "application/json"
 WHO = {"analyst_id": "ana"}
 THREAT = {"threat_id": "CVE-2024-0001"}
-
-
-class Step(NamedTuple):
-    """A request: the operation's name, what stands for its parameters, its body."""
-
-    operation: str
-    path: Mapping[str, str] = MappingProxyType({})
-    query: Mapping[str, Any] = MappingProxyType({})
-    body: Any = None
 
 
 def report(threat_id: str, severity: str) -> dict[str, Any]:
@@ -56,6 +48,8 @@ STEPS = (
     Step("get_threat", THREAT),
     Step("look_up", body={"ids": ["CVE-2024-0001", "unknown"], "fields": ["threat_id", "level"]}),
     Step("seen", body={"ids": ["CVE-2024-0001", "unknown"]}),
+    Step("count_facets"),
+    Step("list_similar", THREAT),
     Step("get_threat_interactions", THREAT),
     Step("get_threat_history", THREAT),
     Step("list_knowledge", query={"level": 2}),
@@ -69,32 +63,45 @@ STEPS = (
     Step("list_history"),
     Step("allow", {"threat_id": "host-17"}, body=WHO),
     Step("erase", {"threat_id": "host-17"}, body=WHO),
+    *scenario_admin.STEPS,
 )
 """In this order; every operation is among them, a test says so."""
 
 ENDLESS = frozenset(("follow_events",))
-UNIQUE = {"openapi": "the document itself"}
-SAMPLES = {name: value for step in STEPS for name, value in step.path.items()}
+UNIQUE = {
+    "openapi": "the document itself",
+    "count_facets": "as far as the index has come",
+    "list_similar": "as far as the index has come",
+}
+SAMPLES = {
+    name: value if isinstance(value, str) else "unknown"
+    for step in STEPS
+    for name, value in step.path.items()
+}
 """What stands for each parameter of a path."""
 
 
-def request_of(client: httpx.AsyncClient, step: Step) -> httpx.Request:
-    """The request of a step."""
+def request_of(client: httpx.AsyncClient, step: Step, answers: Mapping[str, Any]) -> httpx.Request:
+    """The request of a step after others, as a page of the service's own would send it."""
     one = next(one for one in OPERATIONS if one.name == step.operation)
     path = one.path
-    for name, value in step.path.items():
+    for name, value in step.path_of(answers).items():
         path = path.replace(f"{{{name}}}", quote(value, safe=""))
     body: dict[str, Any] = {} if step.body is None else {"json": step.body}
-    return client.build_request(one.method, path, params=dict(step.query) or None, **body)
+    origin = {"Origin": str(client.base_url).rstrip("/")}
+    query = dict(step.query) or None
+    return client.build_request(one.method, path, params=query, headers=origin, **body)
 
 
 async def live(client: httpx.AsyncClient, steps: Iterable[Step] = STEPS) -> dict[str, Any]:
-    """Do all of it; the answers by operation."""
-    answers = {}
+    """Do all of it; the first answer of each operation."""
+    answers: dict[str, Any] = {}
     for step in steps:
-        answer = await client.send(request_of(client, step), stream=step.operation in ENDLESS)
+        answer = await client.send(
+            request_of(client, step, answers), stream=step.operation in ENDLESS
+        )
         assert answer.status_code < 300, (step, answer.status_code, await answer.aread())
         if step.operation in ENDLESS:
             await answer.aclose()
-        answers[step.operation] = answer
+        answers.setdefault(step.operation, answer)
     return answers

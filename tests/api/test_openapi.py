@@ -138,3 +138,12 @@ def walk(part: Any) -> Any:
     elif isinstance(part, list):
         for inner in part:
             yield from walk(inner)
+
+
+async def test_a_path_names_its_methods(served: Served) -> None:
+    client = served.client(None)
+    for path in {one.path for one in OPERATIONS}:
+        answer = await client.request("OPTIONS", path.replace("{", "").replace("}", ""))
+        methods = {one.method for one in OPERATIONS if one.path == path}
+        assert answer.status_code == 204
+        assert set(answer.headers["allow"].split(", ")) == {"OPTIONS", *methods}, path

@@ -28,8 +28,8 @@ TAGS = {
     "feeds": "What is polled, and what of it could not be read.",
     "noise": "What is set aside, and by which rule or list.",
     "operations": "Whether the service lives and can serve, and what it can be asked.",
-    "records": "What is on record: who did what, and what has departed.",
     "policy": "The rules by which all ranks, is promoted, and expires.",
+    "records": "What is on record: who did what, and what has departed.",
     "reports": "What sources say: reports in any form that is read here.",
     "session": "People sign in and out; and who one is.",
     "upkeep": "What administrators do to threats.",
@@ -56,7 +56,7 @@ HEADERS: dict[str, Schema] = {
     "ETag": {
         "description": "The version of the answer; send it back in `If-None-Match`.",
         "required": True,
-        "schema": {"type": "string", "pattern": '^W/"[0-9a-f]{32}"$'},
+        "schema": {"type": "string", "pattern": '^(W/"[0-9a-f]{32}"|"[0-9]{1,20}")$'},
     },
     "Retry-After": {
         "description": "In so many seconds it makes sense to try again.",
