@@ -21,7 +21,18 @@ from tests.api.scenario import ENDLESS, JSON, STEPS, UNIQUE, live
 
 FILE = Path(periscope.api.openapi.__file__).parent / "examples.json"
 MOMENT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z|[\d.]+ (ms|s)")
-CHANCE = frozenset(("instance", "interaction_id", "next_cursor", "prefix", "secret", "undone"))
+CHANCE = frozenset(
+    (
+        "entry",
+        "instance",
+        "interaction_id",
+        "next_cursor",
+        "prefix",
+        "request_id",
+        "secret",
+        "undone",
+    )
+)
 """Fields whose values are of one run only."""
 WRONG: tuple[tuple[int, str, str, dict[str, str]], ...] = (
     (401, "GET", "/v1/threats", {"Authorization": "Bearer psk_unknown"}),
