@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from typing import Any
 from urllib.parse import quote
@@ -127,13 +127,13 @@ async def test_a_key_of_another_scope(served: Served) -> None:
 @pytest.fixture
 async def two(
     serve: Callable[..., Awaitable[Served]],
-) -> AsyncIterator[tuple[Served, httpx.AsyncClient]]:
-    """A service of two tenants, of which the first has had a day of work; and a key of the other."""
+) -> tuple[Served, httpx.AsyncClient]:
+    """A service of two tenants, the first of which has had a day of work; a key of the other."""
     served = await serve(serve_namespaces="one,two")
     await live(served.admin)
     other = served.service.tenants.all[1]
     _, secret = await other.access.create_key("other", ["admin"], by="tests")
-    yield served, served.client(secret)
+    return served, served.client(secret)
 
 
 async def test_the_key_of_another_tenant(two: tuple[Served, httpx.AsyncClient]) -> None:
@@ -171,7 +171,7 @@ async def ask_for_nothing(client: httpx.AsyncClient, one: Operation) -> httpx.Re
 
 def same(one: httpx.Response, other: httpx.Response) -> bool:
     """Equal but for the id of the request, moments, and the names that were asked for."""
-    return _blank(one) == _blank(other)
+    return bool(_blank(one) == _blank(other))
 
 
 def _blank(answer: httpx.Response) -> Any:
@@ -223,7 +223,7 @@ async def test_a_session_from_another_origin(served: Served) -> None:
 
 
 async def test_what_there_is_none_of(served: Served) -> None:
-    """Unknown parameters, twice the same one, unknown fields, unknown methods: refused everywhere."""
+    """Unknown parameters, unknown fields, unknown methods: refused everywhere."""
     for one in CLOSED:
         path = one.path
         for name, value in SAMPLES.items():
