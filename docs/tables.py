@@ -17,6 +17,7 @@ from periscope.api.problem_table import all_kinds
 from periscope.api.problems import PREFIX
 from periscope.bench import planning, seed_table
 from periscope.bench.report import read_json, where
+from periscope.client import Client, problems
 from periscope.feeds.registry import all_formats
 from periscope.feeds.severity import FieldTable, SeverityTable
 from periscope.key_table import KEY_TABLE
@@ -59,7 +60,27 @@ def error_table() -> str:
 
 def error_tree() -> str:
     """The tree on top of errors.py."""
-    tree = re.search(r"\n\n(    PeriscopeError.*?)\n\n", errors.__doc__ or "", re.DOTALL)
+    return drawn(errors.__doc__, "PeriscopeError")
+
+
+def client_errors() -> str:
+    """The tree on top of the client's problems.py."""
+    return drawn(problems.__doc__, "ApiProblem")
+
+
+def client_calls() -> str:
+    """Every call of the client."""
+    rows = [
+        (f"`{name}`", first_line(call.__doc__))
+        for name, call in inspect.getmembers(Client, inspect.isfunction)
+        if not name.startswith("_")
+    ]
+    return table(("call", "what it does"), rows)
+
+
+def drawn(text: str | None, root: str) -> str:
+    """A tree of errors that a docstring draws."""
+    tree = re.search(rf"\n\n(    {root}.*?)\n\n", text or "", re.DOTALL)
     return f"```text\n{inspect.cleandoc(tree[1]) if tree else ''}\n```"
 
 
@@ -198,15 +219,17 @@ def scopes_of(one: Operation) -> str:
     return " or ".join(f"`{scope.value}`" for scope in one.scopes) or "open"
 
 
-def problems() -> str:
+def problem_types() -> str:
     """Every type of problem that the HTTP API answers with."""
     rows = [(one.status, f"`{one.kind}`", one.when) for one in all_kinds()]
     return table(("status", f"`{PREFIX}`", "when"), rows)
 
 
 TABLES = {
-    "problems": problems,
+    "problem_types": problem_types,
     "routes": routes,
+    "client_calls": client_calls,
+    "client_errors": client_errors,
     "feed_fields": feed_fields,
     "formats": formats,
     "reading": reading,

@@ -6,19 +6,32 @@ import msgspec
 from litestar import Litestar, Router
 
 from periscope.api import (
+    accounts,
     acts,
     claims,
+    deadletters,
     export,
+    feeds,
+    finding,
     health,
     interactions,
+    keys,
     levels,
     lookups,
     openapi,
+    policy,
+    receivers,
     reports,
+    session,
+    session_oidc,
+    stats,
     stream,
+    suppressed,
+    suppressions,
     threats,
     trail,
     upkeep,
+    warninglists,
 )
 from periscope.api.envelope import Envelope
 from periscope.api.gate import gate
@@ -27,17 +40,30 @@ from periscope.api.strict_bodies import StrictRequest
 from periscope.api.tenants import Tenants
 
 NOUNS = (
+    accounts,
     acts,
     claims,
+    deadletters,
     export,
+    feeds,
+    finding,
     interactions,
     levels,
     lookups,
+    keys,
+    policy,
+    receivers,
     reports,
+    session,
+    session_oidc,
+    stats,
     stream,
+    suppressed,
+    suppressions,
     threats,
     trail,
     upkeep,
+    warninglists,
 )
 """Modules whose routes stand under /v1, a noun each."""
 
@@ -47,7 +73,14 @@ def create_app(tenants: Tenants) -> Envelope:
     app = assembled(tenants.settings.serve_max_body_mb << 20)
     envelope = Envelope(app, tenants.observe)
     described = msgspec.json.encode(openapi.document(app))
-    app.state.update({"tenants": tenants, "envelope": envelope, "openapi": described})
+    app.state.update(
+        {
+            "tenants": tenants,
+            "envelope": envelope,
+            "openapi": described,
+            "unproven": receivers.Unproven(),
+        }
+    )
     return envelope
 
 

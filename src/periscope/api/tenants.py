@@ -4,18 +4,28 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import Callable
 from contextlib import AsyncExitStack
-from typing import Any, Self
+from functools import partial
+from pathlib import Path
+from typing import Any, NamedTuple, Self
 
 import msgspec
 
 from periscope.access import Access, Identity
+from periscope.access.oidc import OidcLogin
+from periscope.access.oidc_settings import oidc_of
+from periscope.api.background import Background
+from periscope.api.receiver_settings import receivers_of
 from periscope.api.single_flight import SingleFlight
 from periscope.archive import Archive
-from periscope.errors import SettingInvalid, Unauthenticated
-from periscope.hub import EventHub
-from periscope.metrics import Metrics
+from periscope.config import read_config
+from periscope.errors import SettingInvalid, StoreUnavailable, Unauthenticated
+from periscope.hub import EventHub, follow
+from periscope.index import IndexState as States
+from periscope.index import ReadIndex
+from periscope.metrics import IndexState, Metrics
 from periscope.periscope import Periscope
 from periscope.policy import Policy
 from periscope.polling import Feeds
@@ -27,6 +37,8 @@ from periscope.workers import Supervisor, Worker
 Jobs = Callable[[Periscope, Archive], list[Worker[Any]]]
 """Makes the workers of a database."""
 
+PING_S = 1.0
+
 log = logging.getLogger("periscope.api")
 
 
@@ -37,8 +49,11 @@ class Tenant:
         self.periscope = periscope
         self.access: Access
         self.hub: EventHub
+        self.index: ReadIndex | None = None
         self.metrics: Metrics
         self.flights = SingleFlight()
+        self.background = Background()
+        self.one_preview = asyncio.Lock()
         self.supervisor: Supervisor | None = None
         self._stack = AsyncExitStack()
         self._archive: Archive | None = None
@@ -77,13 +92,22 @@ class Tenant:
         self.access = Access(self.periscope)
         await self.access.start()
         self._stack.push_async_callback(self.access.close)
+        self._stack.push_async_callback(self.background.close)
         self.hub = EventHub(self.periscope)
         await self.hub.start()
         self._stack.push_async_callback(self.hub.close)
+        await self._index()
         self.metrics = self._watched()
         if jobs is not None and self.periscope.settings.serve_workers == "on":
             supervisor = Supervisor(*jobs(self.periscope, await self.archive()))
             self.supervisor = await self._stack.enter_async_context(supervisor)
+
+    async def _index(self) -> None:
+        """Begin to build the read index, if there is to be one."""
+        if self.periscope.settings.serve_index == "on":
+            self.index = ReadIndex(self.periscope, follow=partial(follow, self.hub))
+            await self.index.start()
+            self._stack.push_async_callback(self.index.close)
 
     def _watched(self) -> Metrics:
         """What a program that watches may know of this tenant."""
@@ -94,7 +118,20 @@ class Tenant:
             workers=lambda: () if self.supervisor is None else self.supervisor.status(),
             feeds=Feeds(periscope).get_feeds,
             letters=letters.sizes,
-            streams=lambda: self.hub.subscribers,
+            index=self._index_state,
+            streams=lambda: self.hub.subscribers - (self.index is not None),
+        )
+
+    def _index_state(self) -> IndexState | None:
+        if self.index is None:
+            return None
+        status = self.index.status
+        is_up = status.state in (States.READY, States.BEHIND)
+        lag_s = None
+        if is_up and status.as_of_ms is not None and status.state is States.BEHIND:
+            lag_s = max(0.0, time.time() - status.as_of_ms / 1000)
+        return IndexState(
+            is_up, 0.0 if is_up and lag_s is None else lag_s, status.threats, status.bytes
         )
 
     async def close(self) -> None:
@@ -102,18 +139,27 @@ class Tenant:
         await self._stack.aclose()
 
 
+class SignOn(NamedTuple):
+    """The OpenID provider, and the tenant whose people it vouches for."""
+
+    login: OidcLogin
+    tenant: Tenant
+
+
 class Tenants:
     """All tenants of a service. A key or session belongs to one of them."""
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
-        self.all = [
-            Tenant(Periscope(msgspec.structs.replace(settings, namespace=name)))
-            for name in _names(settings)
-        ]
+        names = _names(settings)
+        self.receivers = receivers_of(settings, set(names))
+        if settings.namespace not in names:
+            _warn_of_feeds(settings)
+        self.all = [Tenant(Periscope(_settings_of(settings, name))) for name in names]
         self.streams = 0
         """Event streams that are open."""
         self._by_name = {tenant.name: tenant for tenant in self.all}
+        self.sign_on = self._sign_on()
 
     async def start(self, jobs: Jobs | None = None) -> Self:
         """Open all of them; if one cannot be, none is. `jobs` makes the workers of each."""
@@ -127,8 +173,33 @@ class Tenants:
 
     async def close(self) -> None:
         """Close all of them."""
+        if self.sign_on is not None:
+            await self.sign_on.login.close()
         for tenant in reversed(self.all):
             await tenant.close()
+
+    def _sign_on(self) -> SignOn | None:
+        settings, found = self.settings, oidc_of(self.settings)
+        if found is None:
+            return None
+        tenant = self._by_name.get(settings.namespace)
+        if tenant is None:
+            raise SettingInvalid(
+                f"[oidc] is about the namespace {settings.namespace}, which is not served"
+            )
+        return SignOn(OidcLogin(found), tenant)
+
+    async def ping(self) -> None:
+        """Ask every store whether it is there, for PING_S at most: a probe waits no longer.
+
+        Raises:
+            StoreError: one is not there, is silent, or cannot be used.
+        """
+        try:
+            async with asyncio.timeout(PING_S):
+                await asyncio.gather(*(tenant.periscope.ping() for tenant in self.all))
+        except TimeoutError:
+            raise StoreUnavailable(f"no answer within {PING_S:g} s") from None
 
     def observe(self, caller: Any, route: str, method: str, status: int, seconds: float) -> None:
         """Count a request that ended: for the tenant of its caller, or for the only one."""
@@ -173,6 +244,24 @@ class Tenants:
                 refusal = exc
         assert refusal is not None  # noqa: S101 - there is at least one tenant
         raise refusal
+
+
+def _settings_of(settings: Settings, name: str) -> Settings:
+    """Return the settings of one tenant.
+
+    The feeds of periscope.toml belong to the namespace that it is about, the setting `namespace`:
+    another tenant neither runs nor sees them.
+    """
+    config = settings.config if name == settings.namespace else None
+    return msgspec.structs.replace(settings, namespace=name, config=config)
+
+
+def _warn_of_feeds(settings: Settings) -> None:
+    if settings.config and read_config(Path(settings.config)).feeds:
+        log.warning(
+            "the feeds of %s are not run: they are of the namespace %s, which is not served",
+            *(settings.config, settings.namespace),
+        )
 
 
 def _names(settings: Settings) -> list[str]:
