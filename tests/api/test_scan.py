@@ -30,7 +30,7 @@ async def ask(client: httpx.AsyncClient, one: Operation, **more: Any) -> httpx.R
     path = one.path
     for place, name, _ in one.parameters:
         if place == "path":
-            assert name in SAMPLES, f"give {name} of {one.path} a value in the scenario"
+            assert name in SAMPLES, f"give {name} of {one.path} a value among the samples"
             path = path.replace(f"{{{name}}}", quote(SAMPLES[name], safe=""))
     body = BODIES.get(one.name)
     if body is not None and "json" not in more:

@@ -43,6 +43,7 @@ REFUSALS = (
     ProblemKind("format-unknown", 422, "There is no such format of feeds."),
     ProblemKind("idempotency-key-unfit", 422, "Header and body give two ids of one request."),
     ProblemKind("namespace-missing", 422, "The service has several namespaces: name one."),
+    ProblemKind("key-unfit", 422, "An `Idempotency-Key` for a body that is read while it comes."),
     ProblemKind("parameters-unfit", 422, "Parameters that do not go together."),
     ProblemKind("password-wrong", 422, "That is not the old password."),
     ProblemKind("policy-invalid", 422, "No policy can be so."),
