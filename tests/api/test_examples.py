@@ -34,6 +34,8 @@ CHANCE = frozenset(
     )
 )
 """Fields whose values are of one run only."""
+MEASURED = frozenset(("event_bytes", "audit_bytes", "stored_bytes", "used_memory_bytes", "version"))
+"""Fields that say how large or far something is just now."""
 WRONG: tuple[tuple[int, str, str, dict[str, str]], ...] = (
     (401, "GET", "/v1/threats", {"Authorization": "Bearer psk_unknown"}),
     (404, "GET", "/v1/threats/unknown", {}),
@@ -107,7 +109,7 @@ def lasting(part: Any, name: str = "") -> Any:
         return {inner: lasting(value, inner) for inner, value in part.items()}
     if isinstance(part, list):
         return [lasting(inner) for inner in part]
-    if isinstance(part, float) or name.endswith("_ms") or name in CHANCE:
+    if name in MEASURED or isinstance(part, float) or name.endswith("_ms") or name in CHANCE:
         return type(part).__name__
     return MOMENT.sub("moment", part) if isinstance(part, str) else part
 
