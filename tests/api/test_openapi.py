@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import importlib.util
 import json
 import subprocess
 import sys
@@ -138,3 +139,22 @@ def walk(part: Any) -> Any:
     elif isinstance(part, list):
         for inner in part:
             yield from walk(inner)
+
+
+def test_the_reference_has_every_route_and_problem() -> None:
+    page = rendered("http.md")
+    for one in OPERATIONS:
+        assert f"| `{one.method}` | `{one.path}` |" in page
+    for kind in all_kinds():
+        assert f"| {kind.status} | `{kind.kind}` |" in page
+
+
+def rendered(name: str) -> str:
+    """A page of the reference with its tables put in, as it is published."""
+    docs = API.parent.parent.parent / "docs"
+    spec = importlib.util.spec_from_file_location("tables", docs / "tables.py")
+    assert spec is not None
+    assert spec.loader is not None
+    tables = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(tables)
+    return str(tables.on_page_markdown((docs / "reference" / name).read_text()))
