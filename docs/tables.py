@@ -11,6 +11,10 @@ from pathlib import Path
 from typing import Any
 
 from periscope import errors
+from periscope.api.app import assembled
+from periscope.api.operations import Operation, operations_of
+from periscope.api.problem_table import all_kinds
+from periscope.api.problems import PREFIX
 from periscope.bench import planning, seed_table
 from periscope.bench.report import read_json, where
 from periscope.client import Client, problems
@@ -201,7 +205,29 @@ def metrics() -> str:
     return "\n\n".join(parts)
 
 
+def routes() -> str:
+    """Every route of the HTTP API, from the application itself."""
+    rows = [
+        (f"`{one.method}`", f"`{one.path}`", scopes_of(one), one.summary)
+        for one in operations_of(assembled(1))
+    ]
+    return table(("method", "path", "scope", "what"), rows)
+
+
+def scopes_of(one: Operation) -> str:
+    """Which scope an operation needs."""
+    return " or ".join(f"`{scope.value}`" for scope in one.scopes) or "open"
+
+
+def problem_types() -> str:
+    """Every type of problem that the HTTP API answers with."""
+    rows = [(one.status, f"`{one.kind}`", one.when) for one in all_kinds()]
+    return table(("status", f"`{PREFIX}`", "when"), rows)
+
+
 TABLES = {
+    "problem_types": problem_types,
+    "routes": routes,
     "client_calls": client_calls,
     "client_errors": client_errors,
     "feed_fields": feed_fields,

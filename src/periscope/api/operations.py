@@ -108,6 +108,13 @@ class Operation:
             more[304] = Forms()
         return dict(sorted(more.items()))
 
+    @property
+    def picks_fields(self) -> bool:
+        """Whether it can be asked for some fields of its items only."""
+        shape = self.body.get(JSON)
+        in_body = "fields" in getattr(shape, "__struct_fields__", ())
+        return in_body or any(name == "fields" for _, name, _ in self.parameters)
+
     @cached_property
     def problems(self) -> list[int]:
         """The statuses of what can go wrong; any other is a fault of the service."""

@@ -41,6 +41,23 @@ class Schemas:
         tidied: Schema = _tidied(self._found[form])
         return tidied
 
+    def with_some_fields(self, form: Any) -> Schema:
+        """Return the schema of a page, or of one whose items have some of their fields only."""
+        whole = self.of(form)
+        name = whole["$ref"].rpartition("/")[2]
+        page = self.components[name]
+        items = page["properties"]["items"]["items"]["$ref"].rpartition("/")[2]
+        some = {
+            "type": "object",
+            "description": f"Those fields of a {items} that were asked for.",
+            "minProperties": 1,
+            "maxProperties": len(self.components[items]["properties"]) - 1,
+        }
+        properties = {**page["properties"], "items": {"type": "array", "items": some}}
+        title = f"{name}OfFields"
+        self.components[title] = {**page, "title": title, "properties": properties}
+        return {"anyOf": [whole, {"$ref": REFERENCE.format(name=title)}]}
+
     def of_parameter(self, field: FieldDefinition) -> Schema:
         """Return the schema of a parameter that is given; whether it must be is not part of it."""
         schema = dict(self.of(given_type(field)))

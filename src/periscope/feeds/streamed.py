@@ -77,6 +77,8 @@ class StreamReports:
         except BaseException as exc:
             self._failure = exc
         finally:
+            if self.feed is not None:
+                self.feed.close()  # what it kept for a second pass; the stream is its owner's
             with self._room:
                 self._ended = True
             self._tell()
