@@ -17,7 +17,7 @@ MODULES = sorted(SOURCE.rglob("*.py"))
 
 # From the ground up: a module may import what stands before it, and its own room.
 FROM_THE_GROUND_UP = """
-    errors spans config service_settings settings
+    error_root errors spans config service_settings settings
     policy scoring models marks
     threat work positions key_table keys feed_keys access_keys header
     server connection awaits library rules specs functions calls rank_queries
@@ -26,12 +26,13 @@ FROM_THE_GROUND_UP = """
     engine reader suppression membership
     queries knowledge analysts trail keeping waking events
     database aside following records desk preview noise_desk periscope
-    documents spliced exporting shapes
+    documents past spliced exporting shapes
     client
     access hub
+    feeds index
     metrics kpis
     workers backup moving
-    feeds polling
+    polling
     api
     bench
     cli __main__

@@ -22,6 +22,7 @@ class Served:
     def __init__(self, service: Service, secret: str) -> None:
         self.service = service
         self.secret = secret
+        self._clients: list[httpx.AsyncClient] = []
         self.admin = self.client(secret)
 
     @property
@@ -32,11 +33,21 @@ class Served:
     def client(self, secret: str | None, **options: Any) -> httpx.AsyncClient:
         """A client with a key, or without one."""
         headers = {} if secret is None else {"Authorization": f"Bearer {secret}"}
-        return httpx.AsyncClient(base_url=self.service.url, headers=headers, timeout=30, **options)
+        made = httpx.AsyncClient(base_url=self.service.url, headers=headers, timeout=30, **options)
+        self._clients.append(made)
+        return made
+
+    async def close(self) -> None:
+        """Close the clients, then the service."""
+        for client in self._clients:
+            await client.aclose()
+        await self.service.close()
 
     async def key(self, *scopes: str, **more: Any) -> httpx.AsyncClient:
         """A client with a new key of these scopes."""
-        _, secret = await self.tenant.access.create_key("test", scopes, by="tests", **more)
+        _, secret = await self.tenant.access.create_key(
+            f"test {len(self._clients)}", scopes, by="tests", **more
+        )
         return self.client(secret)
 
 
@@ -57,14 +68,13 @@ async def serve(
         archive = str(tmp_path / "archive.db")
         settings = Settings.load(**{**usual, "archive": archive, **more})
         service = await Service(settings).start()
-        made = await service.tenants.all[0].access.first_key()
-        started.append(Served(service, "" if made is None else made[1]))
+        first = await service.tenants.all[0].access.first_key()
+        started.append(Served(service, "" if first is None else first[1]))
         return started[-1]
 
     yield start
     for one in started:
-        await one.admin.aclose()
-        await one.service.close()
+        await one.close()
     for namespace in {t.name for one in started for t in one.service.tenants.all}:
         async with open_here(namespace=namespace) as p:
             ledger = await p.get_ledger(deep=True)

@@ -6,15 +6,30 @@ from litestar import Litestar, Router
 from litestar.datastructures import State
 
 from periscope.api import (
+    accounts,
     acts,
     claims,
+    deadletters,
     export,
+    feeds,
     health,
     interactions,
+    keys,
+    levels,
+    lookups,
+    policy,
+    receivers,
     reports,
+    session,
+    session_oidc,
+    stats,
     stream,
+    suppressed,
+    suppressions,
     threats,
+    trail,
     upkeep,
+    warninglists,
 )
 from periscope.api.envelope import Envelope
 from periscope.api.gate import gate
@@ -23,14 +38,29 @@ from periscope.api.strict_bodies import StrictRequest
 from periscope.api.tenants import Tenants
 
 NOUNS = (
+    accounts,
     acts,
     claims,
+    deadletters,
     export,
+    feeds,
     interactions,
+    levels,
+    lookups,
+    keys,
+    policy,
+    receivers,
     reports,
+    session,
+    session_oidc,
+    stats,
     stream,
+    suppressed,
+    suppressions,
     threats,
+    trail,
     upkeep,
+    warninglists,
 )
 """Modules whose routes stand under /v1, a noun each."""
 
@@ -38,7 +68,7 @@ NOUNS = (
 def create_app(tenants: Tenants) -> Envelope:
     """Return the ASGI application that serves these tenants, which must be open."""
     routes = [route for noun in NOUNS for route in noun.ROUTES]
-    state = State({"tenants": tenants})
+    state = State({"tenants": tenants, "unproven": receivers.Unproven()})
     app = Litestar(
         [Router("/v1", route_handlers=routes), *health.ROUTES],
         guards=[gate],

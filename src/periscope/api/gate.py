@@ -117,7 +117,7 @@ def check_origin(connection: ASGIConnection[Any, Any, Any, Any]) -> None:
 
 
 def _check_query(connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRouteHandler) -> None:
-    if not connection.scope["query_string"]:
+    if not connection.scope["query_string"] or handler.opt.get("any_query"):
         return
     known = query_names(handler)
     given = connection.query_params

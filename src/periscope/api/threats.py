@@ -69,7 +69,16 @@ async def get_threat(
 
     No side effect.
     """
-    caller, name = caller_of(request), threat_id_of(threat_id)
+    return await show(request, threat_id_of(threat_id))
+
+
+async def show(request: Request[Any, Any, Any], name: str) -> Response[ThreatShown]:
+    """Answer one threat.
+
+    Raises:
+        ThreatUnknown: there is none of this name within the caller's limits.
+    """
+    caller = caller_of(request)
     periscope, limits = caller.periscope, caller.identity.limits
     found, desk = await asyncio.gather(periscope.get_threat(name), periscope.get_desk(name))
     if found is None or (limits and not sees(limits, found)):
