@@ -50,8 +50,7 @@
     │   └── ArchiveMismatch         this archive is not the one of this database
     └── BugError                    Periscope broke its own contract; please report
 
-Each class knows the exit code of the command line and the status of the HTTP API. The message is
-one line that a person can act upon; what a program needs stands in attributes.
+Each knows its exit code and HTTP status; a message is one line to act upon, attributes tell more.
 """
 
 from __future__ import annotations
@@ -81,6 +80,8 @@ class ReportRejected(_OfField, UsageError):
 
 class CursorInvalid(UsageError):
     """The cursor is malformed, altered, or belongs to another query or database."""
+
+    http_status = 422
 
 
 class CursorStale(UsageError):

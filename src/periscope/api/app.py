@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import msgspec
 from litestar import Litestar, Router
-from litestar.datastructures import State
 
 from periscope.api import (
     accounts,
@@ -17,6 +17,7 @@ from periscope.api import (
     keys,
     levels,
     lookups,
+    openapi,
     policy,
     receivers,
     reports,
@@ -67,19 +68,30 @@ NOUNS = (
 
 def create_app(tenants: Tenants) -> Envelope:
     """Return the ASGI application that serves these tenants, which must be open."""
+    app = assembled(tenants.settings.serve_max_body_mb << 20)
+    envelope = Envelope(app, tenants.observe)
+    described = msgspec.json.encode(openapi.document(app))
+    app.state.update(
+        {
+            "tenants": tenants,
+            "envelope": envelope,
+            "openapi": described,
+            "unproven": receivers.Unproven(),
+        }
+    )
+    return envelope
+
+
+def assembled(max_body_bytes: int) -> Litestar:
+    """Return all routes behind the gate; they serve nobody yet."""
     routes = [route for noun in NOUNS for route in noun.ROUTES]
-    state = State({"tenants": tenants, "unproven": receivers.Unproven()})
-    app = Litestar(
-        [Router("/v1", route_handlers=routes), *health.ROUTES],
+    return Litestar(
+        [Router("/v1", route_handlers=routes), *health.ROUTES, *openapi.ROUTES],
         guards=[gate],
         exception_handlers={Exception: handle},
-        state=state,
         openapi_config=None,
         logging_config=None,
         request_class=StrictRequest,
-        request_max_body_size=tenants.settings.serve_max_body_mb << 20,
+        request_max_body_size=max_body_bytes,
         debug=False,
     )
-    envelope = Envelope(app, tenants.observe)
-    app.state.envelope = envelope
-    return envelope

@@ -148,6 +148,17 @@ class Tenants:
         for tenant in reversed(self.all):
             await tenant.close()
 
+    def _sign_on(self) -> SignOn | None:
+        settings, found = self.settings, oidc_of(self.settings)
+        if found is None:
+            return None
+        tenant = self._by_name.get(settings.namespace)
+        if tenant is None:
+            raise SettingInvalid(
+                f"[oidc] is about the namespace {settings.namespace}, which is not served"
+            )
+        return SignOn(OidcLogin(found), tenant)
+
     async def ping(self) -> None:
         """Ask every store whether it is there, for PING_S at most: a probe waits no longer.
 
@@ -159,17 +170,6 @@ class Tenants:
                 await asyncio.gather(*(tenant.periscope.ping() for tenant in self.all))
         except TimeoutError:
             raise StoreUnavailable(f"no answer within {PING_S:g} s") from None
-
-    def _sign_on(self) -> SignOn | None:
-        settings, found = self.settings, oidc_of(self.settings)
-        if found is None:
-            return None
-        tenant = self._by_name.get(settings.namespace)
-        if tenant is None:
-            raise SettingInvalid(
-                f"[oidc] is about the namespace {settings.namespace}, which is not served"
-            )
-        return SignOn(OidcLogin(found), tenant)
 
     def observe(self, caller: Any, route: str, method: str, status: int, seconds: float) -> None:
         """Count a request that ended: for the tenant of its caller, or for the only one."""

@@ -22,7 +22,7 @@ from periscope.periscope import Periscope
 
 READERS = 3
 ANSWER_S = 2.0  # a question that takes longer is refused,
-COUNT_S = 0.3  # a count is left out
+COUNT_S = 0.2  # a count is left out
 T = TypeVar("T")
 _BUILT_ANEW = "the read index is being built anew; ask again in a moment"
 

@@ -57,6 +57,9 @@ from periscope.shapes.feeds import (
     FeedRun,
     FeedRunResult,
 )
+from periscope.shapes.health import (
+    Standing,
+)
 from periscope.shapes.keys import (
     KeyCreated,
     KeyDocument,
@@ -218,6 +221,7 @@ __all__ = [
     "SessionDocument",
     "SignIn",
     "SnoozeBody",
+    "Standing",
     "StatsDocument",
     "SuppressedDocument",
     "SuppressedPage",
