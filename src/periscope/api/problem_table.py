@@ -37,7 +37,11 @@ REFUSALS = (
     ProblemKind("analyst-missing", 422, "Nobody is said to act, and the key stands for nobody."),
     ProblemKind("body-unfit", 422, "The body is readable, and not what is asked for."),
     ProblemKind("format-unknown", 422, "There is no such format of feeds."),
-    ProblemKind("idempotency-key-unfit", 422, "Header and body give two ids of one request."),
+    ProblemKind(
+        "idempotency-key-unfit",
+        422,
+        "Header and body give two ids of one request; or this kind of body can have none.",
+    ),
     ProblemKind("parameters-unfit", 422, "Parameters that do not go together."),
     ProblemKind("position-unfit", 422, "That is no position of this database's events."),
     ProblemKind("internal-error", 500, "A fault of the service; its log has it."),

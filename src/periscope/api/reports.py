@@ -94,7 +94,7 @@ async def add_reports(
         body = await whole(request, most, timeout_s)
         return await _take_at_once(caller, body, media, screen, token)
     if token is not None:
-        raise RequestRefused(422, "key-unfit", KEY_UNFIT, field="Idempotency-Key")
+        raise RequestRefused(422, "idempotency-key-unfit", KEY_UNFIT, field="Idempotency-Key")
     if media is Media.FEED:
         check_length(request, most)
     return await _take_stream(request, caller, media, name, screen, most)
