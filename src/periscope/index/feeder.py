@@ -61,6 +61,7 @@ class Feeder:
         self.dirty = Dirty()
         self.pace = Pace()
         self.moved = asyncio.Event()  # set, and replaced, whenever the position moves on
+        self._broken: asyncio.Future[Exception] = asyncio.get_running_loop().create_future()
         self._in_hand: set[str] = set()
         self._under_way = 0
         self._under_way_since: int | None = None
@@ -104,11 +105,20 @@ class Feeder:
         async with asyncio.TaskGroup() as group:
             group.create_task(self._listen(), name="index-events")
             group.create_task(self._bring_up_for_ever(), name="index")
+            group.create_task(self._until_broken(), name="index-file")
+
+    def give_up(self, error: Exception) -> None:
+        """Those who read found that the file cannot be used: `run` ends with this."""
+        if not self._broken.done():
+            self._broken.set_result(error)
+
+    async def _until_broken(self) -> None:
+        raise await self._broken
 
     async def _listen(self) -> None:
         while True:
             try:
-                position = await self._periscope.event_position()
+                position = await self._periscope.get_event_position()
                 self.dirty.follow(position)
                 async for event in self._follow(position):
                     self.dirty.note(event)

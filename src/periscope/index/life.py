@@ -114,7 +114,10 @@ class Life:
             if not self._has_ended or (task is not None and task.cancelling()):
                 raise
             raise IndexUnavailable(_BUILT_ANEW) from None
-        except (sqlite3.Error, RuntimeError) as exc:  # the second: its threads have ended
+        except sqlite3.Error as exc:
+            self.feeder.give_up(exc)
+            raise IndexUnavailable(_BUILT_ANEW) from exc
+        except RuntimeError as exc:  # its threads have ended
             raise IndexUnavailable(_BUILT_ANEW) from exc
 
     async def number(self, wanted: Selection) -> int | None:

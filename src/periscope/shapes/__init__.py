@@ -57,6 +57,11 @@ from periscope.shapes.feeds import (
     FeedRun,
     FeedRunResult,
 )
+from periscope.shapes.found import (
+    FacetsDocument,
+    SimilarDocument,
+    SimilarList,
+)
 from periscope.shapes.health import (
     Standing,
 )
@@ -161,6 +166,7 @@ __all__ = [
     "Erased",
     "EventDocument",
     "ExplainBody",
+    "FacetsDocument",
     "FeedCounts",
     "FeedDefinition",
     "FeedDocument",
@@ -220,6 +226,8 @@ __all__ = [
     "ServerDocument",
     "SessionDocument",
     "SignIn",
+    "SimilarDocument",
+    "SimilarList",
     "SnoozeBody",
     "Standing",
     "StatsDocument",
