@@ -50,7 +50,9 @@ class Served:
 
     async def key(self, *scopes: str, **more: Any) -> httpx.AsyncClient:
         """A client with a new key of these scopes."""
-        _, secret = await self.tenant.access.create_key("test", scopes, by="tests", **more)
+        _, secret = await self.tenant.access.create_key(
+            f"test-{len(self._clients)}", scopes, by="tests", **more
+        )
         return self.client(secret)
 
 

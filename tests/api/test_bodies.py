@@ -10,6 +10,7 @@ from tests.api.conftest import Served
 from tests.api.support import put, refused
 
 COMMENT = b'{"text":"a word","analyst_id":"ann"}'
+CUT_SHORT = gzip.compress(COMMENT, mtime=0)[:-9]
 
 
 @pytest.mark.parametrize(
@@ -26,13 +27,7 @@ COMMENT = b'{"text":"a word","analyst_id":"ann"}'
         (b'{"text":"\\ud800","analyst_id":"a"}', {}, 400, "body-unreadable", None),
         (COMMENT, {"content-type": "text/plain"}, 415, "media-type-unknown", "Content-Type"),
         (COMMENT, {"content-encoding": "br"}, 415, "encoding-unknown", "Content-Encoding"),
-        (
-            gzip.compress(COMMENT, mtime=0)[:-9],
-            {"content-encoding": "gzip"},
-            400,
-            "body-unreadable",
-            None,
-        ),
+        (CUT_SHORT, {"content-encoding": "gzip"}, 400, "body-unreadable", None),
     ],
 )
 async def test_what_is_no_body(

@@ -208,10 +208,10 @@ class Tenants:
         tenant = self.all[0] if caller is None else caller.tenant
         tenant.metrics.observe_request(route, method, status, seconds)
 
-    async def end_streams(self) -> None:
+    def end_streams(self) -> None:
         """End every event stream; whoever followed goes on elsewhere with its last id."""
         for tenant in self.all:
-            await tenant.hub.close()
+            tenant.hub.dismiss()
 
     def named(self, name: str | None) -> Tenant | None:
         """The tenant of this name; without a name the only one there is."""

@@ -34,7 +34,7 @@ from periscope.index import Where
 from periscope.shapes import ThreatPage, ThreatShown
 
 
-@get("/threats", opt={"scope": Scope.READ, "etag": True}, tags=["threats"])
+@get("/threats", opt={"scope": Scope.READ, "etag": True, "problems": (501,)}, tags=["threats"])
 async def list_threats(
     request: Request[Any, Any, Any],
     level: OfLevel = 1,

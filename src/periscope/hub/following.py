@@ -21,7 +21,7 @@ async def follow(hub: EventHub, since: str) -> AsyncIterator[Event]:
         StoreUnavailable: the hub was closed. What ended the hub by itself, as it says.
     """
     while True:
-        async with hub.subscribe(since) as subscription:
+        async with hub.subscribe(since, lasting=True) as subscription:
             while (events := await subscription.events(WAIT_S)) is not None:
                 for event in events:
                     yield event
