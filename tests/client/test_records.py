@@ -10,6 +10,7 @@ from periscope.client import ApiProblem, Client, NotFound
 from periscope.errors import UsageError
 from periscope.shapes import FeedList, KeyCreated, KeyList
 from tests.api.conftest import Served
+from tests.support.nodes import wait_until
 from tests.support.rough import Harm, Mood, RoughProxy
 
 
@@ -29,6 +30,24 @@ async def test_the_queue_page_by_page(client: Client) -> None:
     with pytest.raises(ApiProblem) as caught:
         await client.threats_page(level=2, severity="LOW")
     assert (caught.value.status, caught.value.field) == (422, "severity")
+
+
+async def test_what_the_board_does_not_index(served: Served, client: Client) -> None:
+    given = [
+        {"threat_id": f"t{n}", "content": f"beacon {n}", "severity": "LOW", "source": f"s{n % 2}"}
+        for n in range(40)
+    ]
+    await client.add_reports(given)
+
+    async def found() -> list[str]:
+        return [one.threat_id async for one in client.threats(source="s1", text="beacon", limit=7)]
+
+    async def is_indexed() -> bool:
+        return len(await found()) == 20
+
+    await wait_until(is_indexed, "the index has come so far")
+    assert set(await found()) == {f"t{n}" for n in range(1, 40, 2)}
+    assert (await client.threats_page(text="beacon")).indexed_ms
 
 
 async def test_many_ids_at_once(client: Client) -> None:

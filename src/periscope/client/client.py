@@ -145,10 +145,20 @@ class Client(Acts, Records):
         min_interactions: int | None = None,
         overdue: bool | None = None,
         industry: str | None = None,
+        text: str | None = None,
+        source: str | None = None,
+        tag: str | None = None,
+        tlp: str | None = None,
+        indicator: str | None = None,
+        holder: str | None = None,
+        after: str | None = None,
         cursor: str | None = None,
         limit: int = 100,
     ) -> ThreatPage:
         """Return one page of threats in rank order; see `GET /v1/threats` for what fits what.
+
+        Text, source, tag, TLP, indicator and holder are answered by the service's read index: the
+        page says how far that has come.
 
         Raises:
             Gone: the cursor is of a ranking that is no more; start again without it.
