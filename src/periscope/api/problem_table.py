@@ -41,7 +41,11 @@ REFUSALS = (
     ProblemKind("body-unfit", 422, "The body is readable, and not what is asked for."),
     ProblemKind("feed-invalid", 422, "The feed cannot be defined, or its records be read, so."),
     ProblemKind("format-unknown", 422, "There is no such format of feeds."),
-    ProblemKind("idempotency-key-unfit", 422, "Header and body give two ids, or none can be kept."),
+    ProblemKind(
+        "idempotency-key-unfit",
+        422,
+        "Header and body give two ids of one request; or this kind of body can have none.",
+    ),
     ProblemKind("namespace-missing", 422, "The service has several namespaces: name one."),
     ProblemKind("parameters-unfit", 422, "Parameters that do not go together."),
     ProblemKind("password-wrong", 422, "That is not the old password."),
