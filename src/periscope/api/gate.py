@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from functools import cache
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -22,6 +21,7 @@ SESSION_COOKIE = "__Host-periscope"
 MAX_SECRET_CHARACTERS = 512
 _SAFE = frozenset(("GET", "HEAD", "OPTIONS"))
 _IN_PATH = re.compile(r"{(\w+)[:}]")
+_QUERY_NAMES: dict[Any, frozenset[str]] = {}
 _OURS = frozenset(("request", "data", "state", "body", "headers", "cookies", "query", "scope"))
 
 
@@ -135,9 +135,16 @@ def _check_query(connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRo
             )
 
 
-@cache
 def query_names(handler: BaseRouteHandler) -> frozenset[str]:
     """Return the names of a handler's query parameters."""
+    # By its function: a guard is given a new copy of the handler for each request.
+    found = _QUERY_NAMES.get(handler.fn)
+    if found is None:
+        found = _QUERY_NAMES[handler.fn] = _query_names_of(handler)
+    return found
+
+
+def _query_names_of(handler: BaseRouteHandler) -> frozenset[str]:
     names = set()
     for field in handler.parsed_fn_signature.parameters.values():
         kwarg = field.kwarg_definition
