@@ -17,7 +17,7 @@ MODULES = sorted(SOURCE.rglob("*.py"))
 
 # From the ground up: a module may import what stands before it, and its own room.
 FROM_THE_GROUND_UP = """
-    errors spans config service_settings settings
+    error_root errors spans config service_settings settings
     policy scoring models marks
     threat work positions key_table keys feed_keys access_keys header
     server connection awaits library rules specs functions calls rank_queries
@@ -26,11 +26,13 @@ FROM_THE_GROUND_UP = """
     engine reader suppression membership
     queries knowledge analysts trail keeping waking events
     database aside following records desk preview noise_desk periscope
-    documents spliced exporting shapes
+    documents past spliced exporting shapes
+    client
     access hub
+    feeds index
     metrics kpis
     workers backup moving
-    feeds polling
+    polling
     api
     bench
     cli __main__
@@ -77,6 +79,11 @@ def test_feeds_know_nothing_of_the_store() -> None:
     for path in (SOURCE / "feeds").rglob("*.py"):
         for_tests = {"intake"} if path.name == "testing.py" else set[str]()
         assert set(imports(path)) <= {"errors", "models", "feeds"} | for_tests, path.name
+
+
+def test_the_client_knows_nothing_of_the_store() -> None:
+    for path in (SOURCE / "client").rglob("*.py"):
+        assert set(imports(path)) <= {"errors", "models", "batches", "shapes", "client"}, path.name
 
 
 @pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(SOURCE)))

@@ -6,8 +6,6 @@ import asyncio
 import hmac
 import json
 import logging
-import subprocess
-import sys
 import time
 from base64 import urlsafe_b64encode
 from collections.abc import AsyncIterator, Callable
@@ -17,7 +15,6 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
-import httpx
 import pytest
 from aiohttp import web
 from joserfc import jwt
@@ -28,9 +25,11 @@ from periscope.access import Access, Scope
 from periscope.access.oidc import OidcLogin
 from periscope.access.oidc_settings import OidcSettings, checked_oidc, oidc_of
 from tests.polling.web import Web
+from tests.support.provider import in_the_browser as at_the_provider
+from tests.support.provider import running_provider
 from tests.support.servers import free_port
 
-BACK = "https://periscope.example/v1/session/oidc"
+BACK = "https://periscope.example/v1/session/oidc/callback"
 GROUPS = {"soc": ["read", "act"], "leads": ["admin"]}
 PEOPLE = (
     {"sub": "1", "email": "ann@soc.example", "email_verified": True, "groups": ["soc"]},
@@ -56,35 +55,13 @@ def of_real(issuer: str, monkeypatch: pytest.MonkeyPatch) -> Callable[..., OidcS
 @pytest.fixture(scope="module")
 def issuer() -> Any:
     """The provider as a process of its own."""
-    port = free_port()
-    people = [word for one in PEOPLE for word in ("--user-claims", json.dumps(one))]
-    command = [sys.executable, "-m", "oidc_provider_mock", "-p", str(port), "-n", "true", *people]
-    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as child:
-        try:
-            url = f"http://127.0.0.1:{port}"
-            deadline = time.monotonic() + 30
-            while time.monotonic() < deadline:
-                try:
-                    httpx.get(f"{url}/jwks", trust_env=False)
-                    break
-                except httpx.TransportError:
-                    assert child.poll() is None
-                    time.sleep(0.05)
-            yield url
-        finally:
-            child.kill()
+    with running_provider(PEOPLE) as url:
+        yield url
 
 
 async def in_the_browser(url: str, subject: str) -> tuple[str, str]:
-    """What somebody does there: choose who to be; the code and state that come back."""
-    async with httpx.AsyncClient(trust_env=False) as browser:
-        assert (await browser.get(url)).status_code == 200
-        answer = await browser.post(url, data={"sub": subject})
-    assert answer.status_code in (302, 303)
-    place = answer.headers["location"]
-    assert place.startswith(BACK + "?")
-    found = parse_qs(urlsplit(place).query)
-    return found["code"][0], found["state"][0]
+    """What somebody does at the provider; the code and state that come back."""
+    return await at_the_provider(url, subject, BACK)
 
 
 async def test_somebody_signs_in_and_has_a_session(

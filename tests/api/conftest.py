@@ -12,16 +12,21 @@ from redis.asyncio import Redis
 
 from periscope.api import Service, Tenant
 from periscope.settings import Settings
+from tests.api.described import hold_to_it
 from tests.conftest import OpenHere, assert_only_known_keys
 from tests.support.servers import ServerProcess
 
 
 class Served:
-    """A service that listens, and clients of it: `admin` with the first key, others with less."""
+    """A service that listens, and clients of it: `admin` with the first key, others with less.
+
+    Whatever they are answered is held against the document that describes the API.
+    """
 
     def __init__(self, service: Service, secret: str) -> None:
         self.service = service
         self.secret = secret
+        self._clients: list[httpx.AsyncClient] = []
         self.admin = self.client(secret)
 
     @property
@@ -32,11 +37,24 @@ class Served:
     def client(self, secret: str | None, **options: Any) -> httpx.AsyncClient:
         """A client with a key, or without one."""
         headers = {} if secret is None else {"Authorization": f"Bearer {secret}"}
-        return httpx.AsyncClient(base_url=self.service.url, headers=headers, timeout=30, **options)
+        hooks = {"response": [hold_to_it]}
+        client = httpx.AsyncClient(
+            base_url=self.service.url, headers=headers, timeout=30, event_hooks=hooks, **options
+        )
+        self._clients.append(client)
+        return client
+
+    async def close(self) -> None:
+        """Close the service, and every client that was made of it."""
+        for client in self._clients:
+            await client.aclose()
+        await self.service.close()
 
     async def key(self, *scopes: str, **more: Any) -> httpx.AsyncClient:
         """A client with a new key of these scopes."""
-        _, secret = await self.tenant.access.create_key("test", scopes, by="tests", **more)
+        _, secret = await self.tenant.access.create_key(
+            f"test {len(self._clients)}", scopes, by="tests", **more
+        )
         return self.client(secret)
 
 
@@ -57,14 +75,13 @@ async def serve(
         archive = str(tmp_path / "archive.db")
         settings = Settings.load(**{**usual, "archive": archive, **more})
         service = await Service(settings).start()
-        made = await service.tenants.all[0].access.first_key()
-        started.append(Served(service, "" if made is None else made[1]))
+        first = await service.tenants.all[0].access.first_key()
+        started.append(Served(service, "" if first is None else first[1]))
         return started[-1]
 
     yield start
     for one in started:
-        await one.admin.aclose()
-        await one.service.close()
+        await one.close()
     for namespace in {t.name for one in started for t in one.service.tenants.all}:
         async with open_here(namespace=namespace) as p:
             ledger = await p.get_ledger(deep=True)

@@ -139,6 +139,7 @@ def _known(one: StoredKey) -> _Known:
         prefix=key.prefix,
         rate_per_s=key.rate_per_s,
         burst=key.burst,
+        expires_ms=key.expires_ms,
     )
     ends = NEVER if key.expires_ms is None else key.expires_ms
     return _Known(bytes.fromhex(one.digest), identity, ends)

@@ -4,7 +4,7 @@
 issuer = "https://id.example"
 client_id = "periscope"
 client_secret_file = "/run/secrets/oidc"
-redirect_url = "https://periscope.example/v1/session/oidc"
+redirect_url = "https://periscope.example/v1/session/oidc/callback"
 [oidc.groups]
 soc = ["read", "act"]
 soc-leads = ["admin"]

@@ -92,6 +92,7 @@ class Service:
         self._app.draining = True
         await asyncio.sleep(NOTICE_S)
         await self.tenants.end_streams()
+        self._server.stop()  # type: ignore[no-untyped-call]  # who comes now is refused, not cut off
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(self.settings.serve_drain_s):
                 await self._app.idle()

@@ -19,7 +19,7 @@ from periscope.models import Severity, Status
 from periscope.shapes import ThreatPage, ThreatShown
 
 
-@get("/threats", opt={"scope": Scope.READ}, tags=["threats"])
+@get("/threats", opt={"scope": Scope.READ, "etag": True}, tags=["threats"])
 async def list_threats(
     request: Request[Any, Any, Any],
     level: Annotated[int, Parameter(description="1 work, 2 validated, 3 known.", ge=1, le=3)] = 1,
@@ -60,7 +60,7 @@ async def list_threats(
     return await answer_page(request, asked)
 
 
-@get("/threats/{threat_id:str}", opt={"scope": Scope.READ}, tags=["threats"])
+@get("/threats/{threat_id:str}", opt={"scope": Scope.READ, "etag": True}, tags=["threats"])
 async def get_threat(
     request: Request[Any, Any, Any],
     threat_id: ThreatId,
@@ -69,7 +69,16 @@ async def get_threat(
 
     No side effect.
     """
-    caller, name = caller_of(request), threat_id_of(threat_id)
+    return await show(request, threat_id_of(threat_id))
+
+
+async def show(request: Request[Any, Any, Any], name: str) -> Response[ThreatShown]:
+    """Answer one threat.
+
+    Raises:
+        ThreatUnknown: there is none of this name within the caller's limits.
+    """
+    caller = caller_of(request)
     periscope, limits = caller.periscope, caller.identity.limits
     found, desk = await asyncio.gather(periscope.get_threat(name), periscope.get_desk(name))
     if found is None or (limits and not sees(limits, found)):

@@ -195,6 +195,35 @@ class Archive:
         step = partial(audits.audit, wanted=wanted, limit=_checked(limit), before=before)
         return await self._worker.run("read", step)
 
+    async def trail(
+        self,
+        *,
+        analyst_id: str | None = None,
+        threat_id: str | None = None,
+        action: str | None = None,
+        since_ms: int | None = None,
+        until_ms: int | None = None,
+        older_than: tuple[int, int, int, int, int] | None = None,
+        limit: int = 100,
+    ) -> list[AuditEntry]:
+        """Audit entries that match all that is given, in the order of the acts, newest first.
+
+        `older_than` is the place of the entry where the page before ended: its time, partition, the
+        two numbers of its stream id, and its position.
+
+        Raises:
+            UsageError: a limit below 1 or over 10,000.
+        """
+        wanted = {
+            "analyst_id = ?": None if analyst_id is None else to_bytes(analyst_id),
+            "threat_id = ?": None if threat_id is None else to_bytes(threat_id),
+            "action = ?": action,
+            "at_ms >= ?": since_ms,
+            "at_ms <= ?": until_ms,
+        }
+        step = partial(audits.trail, wanted=wanted, limit=_checked(limit), older_than=older_than)
+        return await self._worker.run("read", step)
+
     async def audit_of(
         self, threat_ids: Sequence[str], *, before_ms: int, limit: int = 1000
     ) -> list[AuditEntry]:

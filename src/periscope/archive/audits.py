@@ -60,6 +60,26 @@ def audit(
     return [(number, audit_of(row)) for number, *row in rows]
 
 
+PLACE = "at_ms, partition_number, stream_ms, stream_sequence, position"
+
+
+def trail(
+    session: Session, wanted: dict[str, Any], limit: int, older_than: tuple[int, ...] | None
+) -> list[AuditEntry]:
+    """Entries that match, by the time of the act, newest first; as `audit` otherwise."""
+    given = {text: value for text, value in wanted.items() if value is not None}
+    conditions, values = list(given), list(given.values())
+    if older_than is not None:
+        conditions += ["at_ms <= ?", f"({PLACE}) < (?, ?, ?, ?, ?)"]
+        values += [older_than[0], *older_than]
+    sql = (
+        f"SELECT {AUDIT_FIELDS} FROM periscope_audit "  # noqa: S608
+        f"WHERE {' AND '.join(conditions) or '1 = 1'} "
+        f"ORDER BY {PLACE.replace(',', ' DESC,')} DESC LIMIT ?"
+    )
+    return [audit_of(row) for row in session.rows(sql, (*values, limit))]
+
+
 def audit_of_threats(
     session: Session, threat_ids: Sequence[str], before_ms: int, limit: int
 ) -> list[AuditEntry]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
+from typing import TYPE_CHECKING, Annotated, NamedTuple
 
 from cyclopts import Group, Parameter, validators
 
@@ -15,12 +15,13 @@ from periscope.cli import grid, output
 from periscope.cli.archives import archive_of
 from periscope.cli.figures import count as counted
 from periscope.cli.options import ANY_STORE, FOR_PEOPLE, OutputOptions, StoreOptions
-from periscope.cli.trail import Wanted, describe, read_trail
+from periscope.cli.trail import describe
 from periscope.cli.when import since as since_ms_of
 from periscope.cli.words import chosen
 from periscope.documents import moment
 from periscope.errors import UsageError
 from periscope.models import Severity
+from periscope.past import Past, Wanted, past_document, read_past, read_trail
 
 if TYPE_CHECKING:
     from periscope.archive import Archive
@@ -36,7 +37,6 @@ Count = Annotated[
     int, Parameter(help="The newest so many.", validator=validators.Number(gte=1, lte=10_000))
 ]
 Row = tuple[int, Departure]
-Past = Departure | AuditEntry
 
 
 class Reason(StrEnum):
@@ -188,33 +188,18 @@ async def _past_of(
     periscope: Periscope, archive: Archive, threat_id: str, filters: Filters, count: int
 ) -> list[Past]:
     """Return the newest `count` departures and acts of one threat, in time order."""
-    acts: list[AuditEntry] = []
-    if not filters.of_departures_only:
-        wanted = Wanted(threat_id=threat_id, since_ms=filters.since_ms)
-        acts = await read_trail(periscope, archive, wanted, count)
-    rows = await archive.history(threat_id=threat_id, **filters._asdict(), limit=count)
-    left = [one for _, one in reversed(rows)]
-    past: list[Past] = [*acts, *left]
-    return sorted(past, key=_when)[-count:]
-
-
-def _when(one: Past) -> int:
-    return one.at_ms if isinstance(one, AuditEntry) else one.departed_at_ms
+    with_acts = not filters.of_departures_only
+    which = filters._asdict()
+    return await read_past(periscope, archive, threat_id, count, with_acts=with_acts, **which)
 
 
 def _show_past(threat_id: str, past: list[Past], out: OutputOptions) -> None:
     if out.as_json:
-        output.show_json({"threat_id": threat_id, "items": [_document(one) for one in past]})
+        output.show_json({"threat_id": threat_id, "items": [past_document(one) for one in past]})
     elif not past:
         output.write("Nothing is on record about this threat.\n")
     else:
         grid.show(("AT", "WHAT", "WHO", "DETAIL"), [_cells_of_past(one) for one in past])
-
-
-def _document(one: Past) -> dict[str, Any]:
-    if isinstance(one, AuditEntry):
-        return {"kind": "act", **documents.audit_entry(one)}
-    return {"kind": "departure", **documents.departure(None, one)}
 
 
 def _cells_of_past(one: Past) -> tuple[str, ...]:

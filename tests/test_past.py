@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from periscope import Periscope
+from periscope import Periscope, past
 from periscope.archive import Archive, AuditEntry, open_archive
-from periscope.cli import trail
-from periscope.cli.trail import Wanted, describe, read_back_to, read_trail
+from periscope.cli.trail import describe
+from periscope.past import Wanted, place_of, read_back_to, read_trail
 from tests.conftest import OpenHere
 
 THREATS = [f"t{number}" for number in range(12)]
@@ -44,8 +44,8 @@ async def archive(tmp_path: Path) -> AsyncIterator[Archive]:
 
 @pytest.fixture(autouse=True)
 def _in_small_steps(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(trail, "READ_FIRST", 1)
-    monkeypatch.setattr(trail, "READ_MORE", 2)
+    monkeypatch.setattr(past, "READ_FIRST", 1)
+    monkeypatch.setattr(past, "READ_MORE", 2)
 
 
 async def test_the_trail_is_whole_while_it_moves(periscope: Periscope, archive: Archive) -> None:
@@ -87,6 +87,22 @@ async def check_parts(p: Periscope, archive: Archive, everything: list[AuditEntr
     since_ms = bens[3].at_ms
     late = [one for one in everything if one.at_ms >= since_ms]
     assert await read_trail(p, archive, Wanted(since_ms=since_ms), 1000) == late
+    early = [one for one in everything if one.at_ms <= since_ms]
+    assert await read_trail(p, archive, Wanted(until_ms=since_ms), 1000) == early
+    assert await read_trail(p, archive, Wanted(action="undo"), 1000) == []
+    for count in (1, 5, 24):
+        assert await walk(p, archive, count) == everything[::-1]
+
+
+async def walk(p: Periscope, archive: Archive, count: int) -> list[AuditEntry]:
+    """All pages of the trail, newest first."""
+    found: list[AuditEntry] = []
+    while True:
+        older_than = place_of(found[-1]) if found else None
+        part = await read_trail(p, archive, Wanted(older_than=older_than), count)
+        found += part[::-1]
+        if len(part) < count:
+            return found
 
 
 async def move_without_trimming(p: Periscope, archive: Archive) -> None:

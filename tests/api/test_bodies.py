@@ -1,0 +1,57 @@
+"""JSON bodies are taken exactly as their shapes say."""
+
+from __future__ import annotations
+
+import gzip
+
+import pytest
+
+from tests.api.conftest import Served
+from tests.api.support import put, refused
+
+COMMENT = b'{"text":"a word","analyst_id":"ann"}'
+
+
+@pytest.mark.parametrize(
+    ("body", "headers", "status", "kind", "field"),
+    [
+        (b"", {}, 400, "body-missing", None),
+        (b"{", {}, 400, "body-unreadable", None),
+        (b"\xff", {}, 400, "body-unreadable", None),
+        (b"null", {}, 422, "body-unfit", None),
+        (b"[]", {}, 422, "body-unfit", None),
+        (b"[" * 100_000, {}, 422, "body-unfit", None),
+        (b'{"text":' + b"[" * 100_000, {}, 422, "body-unfit", "text"),
+        (b'{"text":NaN}', {}, 400, "body-unreadable", None),
+        (b'{"text":"\\ud800","analyst_id":"a"}', {}, 400, "body-unreadable", None),
+        (COMMENT, {"content-type": "text/plain"}, 415, "media-type-unknown", "Content-Type"),
+        (COMMENT, {"content-encoding": "br"}, 415, "encoding-unknown", "Content-Encoding"),
+        (gzip.compress(COMMENT)[:-9], {"content-encoding": "gzip"}, 400, "body-unreadable", None),
+    ],
+)
+async def test_what_is_no_body(
+    served: Served, body: bytes, headers: dict[str, str], status: int, kind: str, field: str | None
+) -> None:
+    await put(served, "t")
+    given = {"content-type": "application/json", **headers}
+    answer = await served.admin.post("/v1/threats/t/comment", content=body, headers=given)
+    refused(answer, status, kind, field)
+
+
+async def test_a_body_that_is_long_when_unpacked_is_refused(served: Served) -> None:
+    await put(served, "t")
+    body = gzip.compress(b'{"text":"%s"}' % (b"x" * (33 << 20)))
+    headers = {"content-type": "application/json", "content-encoding": "gzip"}
+    answer = await served.admin.post("/v1/threats/t/comment", content=body, headers=headers)
+    refused(answer, 400, "body-unreadable")
+
+
+async def test_packed_bodies_and_bodies_left_out(served: Served) -> None:
+    await put(served, "t")
+    headers = {"content-type": "application/json; charset=utf-8", "content-encoding": "gzip"}
+    packed = gzip.compress(COMMENT)
+    answer = await served.admin.post("/v1/threats/t/comment", content=packed, headers=headers)
+    assert answer.is_success, answer.text
+    client = await served.key("act", analyst="ann")
+    assert (await client.post("/v1/threats/t/reopen")).is_success
+    assert (await client.post("/v1/threats/t/reopen", json={})).is_success
