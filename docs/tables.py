@@ -15,7 +15,7 @@ from periscope.api.app import assembled
 from periscope.api.operations import Operation, operations_of
 from periscope.api.problem_table import all_kinds
 from periscope.api.problems import PREFIX
-from periscope.bench import planning, seed_table
+from periscope.bench import planning, seed_table, serving_table
 from periscope.bench.report import read_json, where
 from periscope.client import Client, problems
 from periscope.feeds.registry import all_formats
@@ -136,6 +136,13 @@ def reading() -> str:
     return f"{where(document.ran_on)}.\n\n" + table(heads, list(rows))
 
 
+def serving() -> str:
+    """How the service does, from the bench's own results."""
+    document = read_json(FIGURES / "http.json")
+    heads = serving_table.serving_heads(document)
+    return f"{where(document.ran_on)}.\n\n" + table(heads, serving_table.serving_rows(document))
+
+
 def formats() -> str:
     """Every format, in the order of their names."""
     rows = [
@@ -233,6 +240,7 @@ TABLES = {
     "feed_fields": feed_fields,
     "formats": formats,
     "reading": reading,
+    "serving": serving,
     "mappings": mappings,
     "metrics": metrics,
     "severities": severities,
