@@ -17,7 +17,7 @@ MODULES = sorted(SOURCE.rglob("*.py"))
 
 # From the ground up: a module may import what stands before it, and its own room.
 FROM_THE_GROUND_UP = """
-    errors spans config service_settings settings
+    error_root errors spans config service_settings settings
     policy scoring models marks
     threat work positions key_table keys feed_keys access_keys header
     server connection awaits library rules specs functions calls rank_queries
@@ -28,9 +28,10 @@ FROM_THE_GROUND_UP = """
     database aside following records desk preview noise_desk periscope
     documents past spliced exporting shapes
     access hub
+    feeds index
     metrics kpis
     workers backup moving
-    feeds polling
+    polling
     api
     bench
     cli __main__

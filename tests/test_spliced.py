@@ -52,7 +52,8 @@ def records(draw: st.DrawFn) -> Record:
     drawn += [draw(COUNTS) for _ in range(7)]
     moments = [draw(MOMENTS), draw(MOMENTS), *(draw(MOMENTS | st.just(0)) for _ in range(2))]
     severity = draw(st.integers(said.severity, 3))  # that of another source may be the higher one
-    rest = (said.observed_at, said.fingerprint, said.source)
+    observed = said.observed_at or draw(MOMENTS | st.just(0))  # or what the source said before
+    rest = (observed, said.fingerprint, said.source)
     header = Header._make([*drawn, *moments, draw(st.floats(0, 1)), severity, *rest])
     return Record(threat_id, bytes(pack_header(header)) + packed[REPORT_BYTES:])
 

@@ -2,6 +2,8 @@
 
     [settings]          the settings of `settings.py`
     [feeds.NAME]        feeds that workers poll
+    [oidc]              the OpenID provider that people sign in with
+    [receivers.NAME]    webhooks that the service takes in
 
 It is the file that is named (`--config`, PERISCOPE_CONFIG), else ./periscope.toml, else
 $XDG_CONFIG_HOME/periscope/periscope.toml, else none.
@@ -19,7 +21,9 @@ from periscope.errors import SettingInvalid
 
 NAME = "periscope.toml"
 MAX_BYTES = 4 * 1024 * 1024
-TABLES = ("feeds", "settings")
+TABLES = ("feeds", "oidc", "receivers", "settings")
+OF_TABLES = ("feeds", "receivers")
+"""Tables that hold a table for each name."""
 
 
 class Config(NamedTuple):
@@ -28,9 +32,11 @@ class Config(NamedTuple):
     path: Path | None
     settings: dict[str, Any]
     feeds: dict[str, dict[str, Any]]
+    oidc: dict[str, Any]
+    receivers: dict[str, dict[str, Any]]
 
 
-NOTHING = Config(None, {}, {})
+NOTHING = Config(None, {}, {}, {}, {})
 
 
 def find_config(given: str | None, environ: Mapping[str, str]) -> Path | None:
@@ -69,11 +75,14 @@ def read_config(path: Path | None) -> Config:
             raise SettingInvalid(f"{path}: unknown table {name!r}{suggestion(name, TABLES)}")
         if not isinstance(value, dict):
             raise SettingInvalid(f"{path}: {name} must be a table: write [{name}]")
-    feeds = found.get("feeds", {})
-    for name, value in feeds.items():
-        if not isinstance(value, dict):
-            raise SettingInvalid(f"{path}: feeds.{name} must be a table: write [feeds.{name}]")
-    return Config(path, found.get("settings", {}), feeds)
+    for table in OF_TABLES:
+        for name, value in found.get(table, {}).items():
+            if not isinstance(value, dict):
+                raise SettingInvalid(
+                    f"{path}: {table}.{name} must be a table: write [{table}.{name}]"
+                )
+    tables = (found.get(name, {}) for name in ("settings", "feeds", "oidc", "receivers"))
+    return Config(path, *tables)
 
 
 def _parsed(path: Path) -> dict[str, Any]:

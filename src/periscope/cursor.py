@@ -57,6 +57,16 @@ def decode(text: str, secret: bytes, *, query: tuple[Any, ...]) -> Cursor:
     return cursor
 
 
+def rebound(text: str, secret: bytes, *, query: tuple[Any, ...], other: tuple[Any, ...]) -> str:
+    """Return the cursor of `query` as one of `other`, which stands at the same place.
+
+    Raises:
+        CursorInvalid, CursorStale: as `decode`.
+    """
+    walk = decode(text, secret, query=query)
+    return encode(msgspec.structs.replace(walk, query=other), secret)
+
+
 def _verified(text: str, secret: bytes) -> Cursor:
     if not isinstance(text, str) or not 0 < len(text) <= MAX_CURSOR_CHARACTERS:
         raise CursorInvalid(_NOT_OURS)

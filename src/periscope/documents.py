@@ -6,13 +6,18 @@ import json
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from periscope.models import to_datetime
+from periscope.models import SEVERITIES, to_datetime
 
 if TYPE_CHECKING:
     from periscope.archive import AuditEntry, Departure
+    from periscope.connection import Capacity, ServerFacts
+    from periscope.index import Facets, FilteredPage, Similar
     from periscope.ledger import Ledger, Stats
     from periscope.membership import Seen
+    from periscope.noise import SuppressionRule, Warninglist
+    from periscope.preview import Preview
     from periscope.scoring import Explanation
+    from periscope.suppressed import Suppressed
     from periscope.threat import Page, Threat
     from periscope.work import Claim, Desk, Event, PromotionStats
 
@@ -86,6 +91,41 @@ def page(one: Page) -> Document:
     }
 
 
+def filtered_page(one: FilteredPage[Threat]) -> Document:
+    """Return a stretch of what fits, how to go on, and up to which event it is exact."""
+    return {
+        "items": [threat(item) for item in one.items],
+        "next_cursor": one.next_cursor,
+        "total": one.total,
+        **times("as_of", one.as_of_ms),
+        "position": one.position,
+        **times("indexed", one.indexed_ms),
+    }
+
+
+def similar(one: Similar) -> Document:
+    """Return threats like another one, with what they share."""
+    return {
+        "items": [
+            {
+                "threat": threat(item.threat),
+                "indicators": list(item.indicators),
+                "same_content": item.same_content,
+                "weight": item.weight,
+            }
+            for item in one.items
+        ],
+        "position": one.position,
+        **times("indexed", one.indexed_ms),
+    }
+
+
+def facets(one: Facets) -> Document:
+    """Return how many of what fits have which value; null where it is not known in time."""
+    counts = {name: value for name, value in asdict(one).items() if name != "indexed_ms"}
+    return {**counts, **times("indexed", one.indexed_ms)}
+
+
 def ledger(one: Ledger) -> Document:
     """Return the counts of the conservation law and whether they balance."""
     return {
@@ -105,6 +145,16 @@ def stats(one: Stats) -> Document:
         "unseen": one.unseen,
         "ledger": ledger(one.ledger),
         "suppressed": one.suppressed,
+    }
+
+
+def server(one: ServerFacts, capacity: Capacity | None) -> Document:
+    """Return what the server is, and what room it has; where it is nobody needs to know."""
+    return {
+        "kind": one.kind,
+        "version": one.version,
+        "durability": one.durability,
+        **({} if capacity is None else asdict(capacity)),
     }
 
 
@@ -198,6 +248,85 @@ def detail(one: AuditEntry) -> Any:
     if isinstance(told, dict) and type(until_ms := told.get("until_ms")) is int:
         told |= times("until", until_ms)
     return told
+
+
+def suppression_rule(rule: SuppressionRule) -> Document:
+    """Return a suppression rule; `where_text` are its conditions as they are typed."""
+    rate = rule.rate
+    return {
+        "id": rule.id,
+        "where": [{"field": c.field, "op": c.op, "value": c.value} for c in rule.where],
+        "where_text": [str(c) for c in rule.where],
+        "reason": rule.reason,
+        "author": rule.author,
+        **times("created", rule.created_ms),
+        **times("until", rule.until_ms or None),
+        "rate": None if rate is None else {"most": rate.most, "window_ms": rate.window_ms},
+        "active": rule.active,
+        **times("ended", rule.ended_ms or None),
+        "ended_by": rule.ended_by or None,
+    }
+
+
+def preview(found: Preview) -> Document:
+    """Return what a rule would have hidden."""
+    return {
+        **times("since", found.since_ms),
+        **times("as_of", found.as_of_ms),
+        "looked_at": found.looked_at,
+        "matched": found.matched,
+        "departed": found.departed,
+        "sightings": found.sightings,
+        "escalated": found.escalated,
+        "true_positives": found.true_positives,
+        "by_severity": {
+            severity.value: found.by_severity.get(severity, 0) for severity in reversed(SEVERITIES)
+        },
+        "by_source": found.by_source,
+        "examples": [
+            {
+                "threat_id": one.threat_id,
+                "severity": one.severity.value,
+                "title": one.title,
+                "source": one.source,
+                "departed": one.departed,
+            }
+            for one in found.examples
+        ],
+    }
+
+
+def warninglist(one: Warninglist) -> Document:
+    """Return what is said of a warninglist, without its values."""
+    return {
+        "name": one.name,
+        "type": one.type,
+        "version": one.version,
+        "description": one.description,
+        "matching_attributes": list(one.attributes),
+        "indicators": list(one.kinds),
+        "values": one.values,
+        "left_out": one.left_out,
+        "size_bytes": one.size_bytes,
+        "stored_bytes": one.stored_bytes,
+        **times("loaded", one.loaded_ms),
+        "loaded_by": one.loaded_by or None,
+    }
+
+
+def suppressed(one: Suppressed) -> Document:
+    """Return what was set aside of one id."""
+    return {
+        "threat_id": one.threat_id,
+        "severity": one.severity.value,
+        "cause": one.cause,
+        "count": one.count,
+        **times("first_seen", one.first_seen_ms),
+        **times("last_seen", one.last_seen_ms),
+        **times("came_back", one.came_back_ms),
+        "source": one.source,
+        "title": one.title,
+    }
 
 
 def event(one: Event) -> Document:

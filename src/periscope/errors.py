@@ -44,45 +44,25 @@
     │   ├── FetchFailed             what it is fetched from failed; it may work later
     │   └── FetchRefused            its URL leads to where no feed may lead
     ├── MoveError                   a repartition or rebuild cannot be begun, or not go on
+    ├── IndexUnavailable            the read index is being built, or cannot be
     ├── BackupError                 a backup cannot be taken, read or restored
     ├── ArchiveError                the archive cannot be read or written
     │   └── ArchiveMismatch         this archive is not the one of this database
     └── BugError                    Periscope broke its own contract; please report
 
-Each class knows the exit code of the command line and the status of the HTTP API. The message is
-one line that a person can act upon; what a program needs stands in attributes.
+Each knows its exit code and HTTP status; a message is one line to act upon, attributes tell more.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from periscope.error_root import OfField as _OfField
+from periscope.error_root import PeriscopeError as PeriscopeError
+
 if TYPE_CHECKING:
     from periscope.models import BatchResult
     from periscope.work import InteractionsResult
-
-
-class PeriscopeError(Exception):
-    """The root: catch this to catch whatever Periscope raises. All of it can be copied."""
-
-    exit_code: ClassVar[int] = 1
-    http_status: ClassVar[int] = 500
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return _again, (type(self), self.args, self.__dict__)
-
-
-def _again(kind: type[PeriscopeError], args: tuple[Any, ...], more: dict[str, Any]) -> Any:
-    """The same error once more; several take what their own `__init__` is not made for again."""
-    error = kind.__new__(kind, *args)
-    error.__dict__.update(more)
-    return error
-
-
-class _OfField:
-    def __init__(self, reason: str, *, field: str) -> None:
-        super().__init__(reason)  # type: ignore[call-arg]  # of the error that it is mixed into
-        self.field = field
 
 
 class UsageError(PeriscopeError):
@@ -100,6 +80,8 @@ class ReportRejected(_OfField, UsageError):
 
 class CursorInvalid(UsageError):
     """The cursor is malformed, altered, or belongs to another query or database."""
+
+    http_status = 422
 
 
 class CursorStale(UsageError):
@@ -377,6 +359,19 @@ class MoveError(PeriscopeError):
     """A repartition or rebuild cannot be begun, or its copy is not as it must be; says which."""
 
     http_status = 503
+
+
+class IndexUnavailable(PeriscopeError):
+    """The read index cannot answer now: it is being built, or it failed; all else goes on.
+
+    `retry_after_s`: when to ask again.
+    """
+
+    http_status = 503
+
+    def __init__(self, reason: str, retry_after_s: float = 1.0) -> None:
+        super().__init__(reason)
+        self.retry_after_s = retry_after_s
 
 
 class BackupError(PeriscopeError):

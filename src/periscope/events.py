@@ -25,6 +25,7 @@ BATCH = 100
 WAIT_MS = 1000
 POLL_S = 0.25
 FIRST_PAUSE_S = 0.1
+LATE_S = 3.0  # a store that has not answered by then is said to be away; the answer is waited for
 LONGEST_PAUSE_S = 2.0  # while the store is away: a server that is back is followed again soon
 BEGINNING = "0-0"
 MANY_THREATS = ("added", "sighted")
@@ -60,6 +61,7 @@ class _Walk:
     places: list[_Place]
     ear: Ear
     away: Callable[[bool], None] | None = None
+    told_away: bool = False
     servers: list[Node | None] | None = None
     away_since: float | None = None
     tries: int = 0
@@ -104,6 +106,10 @@ class Events:
         finally:
             await walk.ear.close()
 
+    async def position(self) -> str:
+        """See `Periscope.event_position`."""
+        return ",".join(map(str, await self._unless_closed(self._now())))
+
     async def _unless_closed(self, call: Coroutine[Any, Any, T]) -> T:
         """Await something of which the closing of the database is the end."""
         if self._closed:
@@ -126,9 +132,11 @@ class Events:
         Raises:
             EventsLost, StoreError: what waiting does not mend.
         """
+        late = asyncio.get_running_loop().call_later(LATE_S, _tell, walk, True)
         try:
             await self._check_servers(walk)
             entries = await self._read(walk.places)
+            late.cancel()
             if not entries:
                 await self._wait(walk)
         except StoreUnavailable as exc:
@@ -138,6 +146,8 @@ class Events:
             walk.servers = None
             await self._functions.refresh()
             return []
+        finally:
+            late.cancel()
         self._is_back(walk)
         return entries
 
@@ -168,8 +178,7 @@ class Events:
         if walk.away_since is None:
             walk.away_since = now
             log.warning("events: wait for the server, and then go on where they are: %s", exc)
-            if walk.away is not None:
-                walk.away(True)
+        _tell(walk, True)
         walk.servers = None
         pause = min(LONGEST_PAUSE_S, FIRST_PAUSE_S * 2.0 ** min(walk.tries, 16))
         walk.tries += 1
@@ -180,8 +189,7 @@ class Events:
             away_s = asyncio.get_running_loop().time() - walk.away_since
             log.warning("events: go on, after %.1f s", away_s)
             walk.away_since, walk.tries = None, 0
-            if walk.away is not None:
-                walk.away(False)
+        _tell(walk, False)
 
     async def _read(self, places: list[_Place]) -> list[_Entry]:
         """The next entries of all partitions that are safe to give in this order."""
@@ -240,6 +248,13 @@ EVENTS_LOST = (
     "then follow from now (since=None)"
 )
 NOT_A_POSITION = "this is not a position of this database's events; pass event.position, unchanged"
+
+
+def _tell(walk: _Walk, is_away: bool) -> None:
+    """Say that the store went away, or is back, to whoever wants to know; each once."""
+    if walk.away is not None and walk.told_away != is_away:
+        walk.told_away = is_away
+        walk.away(is_away)
 
 
 def _is_cancelled() -> bool:

@@ -19,6 +19,7 @@ from periscope.errors import ReportRejected
 from periscope.header import NO_SOURCE, SOURCE_BYTES, pack_report
 from periscope.marks import Marking, Packed
 from periscope.models import (
+    LATEST_MS,
     MAX_CONTENT_BYTES,
     MAX_ID_BYTES,
     MAX_METADATA_BYTES,
@@ -32,7 +33,6 @@ from periscope.models import (
 )
 from periscope.rejections import rejection_for
 
-LATEST_MS = 2**42 - 1
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MILLISECOND = timedelta(milliseconds=1)
 _CONTAINERS = (dict, list, tuple)

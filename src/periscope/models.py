@@ -14,6 +14,9 @@ MAX_CONTENT_BYTES = 64 * 1024
 MAX_METADATA_BYTES = 64 * 1024
 MAX_METADATA_DEPTH = 32
 MAX_SOURCE_BYTES = 256
+LATEST_MS = 2**42 - 1
+"""The last moment that a record can hold, in the year 2109."""
+_YEARS = "^(19[7-9][0-9]|20[0-9][0-9]|210[0-8])-"
 
 
 class Severity(StrEnum):
@@ -100,6 +103,11 @@ class MemoryType(StrEnum):
     PATTERN = "pattern"
 
 
+def _told(**schema: Any) -> msgspec.Meta:
+    """A limit that schemas tell, and that the engine checks: it counts bytes, they characters."""
+    return msgspec.Meta(extra_json_schema=schema)
+
+
 class Report(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What a source says once.
 
@@ -108,12 +116,16 @@ class Report(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     integer milliseconds since 1970 (UTC); it decides which of two reports is the newer one.
     """
 
-    threat_id: str
-    content: str
+    threat_id: Annotated[str, _told(minLength=1, maxLength=MAX_ID_BYTES)]
+    content: Annotated[str, _told(maxLength=MAX_CONTENT_BYTES)]
     severity: Severity
     metadata: dict[str, Any] | None = None
-    source: str = ""
-    observed_at: int | Annotated[datetime, msgspec.Meta(tz=True)] | None = None
+    source: Annotated[str, _told(maxLength=MAX_SOURCE_BYTES)] = ""
+    observed_at: (
+        Annotated[int, _told(minimum=0, maximum=LATEST_MS)]
+        | Annotated[datetime, msgspec.Meta(tz=True, extra_json_schema={"pattern": _YEARS})]
+        | None
+    ) = None
 
 
 class Unreadable(NamedTuple):

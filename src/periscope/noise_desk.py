@@ -21,6 +21,7 @@ from periscope.noise import (
     check_worth,
     checked_name,
     new_rule,
+    parse_list,
     read_lists,
     read_where,
 )
@@ -159,6 +160,17 @@ class NoiseDesk(AnalystsDesk):
         by = checked_name(analyst, "analyst") if analyst else ""
         lists = await asyncio.to_thread(lambda: list(read_lists(path)))
         return await self._noise.load(lists, by)
+
+    async def load_warninglist(self, data: bytes, *, analyst: str = "") -> Warninglist:
+        """Load a MISP warninglist from its JSON text; see `load_warninglists`.
+
+        Raises:
+            NoiseInvalid: it cannot be used.
+        """
+        by = checked_name(analyst, "analyst") if analyst else ""
+        listed = await asyncio.to_thread(parse_list, data)
+        (loaded,) = await self._noise.load([listed], by)
+        return loaded
 
     async def drop_warninglist(self, name: str) -> None:
         """Let go of a warninglist.

@@ -38,10 +38,10 @@ from periscope.suppressed import SuppressedCalls
 from periscope.threat import Page, Record, Threat
 
 DEEP_BATCH = 500
-_SPAN = 2**42
+SPAN = 2**42
 
 
-class _Entry(NamedTuple):
+class Entry(NamedTuple):
     """One threat of a ranking; tuples of these compare as the ranking does."""
 
     score: float
@@ -52,10 +52,10 @@ class _Entry(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class _Stretch:
+class Stretch:
     """A stretch of the whole ranking, merged over the partitions."""
 
-    entries: list[_Entry]
+    entries: list[Entry]
     more: bool
     as_of_ms: int
     total: int
@@ -139,7 +139,7 @@ class Queries(Reader):
     ) -> P:
         """A page of the live ranking, made of what the reader wants."""
         check_count(count, MAX_PAGE)
-        walk = await self.resume(_query_of(query), cursor)
+        walk = await self.resume(query_of(query), cursor)
         return await self._gather(shape, query, count, walk)
 
     async def top(self, limit: int) -> list[Threat]:
@@ -204,18 +204,18 @@ class Queries(Reader):
         while True:
             ask = min(STRETCH, count - len(items))
             try:
-                stretch = await self._stretch(rules, query, ask, as_of_ms, after)
+                stretch = await self.stretch(rules, query, ask, as_of_ms, after)
             except PartitionsMissing as exc:
                 raise await self._as_page(shape, exc, rules, ask, items) from exc.__cause__
             entries = [(entry.threat_id, entry.record) for entry in stretch.entries]
             items += await self.complete(rules, stretch.as_of_ms, entries, shape.make)
             if not stretch.more or len(items) >= count:
                 break
-            as_of_ms, after = stretch.as_of_ms, _position(stretch.entries[-1])
+            as_of_ms, after = stretch.as_of_ms, position_of(stretch.entries[-1])
         token = None
         if stretch.more:
-            position = _position(stretch.entries[-1])
-            token = self.token(rules, stretch.as_of_ms, _query_of(query), position)
+            position = position_of(stretch.entries[-1])
+            token = self.token(rules, stretch.as_of_ms, query_of(query), position)
         return shape.page(items, token, stretch.as_of_ms, stretch.total)
 
     async def _as_page(
@@ -235,15 +235,17 @@ class Queries(Reader):
             page = shape.page(found, None, stretch.as_of_ms, stretch.total)
         return exc.having(page)
 
-    async def _stretch(
+    async def stretch(
         self,
         rules: Rules,
         query: RankQuery,
         count: int,
         as_of_ms: int | None,
         after: Position | None,
-    ) -> _Stretch:
-        """The next `count` over all partitions, at one moment."""
+        *,
+        records: bool = True,
+    ) -> Stretch:
+        """The next `count` over all partitions, at one moment; with their records, or without."""
         # One more than asked for tells whether there is a next page.
         parts = await in_shares(
             self._keyspace.partitions,
@@ -251,7 +253,7 @@ class Queries(Reader):
             as_of_ms,
             lambda keys, wanted, at: self._functions.rank(
                 *(keys, rules, query, wanted),
-                records=min(wanted, count),
+                records=min(wanted, count) if records else 0,
                 as_of_ms=at,
                 after=after,
             ),
@@ -259,17 +261,17 @@ class Queries(Reader):
         )
         return self._merged(parts, count)
 
-    def _merged(self, parts: Sequence[Ranked], count: int) -> _Stretch:
+    def _merged(self, parts: Sequence[Ranked], count: int) -> Stretch:
         ranked = merge(*(self._entries(part) for part in parts), key=_rank_key, reverse=True)
         entries = list(islice(ranked, count))
         more = sum(len(part.places) for part in parts) > count
-        return _Stretch(entries, more, parts[0].now_ms, sum(part.total for part in parts))
+        return Stretch(entries, more, parts[0].now_ms, sum(part.total for part in parts))
 
-    def _entries(self, part: Ranked) -> list[_Entry]:
+    def _entries(self, part: Ranked) -> list[Entry]:
         # The scores are the server's: this machine's exp() might round differently.
         records = padded(part.records, len(part.places))
         return [
-            _Entry(score, place % _SPAN, threat_id, place, record)
+            Entry(score, place % SPAN, threat_id, place, record)
             for (threat_id, place, score), record in zip(part.places, records, strict=True)
         ]
 
@@ -337,19 +339,20 @@ class Queries(Reader):
             seen |= fresh
 
 
-def _query_of(query: RankQuery) -> tuple[Any, ...]:
+def query_of(query: RankQuery) -> tuple[Any, ...]:
     """A query as a cursor holds it."""
     bounds = (query.lowest, query.highest, query.interactions)
     return ("queue", query.status, query.severity, *bounds)
 
 
 def _ranks_of(part: Ranked) -> list[tuple[float, int, bytes]]:
-    return [(score, place % _SPAN, threat_id) for threat_id, place, score in part.places]
+    return [(score, place % SPAN, threat_id) for threat_id, place, score in part.places]
 
 
-def _rank_key(entry: _Entry) -> tuple[float, int, bytes]:
+def _rank_key(entry: Entry) -> tuple[float, int, bytes]:
     return entry[:3]
 
 
-def _position(entry: _Entry) -> Position:
+def position_of(entry: Entry) -> Position:
+    """Where an entry stands, as the server is told of it."""
     return Position(entry.place, entry.threat_id)

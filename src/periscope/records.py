@@ -1,19 +1,43 @@
-"""Threats as they are stored, for programs that pass them on without looking into them."""
+"""What programs build on that serve others: records as they are stored, and how far events are."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Any
 
+from periscope.cursor import rebound
 from periscope.database import Database
 from periscope.functions import RankQuery
 from periscope.knowledge import normal_industry
 from periscope.models import Severity
+from periscope.queries import Queries
 from periscope.reader import RECORDS
 from periscope.threat import Record, RecordPage
 
 
 class Records(Database):
     """The reads of `Periscope` once more, whose pages hold records; see `header.py` for these."""
+
+    @property
+    def reads(self) -> Queries:
+        """Reads of the board, for rooms that choose and rank by themselves."""
+        return self._queries
+
+    async def event_position(self) -> str:
+        """The end of the events now: all that was acknowledged before is up to it.
+
+        Raises:
+            StoreUnavailable: the server is away, or the database was closed.
+        """
+        return await self._events.position()
+
+    def rebound(self, cursor: str, query: tuple[Any, ...], other: tuple[Any, ...]) -> str:
+        """The cursor of one question as that of another one, at the same place.
+
+        Raises:
+            CursorInvalid: not a cursor of `query` and this database.
+        """
+        return rebound(cursor, self._secret, query=query, other=other)
 
     async def get_ranked_records(
         self, query: RankQuery, cursor: str | None = None, count: int = 100

@@ -226,9 +226,11 @@ class Settings(ServiceSettings, frozen=True, forbid_unknown_fields=True, kw_only
 
     @property
     def dead_letters_path(self) -> Path:
-        """The directory of dead letters."""
+        """The directory of dead letters; each namespace but the usual has its own beside it."""
         given = self.dead_letters_dir
-        return Path(given).expanduser() if given else self.data_path / "deadletters"
+        found = Path(given).expanduser() if given else self.data_path / "deadletters"
+        usual = self.namespace == type(self)().namespace
+        return found if usual else found.with_name(f"{found.name}-{self.namespace}")
 
     @property
     def embedded_durability(self) -> Durability:

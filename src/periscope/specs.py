@@ -147,6 +147,8 @@ SPECS: dict[str, Spec] = {
         ("meta", "audit"), ("last_entry",), True, "trims up to an entry", lasting=False
     ),
     "periscope_events": Spec(("meta", "events"), ("after", "count"), False),
+    "periscope_places": Spec(_RANK_KEYS, (*_NOW, "id..."), False),
+    "periscope_holders": Spec(("meta", "analysts..."), ("now_ms",), False),
     "periscope_rank": Spec(
         _RANK_KEYS,
         (

@@ -89,7 +89,8 @@ class Splicer:
                 f"the record of threat {threat_id.decode(errors='replace')!r} cannot be read"
             ) from None
         # Behind the metadata stands what is known of the two; the others are said here.
-        observed = _nothing("observed_at") if not v[25] | v[26] else _moment_of(v[25] | v[26] << 32)
+        observed_ms = _observed_ms(record, v)
+        observed = _moment_of(observed_ms) if observed_ms else _nothing("observed_at")
         source = b'"source":"",' if v[28] == NO_SOURCE else b""
         return b'{"threat_id":%s,%s,%s%s%s",%s' % (
             _quote(threat_id.decode()),
@@ -180,6 +181,19 @@ def _second(second: int) -> str:
 
 def _nothing(name: str) -> bytes:
     return b'"%s":null,"%s_ms":null,' % (name.encode(), name.encode())
+
+
+def _observed_ms(record: bytes, v: tuple[Any, ...]) -> int:
+    """Return when the last report was observed; 0 if it did not say.
+
+    The header then still holds what the source said before, which it remembers to tell an older
+    report by. Within a text each quotation mark has a backslash before it.
+    """
+    kept: int = v[25] | v[26] << 32
+    if not kept:
+        return 0
+    end = len(record) - 1 if v[28] == NO_SOURCE else record.rfind(b',"source":"')
+    return kept if record.endswith(b',"observed_at_ms":%d' % kept, 0, end) else 0
 
 
 def _moment_of(observed_ms: int) -> bytes:

@@ -12,12 +12,16 @@ from redis.asyncio import Redis
 
 from periscope.api import Service, Tenant
 from periscope.settings import Settings
+from tests.api.described import hold_to_it
 from tests.conftest import OpenHere, assert_only_known_keys
 from tests.support.servers import ServerProcess
 
 
 class Served:
-    """A service that listens, and clients of it: `admin` with the first key, others with less."""
+    """A service that listens, and clients of it: `admin` with the first key, others with less.
+
+    Whatever they are answered is held against the document that describes the API.
+    """
 
     def __init__(self, service: Service, secret: str) -> None:
         self.service = service
@@ -33,12 +37,15 @@ class Served:
     def client(self, secret: str | None, **options: Any) -> httpx.AsyncClient:
         """A client with a key, or without one."""
         headers = {} if secret is None else {"Authorization": f"Bearer {secret}"}
-        made = httpx.AsyncClient(base_url=self.service.url, headers=headers, timeout=30, **options)
-        self._clients.append(made)
-        return made
+        hooks = {"response": [hold_to_it]}
+        client = httpx.AsyncClient(
+            base_url=self.service.url, headers=headers, timeout=30, event_hooks=hooks, **options
+        )
+        self._clients.append(client)
+        return client
 
     async def close(self) -> None:
-        """Close the clients, then the service."""
+        """Close the service, and every client that was made of it."""
         for client in self._clients:
             await client.aclose()
         await self.service.close()
@@ -68,8 +75,8 @@ async def serve(
         archive = str(tmp_path / "archive.db")
         settings = Settings.load(**{**usual, "archive": archive, **more})
         service = await Service(settings).start()
-        made = await service.tenants.all[0].access.first_key()
-        started.append(Served(service, "" if made is None else made[1]))
+        first = await service.tenants.all[0].access.first_key()
+        started.append(Served(service, "" if first is None else first[1]))
         return started[-1]
 
     yield start

@@ -117,6 +117,6 @@ def test_help_imports_no_command() -> None:
     done = subprocess.run(
         [sys.executable, "-c", code], env=Program().environment, capture_output=True, check=True
     )
-    table = ["command", "commands", "commands_feeds", "commands_noise"]
+    table = ["command", "commands", "commands_access", "commands_feeds", "commands_noise"]
     table += ["commands_upkeep", "commands_work"]
     assert done.stdout.decode().strip() == str([f"periscope.cli.{m}" for m in ["app", *table]])

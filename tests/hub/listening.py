@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 import random
-from collections.abc import Callable
 from contextlib import aclosing
 from dataclasses import dataclass, field
 from typing import Any
@@ -63,13 +62,16 @@ class Listener:
     last_analyst: str
     heard: list[Key] = field(default_factory=list)
     endings: list[Ended] = field(default_factory=list)
+    _is_cut: bool = False
 
     async def run(self) -> None:
         pace_s = self.chance.choice([0.0, 0.0, 0.02])
         while not self._is_done():
-            await self._listen(pace_s, self.chance.randrange(1, 40))
+            await self.listen(pace_s, self.chance.randrange(1, 40))
 
-    async def _listen(self, pace_s: float, reads: int) -> None:
+    async def listen(self, pace_s: float, reads: int) -> None:
+        """So many reads, unless it is ended or cut off before."""
+        self._is_cut = False
         async with self.hub.subscribe(self.since, **self.wishes) as subscription:
             for _ in range(reads):
                 data = await subscription.frames(0.05)
@@ -78,12 +80,17 @@ class Listener:
                     self.endings.append(subscription.ended)
                     return
                 self._hear(data or subscription.heartbeat())
-                if self._is_done():
+                if self._is_done() or self._is_cut:
                     return
                 await asyncio.sleep(pace_s)
 
     def _hear(self, data: bytes) -> None:
+        """All of it, or only so much as came before the connection broke."""
         events, last_id = read_frames(data)
+        if len(events) > 1 and self.chance.random() < 0.3:
+            events = events[: self.chance.randrange(1, len(events))]
+            last_id = events[-1]["position"]
+            self._is_cut = True
         self.since = last_id or self.since
         for told in events:
             ids = tuple(told["threat_ids"])
@@ -91,6 +98,3 @@ class Listener:
 
     def _is_done(self) -> bool:
         return bool(self.heard) and self.heard[-1][1] == self.last_analyst
-
-
-Only = Callable[[Event], Event | None]

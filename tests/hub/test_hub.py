@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 from collections.abc import AsyncIterator
 
@@ -62,6 +63,25 @@ async def test_one_frame_serves_all_who_leave_nothing_out(
     assert hub.ring[0].frame is hub.ring[0].frame
     await one.close()
     await two.close()
+
+
+async def test_two_hundred_listeners_cost_the_store_what_one_does(
+    periscope: Periscope, hub: EventHub
+) -> None:
+    ids = [f"t{number}" for number in range(1000)]
+    client = periscope.functions.connections.client
+    async with contextlib.AsyncExitStack() as stack:
+        one = await stack.enter_async_context(hub.subscribe())
+        await periscope.add_threat("first", "x", "LOW")
+        assert await hear(one, 1) == ["first"]
+        before = len(await client.client_list())
+        more = [await stack.enter_async_context(hub.subscribe()) for _ in range(199)]
+        await periscope.add_threats_batch(
+            {"threat_id": threat_id, "content": "x", "severity": "LOW"} for threat_id in ids
+        )
+        told = await asyncio.gather(*(hear(each, 2) for each in (one, *more)))
+        assert told == [["t0", "t500"]] * 200
+        assert len(await client.client_list()) <= before + 2  # the batch's own
 
 
 async def test_wishes(periscope: Periscope, hub: EventHub) -> None:
@@ -207,6 +227,24 @@ async def test_the_store_goes_away_and_comes_back_and_nothing_is_missing() -> No
                     data += await one.frames(10) or b""
             assert [e["threat_ids"] for e in read_frames(data)[0]] == [["after"]]
             assert await hear(again, 1) == ["after"]
+            await hub.close()
+    finally:
+        process.stop()
+
+
+async def test_a_store_that_answers_nothing_is_said_to_be_away() -> None:
+    process = ServerProcess(port=free_port()).start()
+    try:
+        async with Periscope.open(process.url) as p:
+            hub = EventHub(p)
+            await hub.start()
+            async with hub.subscribe() as subscription, asyncio.timeout(20):
+                process.freeze()
+                assert await subscription.frames(20) == STORE_AWAY
+                process.thaw()
+                assert await subscription.frames(20) == STORE_BACK
+                await p.add_threat("t", "x", "LOW")
+                assert await hear(subscription, 1) == ["t"]
             await hub.close()
     finally:
         process.stop()

@@ -13,6 +13,7 @@ import pytest
 
 from periscope import Event, Periscope
 from periscope.hub import Ended, EventHub
+from periscope.positions import read_places, show_places
 from tests.conftest import OpenHere
 from tests.hub.listening import Key, Listener, beginning, everything, key_of
 
@@ -109,4 +110,41 @@ async def test_every_listener_hears_all_it_wishes_once_and_in_order(
         endings = Counter(why for one in listeners for why in one.endings)
         assert set(endings) <= {Ended.LAGGING}
         assert hub.subscribers == 0
+        await hub.close()
+
+
+def cut_anywhere(p: Periscope, whole: list[Event], chance: random.Random) -> tuple[str, list[Key]]:
+    """A position such as one has who merged the partitions in another order; what comes after."""
+    places = list(read_places(beginning(p)) or ())
+    rest: list[Key] = []
+    for number in range(len(places)):
+        own = [e for e in whole if in_partition(p, [key_of(e)], number)]
+        given = chance.randrange(len(own) + 1)
+        if given:
+            places[number] = (read_places(own[given - 1].position) or ())[number]
+        rest += map(key_of, own[given:])
+    return show_places(tuple(places)), rest
+
+
+@pytest.mark.parametrize("ring_bytes", [4_000, 4 << 20])
+async def test_a_position_of_another_order_is_resumed_exactly(
+    periscope: Periscope, open_here: OpenHere, ring_bytes: int
+) -> None:
+    """Whoever followed elsewhere may have seen one partition further than this hub has told."""
+    chance = random.Random(ring_bytes)
+    async with open_here(namespace="many", partitions=3) as p:
+        hub = EventHub(p, ring_bytes=ring_bytes)
+        await hub.start()
+        await act(p, chance, 30)
+        whole = await everything(p, LAST)
+        for number in range(40):
+            since, rest = cut_anywhere(p, whole, chance)
+            listener = Listener(hub, since, {}, random.Random(number), LAST)
+            async with asyncio.timeout(10):
+                while len(listener.heard) < len(rest):
+                    await listener.listen(0, 1)
+                await listener.listen(0, 1)
+            assert Counter(listener.heard) == Counter(rest)
+            for one in range(3):
+                assert in_partition(p, listener.heard, one) == in_partition(p, rest, one)
         await hub.close()

@@ -49,6 +49,7 @@ async def everything(tmp_path: Path) -> AsyncIterator[Everything]:
         await feeds.add_feed("some", kind="file", place=str(tmp_path / "feed.ndjson"), settle="0s")
         await feeds.run_feed("some")
         letters.add("some", [Letter("1", 0, "some", "a file", "no JSON")])
+        letters.add("anothers", [Letter("1", 0, "anothers", "a file", "no JSON")])
         async with Supervisor(PromotionWorker(p, wide())) as supervisor:
             metrics = Metrics(
                 p,
@@ -142,6 +143,7 @@ async def test_what_is_put_in_comes_out(everything: Everything) -> None:
     records = found["periscope_feed_records_total"]
     assert (records["some", "added"], records["some", "dead_letter"]) == (1, 0)
     assert found["periscope_feed_lag_seconds"]["some",] > 0
+    assert list(found["periscope_dead_letter_bytes"]) == [("some",)]
     assert found["periscope_dead_letter_bytes"]["some",] > 10
     assert found["periscope_request_duration_seconds_bucket"]["0.005", "GET", "/v1/threats", "2xx"]
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable
+from typing import NoReturn
 
 from periscope.access import accounts, checks
 from periscope.access.accounts import changing, known_account
@@ -120,22 +121,68 @@ class AccountsDesk(AccessRoot):
             LockedOut: too many failures.
             RateLimited: too many sign-ins at once.
         """
+        account = await self._proved(name, password)
+        await self._rehash(account, password)
+        return await self._begin(account)
+
+    async def sign_in_nowhere(self, place: str, name: str, password: str) -> NoReturn:
+        """Refuse a sign-in at a place that is not there, as one to an account that is not there.
+
+        Raises:
+            Unauthenticated, LockedOut, RateLimited: as `sign_in`, after the same time.
+        """
+        if not _is_name(name) or not can_be(password):
+            raise Unauthenticated(NOT_GOOD)
+        await self._attempt(f"{place}\0{name}", None, password)
+        raise Unauthenticated(NOT_GOOD)
+
+    async def change_password(self, name: str, old: str, new: str) -> Account:
+        """Change one's own password, which ends all sessions; with the old one, as signing in.
+
+        Raises:
+            Unauthenticated, LockedOut, RateLimited: as `sign_in`.
+            AccessInvalid: the new one is no password.
+        """
+        checked_password(new)
+        await self._proved(name, old)
+        return await self.set_password(name, new, by=name)
+
+    async def _proved(self, name: str, password: str) -> StoredAccount:
+        """Return the account whose password this is, however often it was wrong before.
+
+        Raises:
+            Unauthenticated, LockedOut, RateLimited: as `sign_in`.
+        """
         if not _is_name(name) or not can_be(password):
             raise Unauthenticated(NOT_GOOD)
         await self._register.fresh()
-        may_try, lock_ms = await self._calls.attempt(digest_of(name))
+        account = self._register.accounts.get(name)
+        lock_ms = await self._attempt(name, account, password)
+        if lock_ms is None and account is not None:
+            return account
+        if account is not None:
+            self._remark_aside(ITSELF, "failed_sign_in", name)
+            if lock_ms:
+                await self._remark_gently(name, "lock_out", name, {"seconds": lock_ms // 1000})
+        raise Unauthenticated(NOT_GOOD)
+
+    async def _attempt(
+        self, called: str, account: StoredAccount | None, password: str
+    ) -> int | None:
+        """Try a password: None if it is the one, else for how long the name is locked out now.
+
+        Raises:
+            LockedOut, RateLimited: it is not even tried.
+        """
+        may_try, lock_ms = await self._calls.attempt(digest_of(called))
         if not may_try:
             raise LockedOut("too many failed sign-ins; try again later", lock_ms / 1000)
-        account = self._register.accounts.get(name)
         usable = account is not None and account.account.disabled_ms is None
         hashed = account.password if account is not None and usable else None
-        if not await self._passwords.matches(hashed, password) or account is None:
-            if lock_ms and account is not None:
-                await self._remark_gently(name, "lock_out", name, {"seconds": lock_ms // 1000})
-            raise Unauthenticated(NOT_GOOD)
-        await self._calls.succeeded(digest_of(name))
-        await self._rehash(account, password)
-        return await self._begin(account)
+        if not await self._passwords.matches(hashed, password):
+            return lock_ms
+        await self._calls.succeeded(digest_of(called))
+        return None
 
     async def sign_in_as(
         self, name: str, scopes: Iterable[Scope | str], *, issuer: str

@@ -37,14 +37,14 @@ def checked_name(name: Any, field: str, most: int = MAX_ANALYST_BYTES) -> str:
     return str(name)
 
 
-def checked_account(name: Any) -> str:
+def checked_account(name: Any, field: str = "name") -> str:
     """Return the name of an account: an analyst's id that is not what a key is called.
 
     Raises:
         AccessInvalid: it cannot be one.
     """
-    if checked_name(name, "name").lower().startswith(KEY_NAMES):
-        raise AccessInvalid(f"name: {KEY_NAMES} begins what API keys are called", field="name")
+    if checked_name(name, field).lower().startswith(KEY_NAMES):
+        raise AccessInvalid(f"{field}: {KEY_NAMES} begins what API keys are called", field=field)
     return str(name)
 
 

@@ -45,6 +45,7 @@ class Keyring:
         self._known = {
             prefix: _known(one) for prefix, one in keys.items() if one.key.revoked_ms is None
         }
+        self._noted = {prefix: ms for prefix, ms in self._noted.items() if prefix in keys}
 
     def identify(self, secret: str) -> Identity:
         """Say who shows this secret, by what the register knows.
@@ -138,6 +139,7 @@ def _known(one: StoredKey) -> _Known:
         prefix=key.prefix,
         rate_per_s=key.rate_per_s,
         burst=key.burst,
+        expires_ms=key.expires_ms,
     )
     ends = NEVER if key.expires_ms is None else key.expires_ms
     return _Known(bytes.fromhex(one.digest), identity, ends)

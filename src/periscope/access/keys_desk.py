@@ -45,7 +45,7 @@ class KeysDesk(AccessRoot):
             name=checks.checked_name(name, "name", checks.MAX_KEY_NAME_BYTES),
             scopes=checks.checked_scopes(scopes),
             limits=checks.checked_limits(limits),
-            analyst=None if analyst is None else checks.checked_account(analyst),
+            analyst=None if analyst is None else checks.checked_account(analyst, "analyst"),
             rate_per_s=rate,
             burst=most,
             created_ms=self._register.now_ms(),

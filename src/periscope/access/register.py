@@ -33,6 +33,7 @@ class Register:
         self._calls = calls
         self._changed = changed
         self._refreshing: asyncio.Task[None] | None = None
+        self._changing = asyncio.Lock()
         self._fields: Mapping[str, bytes] = {}
         self._ahead_ms = 0.0  # the server's clock before our monotonic one
         self.read_at = float("-inf")
@@ -93,6 +94,10 @@ class Register:
             UsageError: others change it all the time.
             OutcomeUnknown: it may be done. Whatever `edit` raises: nothing was.
         """
+        async with self._changing:  # those of this process come one after the other
+            await self._change(edit)
+
+    async def _change(self, edit: Edit) -> None:
         wanted: Mapping[str, bytes] = {}
         for _ in range(TRIES):
             await self.refresh()

@@ -13,7 +13,7 @@ import msgspec
 
 from periscope.access import checks
 from periscope.access.buckets import Buckets
-from periscope.access.calls import AccessCalls
+from periscope.access.calls import AccessCalls, patiently
 from periscope.access.keyring import Keyring
 from periscope.access.passwords import Passwords
 from periscope.access.register import LOOK_S, Register
@@ -40,6 +40,7 @@ class AccessRoot:
         self._sessions = Sessions(self._register, self._calls)
         self._buckets = Buckets(self._calls)
         self._tasks: list[asyncio.Task[None]] = []
+        self._remarks: set[asyncio.Task[None]] = set()
 
     async def start(self) -> None:
         """Read keys and accounts, and follow their changes.
@@ -60,10 +61,16 @@ class AccessRoot:
         await asyncio.gather(*self._tasks, return_exceptions=True)
         if self._tasks:
             with suppress(PeriscopeError):  # when a key was used last: nothing depends on it
-                await self._note(at_once=True)
+                await patiently(self._note(at_once=True))
         self._tasks = []
+        await asyncio.gather(*self._remarks, return_exceptions=True)
         self._register.close()
         self._passwords.close()
+
+    @property
+    def now_ms(self) -> int:
+        """The server's time, as far as it is known here."""
+        return self._register.now_ms()
 
     async def __aenter__(self) -> Self:
         await self.start()
@@ -99,6 +106,12 @@ class AccessRoot:
             await self.remark(who, action, subject, detail)
         except StoreError as exc:
             log.warning("not in the audit trail: %s by %r: %s", action, who, exc)
+
+    def _remark_aside(self, who: str, action: str, subject: str) -> None:
+        """Remark gently what nobody is to notice by the time that an answer takes."""
+        task = asyncio.ensure_future(self._remark_gently(who, action, subject))
+        self._remarks.add(task)
+        task.add_done_callback(self._remarks.discard)
 
     def _take(self, register: Register) -> None:
         self._keyring.take(register.keys)

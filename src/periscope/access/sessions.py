@@ -85,7 +85,7 @@ class Sessions:
         if account is None or not self._is_good(known.stored, account):
             self._known.pop(digest, None)
             raise Unauthenticated(NOT_GOOD)
-        return _identity(account)
+        return _identity(account, known.stored.ends_ms)
 
     async def end(self, token: str) -> str | None:
         """End a session; whose it was, None if nobody's. Safe to repeat."""
@@ -135,6 +135,6 @@ def _decoded(text: bytes) -> _Stored:
         raise Unauthenticated(NOT_GOOD) from None
 
 
-def _identity(account: StoredAccount) -> Identity:
-    name = account.account.name
-    return Identity(name, "account", all_scopes(account.account.scopes), analyst=name)
+def _identity(account: StoredAccount, ends_ms: int) -> Identity:
+    name, scopes = account.account.name, all_scopes(account.account.scopes)
+    return Identity(name, "account", scopes, analyst=name, expires_ms=ends_ms)

@@ -53,6 +53,7 @@ class Identity(msgspec.Struct, frozen=True):
     `name` is what the audit trail says: `key:` and the key's name, or the account's name. `scopes`
     are all that hold: with `admin` all there are. `analyst` is who acts where it is asked for
     something that analysts do: the account itself, or whom the key stands for (None: nobody).
+    `expires_ms` is when it ends at the latest (None: never).
     """
 
     name: str
@@ -63,6 +64,7 @@ class Identity(msgspec.Struct, frozen=True):
     prefix: str | None = None
     rate_per_s: float | None = None
     burst: int | None = None
+    expires_ms: int | None = None
 
     def may(self, scope: Scope) -> bool:
         """Is this within the scopes?"""

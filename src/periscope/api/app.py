@@ -2,22 +2,35 @@
 
 from __future__ import annotations
 
+import msgspec
 from litestar import Litestar, Router
-from litestar.datastructures import State
 
 from periscope.api import (
+    accounts,
     acts,
     claims,
+    deadletters,
     export,
+    feeds,
     health,
     interactions,
+    keys,
     levels,
     lookups,
+    openapi,
+    policy,
+    receivers,
     reports,
+    session,
+    session_oidc,
+    stats,
     stream,
+    suppressed,
+    suppressions,
     threats,
     trail,
     upkeep,
+    warninglists,
 )
 from periscope.api.envelope import Envelope
 from periscope.api.gate import gate
@@ -26,36 +39,59 @@ from periscope.api.strict_bodies import StrictRequest
 from periscope.api.tenants import Tenants
 
 NOUNS = (
+    accounts,
     acts,
     claims,
+    deadletters,
     export,
+    feeds,
     interactions,
     levels,
     lookups,
+    keys,
+    policy,
+    receivers,
     reports,
+    session,
+    session_oidc,
+    stats,
     stream,
+    suppressed,
+    suppressions,
     threats,
     trail,
     upkeep,
+    warninglists,
 )
 """Modules whose routes stand under /v1, a noun each."""
 
 
 def create_app(tenants: Tenants) -> Envelope:
     """Return the ASGI application that serves these tenants, which must be open."""
+    app = assembled(tenants.settings.serve_max_body_mb << 20)
+    envelope = Envelope(app, tenants.observe)
+    described = msgspec.json.encode(openapi.document(app))
+    app.state.update(
+        {
+            "tenants": tenants,
+            "envelope": envelope,
+            "openapi": described,
+            "unproven": receivers.Unproven(),
+        }
+    )
+    return envelope
+
+
+def assembled(max_body_bytes: int) -> Litestar:
+    """Return all routes behind the gate; they serve nobody yet."""
     routes = [route for noun in NOUNS for route in noun.ROUTES]
-    state = State({"tenants": tenants})
-    app = Litestar(
-        [Router("/v1", route_handlers=routes), *health.ROUTES],
+    return Litestar(
+        [Router("/v1", route_handlers=routes), *health.ROUTES, *openapi.ROUTES],
         guards=[gate],
         exception_handlers={Exception: handle},
-        state=state,
         openapi_config=None,
         logging_config=None,
         request_class=StrictRequest,
-        request_max_body_size=tenants.settings.serve_max_body_mb << 20,
+        request_max_body_size=max_body_bytes,
         debug=False,
     )
-    envelope = Envelope(app, tenants.observe)
-    app.state.envelope = envelope
-    return envelope

@@ -109,6 +109,15 @@ async def whole(request: Request[Any, Any, Any], most: int, timeout_s: float) ->
             raise too_large(most)
         found.append(part)
     body = b"".join(found)
+    return await unpacked(body, encoding, most)
+
+
+async def unpacked(body: bytes, encoding: str, most: int) -> bytes:
+    """Return a body as it was before it was packed.
+
+    Raises:
+        RequestRefused: it cannot be unpacked, or is longer than `most` bytes then.
+    """
     return body if encoding == "identity" else await asyncio.to_thread(_unpacked, body, most)
 
 

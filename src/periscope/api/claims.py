@@ -15,6 +15,7 @@ from periscope.api.acting import IdempotencyKey, ThreatId, analyst_of, at_work, 
 from periscope.api.answers import json_answer
 from periscope.api.gate import Caller, caller_of
 from periscope.api.limits import sees
+from periscope.api.operations import Forms
 from periscope.errors import ActRefused
 from periscope.models import Severity
 from periscope.periscope import Periscope
@@ -67,7 +68,7 @@ async def release(
     return json_answer(Released(name, analyst))  # type: ignore[no-any-return]
 
 
-@post("/next", **ACTING)
+@post("/next", **{**ACTING, "opt": {"scope": Scope.ACT, "answers": {204: Forms()}}})
 async def claim_next(
     request: Request[Any, Any, Any],
     data: JSONBody[NextBody | None] = None,

@@ -10,6 +10,7 @@ from litestar.params import Parameter
 from litestar.types import ASGIApp
 
 from periscope.access import Limits, Scope
+from periscope.api.forms import EXPORT
 from periscope.api.gate import caller_of
 from periscope.api.limits import sees
 from periscope.api.pages import Asked, check, read_page
@@ -23,7 +24,7 @@ MEDIA_TYPES = {
 }
 
 
-@get("/export", opt={"scope": Scope.READ}, tags=["threats"])
+@get("/export", opt={"scope": Scope.READ, "answers": {200: EXPORT}}, tags=["threats"])
 async def export_threats(
     request: Request[Any, Any, Any],
     format: Annotated[  # noqa: A002 - the name of the parameter

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
-from functools import cache
 from typing import Any
 from urllib.parse import urlsplit
 
 from litestar.connection import ASGIConnection
 from litestar.handlers import BaseRouteHandler
-from litestar.params import CookieParameter, HeaderParameter, PathParameter
 
 from periscope.access import Identity, Scope
+from periscope.api.parameters import query_fields
 from periscope.api.problems import RequestRefused
 from periscope.api.tenants import Tenant, Tenants
 from periscope.errors import Forbidden, Unauthenticated
@@ -21,8 +19,6 @@ from periscope.periscope import Periscope
 SESSION_COOKIE = "__Host-periscope"
 MAX_SECRET_CHARACTERS = 512
 _SAFE = frozenset(("GET", "HEAD", "OPTIONS"))
-_IN_PATH = re.compile(r"{(\w+)[:}]")
-_OURS = frozenset(("request", "data", "state", "body", "headers", "cookies", "query", "scope"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,31 +113,18 @@ def check_origin(connection: ASGIConnection[Any, Any, Any, Any]) -> None:
 
 
 def _check_query(connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRouteHandler) -> None:
-    if not connection.scope["query_string"]:
+    if not connection.scope["query_string"] or handler.opt.get("any_query"):
         return
-    known = query_names(handler)
+    known = query_fields(handler)
     given = connection.query_params
     for name in given:
         if name not in known:
-            raise RequestRefused(
-                400,
-                "parameter-unknown",
-                f"there is no parameter {name[:80]!r} here",
-                field=name[:80],
-            )
+            raise _refused("unknown", name[:80], f"there is no parameter {name[:80]!r} here")
         if len(given.getall(name)) > 1:
-            raise RequestRefused(
-                400, "parameter-repeated", f"{name} is given more than once", field=name
-            )
+            raise _refused("repeated", name, f"{name} is given more than once")
+        if known[name] and given[name].lower() == "null":
+            raise _refused("unfit", name, f"{name}: leave it out where you mean none")
 
 
-@cache
-def query_names(handler: BaseRouteHandler) -> frozenset[str]:
-    """Return the names of a handler's query parameters."""
-    names = set()
-    for field in handler.parsed_fn_signature.parameters.values():
-        kwarg = field.kwarg_definition
-        if not isinstance(kwarg, HeaderParameter | CookieParameter | PathParameter):
-            names.add(getattr(kwarg, "query", None) or field.name)
-    in_path = {name for path in handler.paths for name in _IN_PATH.findall(path)}
-    return frozenset(names - _OURS - in_path)
+def _refused(how: str, name: str, detail: str) -> RequestRefused:
+    return RequestRefused(400, f"parameter-{how}", detail, field=name)

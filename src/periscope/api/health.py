@@ -1,4 +1,4 @@
-"""Whether the service lives, whether it can serve; and who it is that asks."""
+"""Whether the service lives, and whether it can serve."""
 
 from __future__ import annotations
 
@@ -8,33 +8,32 @@ from litestar import Request, Response, get
 
 from periscope.access import Scope
 from periscope.api.answers import json_answer
+from periscope.api.forms import METRICS
 from periscope.api.gate import caller_of
 from periscope.api.limits import refuse_limited
-from periscope.errors import PeriscopeError
+from periscope.api.problems import RequestRefused
 from periscope.metrics import content_type
+from periscope.shapes import Standing
 
 
-@get("/healthz", tags=["operations"], security=[])
-async def healthz() -> Response[dict[str, str]]:
+@get("/healthz", tags=["operations"])
+async def healthz() -> Response[Standing]:
     """Say that the process lives and answers: true whatever the store does."""
-    return json_answer({"status": "alive"})  # type: ignore[no-any-return]
+    return json_answer(Standing("alive"))  # type: ignore[no-any-return]
 
 
-@get("/readyz", tags=["operations"], security=[])
-async def readyz(request: Request[Any, Any, Any]) -> Response[dict[str, str]]:
+@get("/readyz", tags=["operations"], opt={"problems": (500, 503, 507)})
+async def readyz(request: Request[Any, Any, Any]) -> Response[Standing]:
     """Say whether requests can be served: 503 while the store is away and while ending."""
     state = request.app.state
     if state.envelope.draining:
-        return json_answer({"status": "ending"}, status=503, headers={"Retry-After": "5"})  # type: ignore[no-any-return]
-    try:
-        for tenant in state.tenants.all:
-            await tenant.periscope.ping()
-    except PeriscopeError:
-        return json_answer({"status": "store away"}, status=503, headers={"Retry-After": "2"})  # type: ignore[no-any-return]
-    return json_answer({"status": "ready"})  # type: ignore[no-any-return]
+        raise RequestRefused(503, "ending", "This process serves no longer.", retry_after_s=5)
+    for tenant in state.tenants.all:
+        await tenant.periscope.ping()
+    return json_answer(Standing("ready"))  # type: ignore[no-any-return]
 
 
-@get("/metrics", opt={"scope": Scope.READ}, tags=["operations"])
+@get("/metrics", opt={"scope": Scope.READ, "answers": {200: METRICS}}, tags=["operations"])
 async def metrics(request: Request[Any, Any, Any]) -> Response[str]:
     """Tell Prometheus everything about the tenant of the key, and about this process."""
     caller = caller_of(request)

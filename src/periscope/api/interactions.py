@@ -15,6 +15,7 @@ from periscope.access import Scope
 from periscope.api.acting import IdempotencyKey, analyst_of, request_id_of
 from periscope.api.answers import json_answer
 from periscope.api.bodies import whole
+from periscope.api.forms import INTERACTIONS
 from periscope.api.gate import Caller, caller_of
 from periscope.api.limits import check_visible, seen_of
 from periscope.api.media import Media, media_of
@@ -53,7 +54,12 @@ async def interact(
     return json_answer(documents.act(data.action.value, threat, analyst))  # type: ignore[no-any-return]
 
 
-@post("/interactions/batch", opt={"scope": Scope.ACT}, status_code=200, tags=["acts"])
+@post(
+    "/interactions/batch",
+    opt={"scope": Scope.ACT, "body": INTERACTIONS},
+    status_code=200,
+    tags=["acts"],
+)
 async def interact_batch(request: Request[Any, Any, Any]) -> Response[InteractionsTaken]:
     """Record many interactions, in the order given: an array of them, or NDJSON.
 

@@ -13,7 +13,7 @@ from periscope.models import Severity
 from periscope.shapes import ThreatPage
 
 
-@get("/knowledge", opt={"scope": Scope.READ}, tags=["threats"])
+@get("/knowledge", opt={"scope": Scope.READ, "etag": True}, tags=["threats"])
 async def list_knowledge(
     request: Request[Any, Any, Any],
     level: Annotated[
@@ -37,7 +37,7 @@ async def list_knowledge(
     return await answer_page(request, asked)
 
 
-@get("/overdue", opt={"scope": Scope.READ}, tags=["threats"])
+@get("/overdue", opt={"scope": Scope.READ, "etag": True}, tags=["threats"])
 async def list_overdue(
     request: Request[Any, Any, Any],
     severity: Annotated[Severity | None, Parameter(description="Only this severity.")] = None,

@@ -42,8 +42,10 @@ def media_of(request: Request[Any, Any, Any], format_name: str | None) -> tuple[
     """Return how a body is to be read, and its format if that is one of feeds.
 
     Raises:
-        RequestRefused: there is no such format, or the media type is of none.
+        RequestRefused: there is no body, no such format, or the media type is of none.
     """
+    if not _has_body(request):
+        raise RequestRefused(400, "body-missing", "there is no body; send reports")
     if format_name is not None:
         if format_name != "auto" and format_name not in format_names():
             known = ", ".join(sorted(format_names()))
@@ -66,3 +68,10 @@ def media_of(request: Request[Any, Any, Any], format_name: str | None) -> tuple[
         field="Content-Type",
         headers={"Accept-Post": "application/json, application/x-ndjson"},
     )
+
+
+def _has_body(request: Request[Any, Any, Any]) -> bool:
+    """Say whether there is a body; one that is said to be of some type may be empty."""
+    headers = request.headers
+    stated = headers.get("content-length", "0") != "0"
+    return stated or "content-type" in headers or "transfer-encoding" in headers

@@ -197,6 +197,8 @@ def check(asked: Asked) -> None:
         raise _unfit("overdue", "is about level 1")
     if asked.industry is not None and asked.level != 3:
         raise _unfit("industry", "is about level 3")
+    if None not in (low := asked.min_score, high := asked.max_score) and low > high:  # type: ignore[operator]
+        raise _unfit("max_score", "is below min_score")
 
 
 def _unfit(name: str, what: str) -> RequestRefused:

@@ -49,19 +49,24 @@ class RequestRefused(PeriscopeError):
         *,
         field: str | None = None,
         headers: dict[str, str] | None = None,
+        retry_after_s: float | None = None,
     ) -> None:
         super().__init__(detail)
         self.status = status
         self.kind = kind
         self.field = field
         self.headers = headers or {}
+        self.retry_after_s = retry_after_s
 
 
 def problem_of(exc: BaseException, instance: str) -> Problem:
     """Return what is told of an error; what is none of the caller's business is left out."""
     if isinstance(exc, RequestRefused):
         title = TITLES.get(exc.status) or HTTPStatus(exc.status).phrase
-        return Problem(PREFIX + exc.kind, title, exc.status, str(exc), instance, exc.field)
+        return Problem(
+            *(PREFIX + exc.kind, title, exc.status, str(exc), instance),
+            *(exc.field, exc.retry_after_s),
+        )
     if isinstance(exc, BatchInterrupted):
         return _interrupted(exc, instance)
     if isinstance(exc, PeriscopeError) and not isinstance(exc, BugError):

@@ -13,6 +13,7 @@ from litestar.params import Parameter
 from periscope.access import Scope
 from periscope.api.answers import json_answer
 from periscope.api.bodies import Pipe, check_length, encoding_of, parts, whole
+from periscope.api.forms import REPORTS, format_schema
 from periscope.api.gate import Caller, caller_of
 from periscope.api.limits import Screen
 from periscope.api.media import Media, media_of
@@ -33,7 +34,12 @@ _many = msgspec.json.Decoder(list[Report]).decode
 _any = msgspec.json.Decoder().decode
 
 
-@post("/reports", opt={"scope": Scope.INGEST}, status_code=200, tags=["reports"])
+@post(
+    "/reports",
+    opt={"scope": Scope.INGEST, "body": REPORTS, "schemas": {"format": format_schema}},
+    status_code=200,
+    tags=["reports"],
+)
 async def add_reports(
     request: Request[Any, Any, Any],
     format: Annotated[  # noqa: A002 - the name of the parameter

@@ -8,16 +8,17 @@ from typing import Annotated, Any
 
 import msgspec
 from litestar import Request, get
-from litestar.params import Parameter
+from litestar.params import HeaderParameter, Parameter
 from litestar.types import ASGIApp
 
 from periscope.access import Scope
 from periscope.api.export import permit_of
+from periscope.api.forms import EVENTS
 from periscope.api.gate import Caller, caller_of, identify
 from periscope.api.problems import RequestRefused
 from periscope.api.streaming import Streamed
 from periscope.api.tenants import Tenants
-from periscope.errors import Unauthenticated
+from periscope.errors import EventsLost, Unauthenticated, UsageError
 from periscope.exporting import Permit
 from periscope.hub import Ended, Subscription
 from periscope.hub.told import Told
@@ -31,7 +32,11 @@ MEDIA_TYPE = "text/event-stream"
 HEADERS = {"cache-control": "no-store", "x-accel-buffering": "no"}
 
 
-@get("/events", opt={"scope": Scope.READ}, tags=["events"])
+@get(
+    "/events",
+    opt={"scope": Scope.READ, "answers": {200: EVENTS}, "problems": (410,)},
+    tags=["events"],
+)
 async def follow_events(
     request: Request[Any, Any, Any],
     kinds: Annotated[
@@ -49,8 +54,12 @@ async def follow_events(
         Parameter(
             description="Position (the `id` of an event) to go on after; the header "
             "`Last-Event-ID` goes before it. Default: from now on.",
-            max_length=65_536,
+            max_length=4096,
         ),
+    ] = None,
+    last_event_id: Annotated[
+        str | None,
+        HeaderParameter(name="Last-Event-ID", description="The `id` of the last event that came."),
     ] = None,
 ) -> ASGIApp:
     """Follow what happens, as server-sent events.
@@ -62,12 +71,17 @@ async def follow_events(
     """
     caller, tenants = caller_of(request), request.app.state.tenants
     _check_room(tenants)
-    subscription = caller.tenant.hub.subscribe(
-        request.headers.get("last-event-id") or since,
-        kinds=None if kinds is None else frozenset(one.strip() for one in kinds.split(",")),
-        threat_id=threat_id,
-        analyst=analyst,
-    )
+    try:
+        subscription = caller.tenant.hub.subscribe(
+            last_event_id or since,
+            kinds=None if kinds is None else frozenset(one.strip() for one in kinds.split(",")),
+            threat_id=threat_id,
+            analyst=analyst,
+        )
+    except EventsLost:
+        raise
+    except UsageError as exc:
+        raise RequestRefused(422, "position-unfit", str(exc), field="since") from None
     stream = _Stream(request, caller, subscription)
     timeout_s = tenants.settings.serve_body_timeout_s
     return Streamed(stream.parts(), MEDIA_TYPE, timeout_s, HEADERS)
@@ -76,7 +90,10 @@ async def follow_events(
 def _check_room(tenants: Tenants) -> None:
     if tenants.streams >= tenants.settings.serve_streams:
         raise RequestRefused(
-            503, "too-many-streams", "as many streams are open as there may be; try again later"
+            503,
+            "too-many-streams",
+            "as many streams are open as there may be; try again later",
+            retry_after_s=5,
         )
 
 

@@ -6,11 +6,15 @@ import asyncio
 import logging
 from collections.abc import Callable
 from contextlib import AsyncExitStack
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 import msgspec
 
 from periscope.access import Access, Identity
+from periscope.access.oidc import OidcLogin
+from periscope.access.oidc_settings import oidc_of
+from periscope.api.background import Background
+from periscope.api.receiver_settings import receivers_of
 from periscope.api.single_flight import SingleFlight
 from periscope.archive import Archive
 from periscope.errors import SettingInvalid, Unauthenticated
@@ -39,6 +43,8 @@ class Tenant:
         self.hub: EventHub
         self.metrics: Metrics
         self.flights = SingleFlight()
+        self.background = Background()
+        self.one_preview = asyncio.Lock()
         self.supervisor: Supervisor | None = None
         self._stack = AsyncExitStack()
         self._archive: Archive | None = None
@@ -77,6 +83,7 @@ class Tenant:
         self.access = Access(self.periscope)
         await self.access.start()
         self._stack.push_async_callback(self.access.close)
+        self._stack.push_async_callback(self.background.close)
         self.hub = EventHub(self.periscope)
         await self.hub.start()
         self._stack.push_async_callback(self.hub.close)
@@ -102,18 +109,25 @@ class Tenant:
         await self._stack.aclose()
 
 
+class SignOn(NamedTuple):
+    """The OpenID provider, and the tenant whose people it vouches for."""
+
+    login: OidcLogin
+    tenant: Tenant
+
+
 class Tenants:
     """All tenants of a service. A key or session belongs to one of them."""
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
-        self.all = [
-            Tenant(Periscope(msgspec.structs.replace(settings, namespace=name)))
-            for name in _names(settings)
-        ]
+        names = _names(settings)
+        self.receivers = receivers_of(settings, set(names))
+        self.all = [Tenant(Periscope(_settings_of(settings, name))) for name in names]
         self.streams = 0
         """Event streams that are open."""
         self._by_name = {tenant.name: tenant for tenant in self.all}
+        self.sign_on = self._sign_on()
 
     async def start(self, jobs: Jobs | None = None) -> Self:
         """Open all of them; if one cannot be, none is. `jobs` makes the workers of each."""
@@ -127,8 +141,21 @@ class Tenants:
 
     async def close(self) -> None:
         """Close all of them."""
+        if self.sign_on is not None:
+            await self.sign_on.login.close()
         for tenant in reversed(self.all):
             await tenant.close()
+
+    def _sign_on(self) -> SignOn | None:
+        settings, found = self.settings, oidc_of(self.settings)
+        if found is None:
+            return None
+        tenant = self._by_name.get(settings.namespace)
+        if tenant is None:
+            raise SettingInvalid(
+                f"[oidc] is about the namespace {settings.namespace}, which is not served"
+            )
+        return SignOn(OidcLogin(found), tenant)
 
     def observe(self, caller: Any, route: str, method: str, status: int, seconds: float) -> None:
         """Count a request that ended: for the tenant of its caller, or for the only one."""
@@ -173,6 +200,16 @@ class Tenants:
                 refusal = exc
         assert refusal is not None  # noqa: S101 - there is at least one tenant
         raise refusal
+
+
+def _settings_of(settings: Settings, name: str) -> Settings:
+    """Return the settings of one tenant.
+
+    The feeds of periscope.toml belong to the namespace that it is about, the setting `namespace`:
+    another tenant neither runs nor sees them.
+    """
+    config = settings.config if name == settings.namespace else None
+    return msgspec.structs.replace(settings, namespace=name, config=config)
 
 
 def _names(settings: Settings) -> list[str]:

@@ -19,7 +19,7 @@ from periscope.models import Severity, Status
 from periscope.shapes import ThreatPage, ThreatShown
 
 
-@get("/threats", opt={"scope": Scope.READ}, tags=["threats"])
+@get("/threats", opt={"scope": Scope.READ, "etag": True}, tags=["threats"])
 async def list_threats(
     request: Request[Any, Any, Any],
     level: Annotated[int, Parameter(description="1 work, 2 validated, 3 known.", ge=1, le=3)] = 1,
@@ -60,7 +60,7 @@ async def list_threats(
     return await answer_page(request, asked)
 
 
-@get("/threats/{threat_id:str}", opt={"scope": Scope.READ}, tags=["threats"])
+@get("/threats/{threat_id:str}", opt={"scope": Scope.READ, "etag": True}, tags=["threats"])
 async def get_threat(
     request: Request[Any, Any, Any],
     threat_id: ThreatId,

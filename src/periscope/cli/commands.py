@@ -6,6 +6,7 @@ examples run in the order of the table, on one database: a test does so.
 
 from __future__ import annotations
 
+from periscope.cli.commands_access import ACCESS_COMMANDS, ACCESS_FAMILIES
 from periscope.cli.commands_feeds import FEED_COMMANDS, FEED_FAMILIES
 from periscope.cli.commands_noise import NOISE_COMMANDS
 from periscope.cli.commands_upkeep import UPKEEP_COMMANDS
@@ -18,6 +19,7 @@ WARNINGLISTS = "warninglists"
 BENCH = "bench"
 FAMILIES = (
     *FEED_FAMILIES,
+    *ACCESS_FAMILIES,
     (SERVER, "Look at, stop or repair the embedded server.", "periscope server status"),
     (SUPPRESS, "Rules that say what is noise, for everybody.", "periscope suppress list"),
     (
@@ -29,6 +31,6 @@ FAMILIES = (
 )
 """Commands of two words: the first one, what its help says, and an example."""
 
-COMMANDS = (*WORK_COMMANDS, *FEED_COMMANDS, *NOISE_COMMANDS, *UPKEEP_COMMANDS)
+COMMANDS = (*WORK_COMMANDS, *FEED_COMMANDS, *NOISE_COMMANDS, *ACCESS_COMMANDS, *UPKEEP_COMMANDS)
 
 ROOT_EXAMPLES = ("periscope ingest samples/kev-sample.json", "periscope top")

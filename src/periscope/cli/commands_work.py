@@ -57,6 +57,27 @@ WORK_COMMANDS = (
         ("periscope export --severity HIGH", "periscope export --format csv --level 2"),
     ),
     Command(
+        "find",
+        "periscope.cli.find:find",
+        WORK,
+        "Find threats by text, source, tag, TLP, indicator or holder, in rank order.",
+        "Reads every record of that part of level 1, so it is exact, needs no server of ours, and "
+        "is slow on a large database: a server answers the same from an index.",
+        (
+            "periscope find --text 'log4j* remote'",
+            "periscope find --source cisa-kev --severity CRITICAL --count 10",
+        ),
+    ),
+    Command(
+        "similar",
+        "periscope.cli.find:similar",
+        WORK,
+        "Show which threats share an indicator or the content with one.",
+        "In all levels, the most alike first: what is rare counts for more. Reads every record, as "
+        "periscope find does.",
+        ("periscope similar CVE-2021-44228",),
+    ),
+    Command(
         "show",
         "periscope.cli.show:show_threat",
         WORK,

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter, validators
 
-from periscope import documents
 from periscope.cli import grid, output
 from periscope.cli.feeds_add import reading_of
 from periscope.cli.figures import ago, count, size
@@ -52,6 +51,8 @@ async def list_letters(
     out: OutputOptions = FOR_PEOPLE,
 ) -> int:
     """List what could not be read."""
+    from periscope.polling import told
+
     letters = _letters(store)
     if feed is None:
         _show_feeds(letters, out)
@@ -59,7 +60,7 @@ async def list_letters(
     total = letters.kept(feed).letters
     found = list(islice(letters.read(feed), most))
     if out.as_json:
-        output.show_json({"items": [_document(one) for one in found], "total": total})
+        output.show_json({"items": [told.dead_letter(one) for one in found], "total": total})
     elif found:
         grid.show(("id", "kept", "document", "reason"), [_row(one) for one in found])
         if total > len(found):
@@ -91,12 +92,14 @@ async def show(
     out: OutputOptions = FOR_PEOPLE,
 ) -> int:
     """Show one letter."""
+    from periscope.polling import told
+
     letters = _letters(store).read(feed)
     found = next((one for one in letters if letter_id in (None, one.id)), None)
     if found is None:
         raise UsageError(f"no such letter of feed {feed}; see periscope deadletters list {feed}")
     if out.as_json:
-        output.show_json(_document(found))
+        output.show_json(told.dead_letter(found))
     else:
         output.write("".join(f"{line}\n" for line in _lines(found)))
     return 0
@@ -112,6 +115,7 @@ async def replay(
     out: OutputOptions = FOR_PEOPLE,
 ) -> int:
     """Read letters again."""
+    from periscope.polling import told
     from periscope.polling.replay import replay as replay_letters
 
     files.read_options()  # a mistake is told before the database is reached
@@ -122,7 +126,7 @@ async def replay(
             periscope, letters, feed, options, format=format_name, ids=ids or None
         )
     if out.as_json:
-        output.show_json(_replay_document(done))
+        output.show_json(told.replayed(done))
     else:
         _tell_replay(done)
     return SOME_STAY if done.failed or done.cut else 0
@@ -175,22 +179,6 @@ async def _reading(
     return read_options(define(feed, merged)), given.get("format") or None
 
 
-def _document(one: Letter) -> documents.Document:
-    return {
-        "id": one.id,
-        **documents.times("time", one.time_ms),
-        "feed": one.feed,
-        "source_name": one.source_name,
-        "place": one.place,
-        "reason": one.reason,
-        "threat_id": one.threat_id,
-        "format": one.format,
-        "excerpt": one.excerpt,
-        "base64": one.base64,
-        "cut": one.cut,
-    }
-
-
 def _row(one: Letter) -> tuple[str, ...]:
     from periscope.workers.status import wall_ms
 
@@ -218,15 +206,6 @@ def _lines(one: Letter) -> list[str]:
         if len(shown) > SHOWN_LINES:
             lines.append(f"  and {len(shown) - SHOWN_LINES:,} lines more; --json has all")
     return lines
-
-
-def _replay_document(done: Replayed) -> documents.Document:
-    names = ("dropped", "added", "sightings", "duplicates", "suppressed", "skipped")
-    return {
-        **{name: getattr(done, name) for name in names},
-        "failed": [{"id": one.id, "reason": reason} for one, reason in done.failed],
-        "cut": [one.id for one in done.cut],
-    }
 
 
 def _tell_replay(done: Replayed) -> None:

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
+from periscope import documents
 from periscope.cli import grid, output
 from periscope.cli.feeds_told import (
     LIST_HEADS,
     STATUS_HEADS,
-    info_document,
     list_row,
     shown_lines,
     status_row,
@@ -32,7 +32,7 @@ async def list_feeds(*, store: StoreOptions = ANY_STORE, out: OutputOptions = FO
     """List the feeds."""
     found = await _found(store)
     if out.as_json:
-        output.show_json({"feeds": [info_document(one) for one in found]})
+        output.show_json({"feeds": _documents(found)})
     elif found:
         grid.show(LIST_HEADS, [list_row(one) for one in found])
     else:
@@ -50,7 +50,7 @@ async def status(
     """Count what the feeds have brought."""
     found = await _found(store, names)
     if out.as_json:
-        output.show_json({"feeds": [info_document(one) for one in found]})
+        output.show_json({"feeds": _documents(found)})
     elif found:
         grid.show(STATUS_HEADS, [status_row(one) for one in found])
         for one in found:
@@ -72,7 +72,7 @@ async def show(
     """Show all about one feed."""
     (found,) = await _found(store, (name,))
     if out.as_json:
-        output.show_json(info_document(found))
+        output.show_json(_documents([found])[0])
     else:
         output.write("".join(f"{line}\n" for line in shown_lines(found)))
     return 0
@@ -104,6 +104,12 @@ async def remove(
         return True
 
     return await _each(names, store, out, ("removed", ""), gone)
+
+
+def _documents(found: list[FeedInfo]) -> list[documents.Document]:
+    from periscope.polling import told
+
+    return [told.feed(one) for one in found]
 
 
 async def _each(

@@ -8,7 +8,6 @@ from typing import Annotated, Any
 from cyclopts import Group, Parameter
 
 from periscope.cli import output
-from periscope.cli.feeds_told import definition_document
 from periscope.cli.ingest_options import AS_THEY_ARE, FileOptions, pair
 from periscope.cli.options import ANY_STORE, FOR_PEOPLE, OutputOptions, StoreOptions
 from periscope.cli.text import safe
@@ -132,7 +131,7 @@ async def add(
     out: OutputOptions = FOR_PEOPLE,
 ) -> int:
     """Define a feed."""
-    from periscope.polling import Feeds
+    from periscope.polling import Feeds, shown_fields
     from periscope.polling.checks import define
 
     fields_given = {"kind": kind, "place": place, **feed.given(), **reading_of(files)}
@@ -140,7 +139,7 @@ async def add(
     async with store.open() as periscope:
         done = await Feeds(periscope).add_feed(name, replace=replace, **fields_given)
     if out.as_json:
-        output.show_json(definition_document(done))
+        output.show_json(shown_fields(done))
     else:
         output.write(f"Feed {safe(done.name)} is defined; workers run it from now on.\n")
     return 0

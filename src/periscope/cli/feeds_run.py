@@ -12,7 +12,7 @@ from cyclopts import Parameter
 
 from periscope.cli import output
 from periscope.cli.feeds import Names
-from periscope.cli.feeds_told import ended_document, ended_lines
+from periscope.cli.feeds_told import ended_lines
 from periscope.cli.options import ANY_STORE, FOR_PEOPLE, OutputOptions, StoreOptions
 
 if TYPE_CHECKING:
@@ -58,8 +58,10 @@ async def run(
 
 
 def _show(ended: list[Ended], out: OutputOptions) -> None:
+    from periscope.polling import told
+
     if out.as_json:
-        output.show_json({"runs": [ended_document(one) for one in ended]})
+        output.show_json({"runs": [told.run(one) for one in ended]})
     else:
         output.write("".join(f"{line}\n" for one in ended for line in ended_lines(one)))
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from periscope import documents
 from periscope.cli.figures import age, ago, count
 from periscope.cli.text import safe
 from periscope.documents import moment
@@ -15,7 +14,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from periscope.polling import Definition, Ended, FeedInfo
-    from periscope.polling.state import Counts
 
 LIST_HEADS = (
     "name",
@@ -36,60 +34,6 @@ LABEL_CELLS = 16
 def place_of(definition: Definition) -> str:
     """Return the place fit for a screen: of a URL without query."""
     return hide_password(definition.place) if definition.is_fetched else definition.place
-
-
-def definition_document(definition: Definition) -> documents.Document:
-    """Return what differs from the defaults."""
-    from periscope.polling import shown_fields
-
-    return shown_fields(definition)
-
-
-def info_document(one: FeedInfo) -> documents.Document:
-    """Return everything about a feed."""
-    status = one.status
-    return {
-        "name": one.name,
-        "state": one.state,
-        "origin": one.origin,
-        "paused": one.paused,
-        "owner": one.owner,
-        "problem": one.problem,
-        "definition": None if one.definition is None else definition_document(one.definition),
-        "runs": status.runs,
-        "failures": status.failures,
-        "last_error": status.last_error,
-        **documents.times("last_error_at", status.last_error_ms),
-        **documents.times("last_run", status.last_run_ms),
-        **documents.times("last_success", status.last_success_ms),
-        **documents.times("next_run", one.next_ms),
-        **documents.times("lease_end", one.lease_end_ms),
-        **documents.times("newest", status.newest_ms),
-        "lag_ms": one.lag_ms,
-        "since_success_ms": one.since_success_ms,
-        "seconds": status.seconds,
-        "document": status.document or None,
-        "counts": counts_document(status.counts),
-        **documents.times("as_of", one.now_ms),
-    }
-
-
-def counts_document(counts: Counts) -> documents.Document:
-    """Return what was done."""
-    from periscope.polling.state import COUNTS
-
-    return {name: getattr(counts, name) for name in COUNTS}
-
-
-def ended_document(ended: Ended) -> documents.Document:
-    """Return what one run did."""
-    return {
-        "name": ended.name,
-        **counts_document(ended.counts),
-        "error": ended.error,
-        "stopped": ended.halted,
-        "taken_over": ended.lost,
-    }
 
 
 def list_row(one: FeedInfo) -> tuple[str, ...]:
@@ -135,6 +79,8 @@ def ended_lines(ended: Ended) -> Iterator[str]:
 
 def shown_lines(one: FeedInfo) -> Iterator[str]:
     """Return all about a feed, for people."""
+    from periscope.polling import shown_fields, told
+
     status = one.status
     facts: dict[str, Any] = {
         "State": one.state + (f", run by {one.owner}" if one.owner else ""),
@@ -156,10 +102,10 @@ def shown_lines(one: FeedInfo) -> Iterator[str]:
     for label, value in facts.items():
         if value is not None:
             yield f"{label:{LABEL_CELLS}}{safe(str(value))}"
-    for name, figure in counts_document(status.counts).items():
+    for name, figure in told.counts(status.counts).items():
         yield f"{name.replace('_', ' ').capitalize():{LABEL_CELLS}}{figure:,}"
     if one.definition is not None:
-        for name, value in definition_document(one.definition).items():
+        for name, value in shown_fields(one.definition).items():
             yield f"  {name} = {safe(str(value))}"
 
 

@@ -79,7 +79,7 @@ class FilterOptions:
             return bounds
         if bounds != (None, None):
             raise UsageError("--score says the same as --min and --max; give one of them")
-        return _range(self.score)
+        return read_range(self.score)
 
 
 EVERYTHING = FilterOptions()
@@ -142,7 +142,12 @@ class Part:
         ]
 
 
-def _range(text: str) -> tuple[float | None, float | None]:
+def read_range(text: str) -> tuple[float | None, float | None]:
+    """Return the bounds that LOW..HIGH means; None where it is open.
+
+    Raises:
+        UsageError: it is no range.
+    """
     low, dots, high = text.partition("..")
     try:
         if not dots or not (low.strip() or high.strip()):

@@ -140,7 +140,8 @@ async def _both(
     pages = [await walk.read(None, paging.count) for walk in walks]
     if out.as_json:
         names = ("short_term", "long_term")
-        output.show_json(dict(zip(names, map(documents.page, pages), strict=True)))
+        parts = zip(names, walks, pages, strict=True)
+        output.show_json({name: walk.document(page) for name, walk, page in parts})
         return
     for walk, page, title in zip(walks, pages, TITLES, strict=True):
         output.write(f"{title}\n")

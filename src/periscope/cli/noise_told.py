@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from periscope.cli.figures import count
 from periscope.cli.text import safe
 from periscope.cli.when import short
-from periscope.documents import Document, moment, times
+from periscope.documents import moment
 from periscope.models import SEVERITIES
 
 if TYPE_CHECKING:
@@ -21,24 +21,6 @@ SOURCES_SHOWN = 10
 RULE_HEADS = ("ID", "UNTIL", "RATE", "BY", "WHERE", "REASON")
 LIST_HEADS = ("TYPE", "VALUES", "LEFT OUT", "LOADED", "FOR", "NAME")
 ENTRY_HEADS = ("LAST", "SEVERITY", "COUNT", "CAME BACK", "ID", "SOURCE", "CAUSE", "TITLE")
-
-
-def rule_document(rule: SuppressionRule) -> Document:
-    """A suppression rule."""
-    rate = rule.rate
-    return {
-        "id": rule.id,
-        "where": [{"field": c.field, "op": c.op, "value": c.value} for c in rule.where],
-        "where_text": [str(c) for c in rule.where],
-        "reason": rule.reason,
-        "author": rule.author,
-        **times("created", rule.created_ms),
-        **times("until", rule.until_ms or None),
-        "rate": None if rate is None else {"most": rate.most, "window_ms": rate.window_ms},
-        "active": rule.active,
-        **times("ended", rule.ended_ms or None),
-        "ended_by": rule.ended_by or None,
-    }
 
 
 def rule_cells(rule: SuppressionRule) -> tuple[str, ...]:
@@ -59,32 +41,6 @@ def rate_of(rule: SuppressionRule) -> str:
     if rule.rate is None:
         return "any"
     return f"{rule.rate.most}/{short(timedelta(milliseconds=rule.rate.window_ms))}"
-
-
-def preview_document(found: Preview) -> Document:
-    """A preview."""
-    return {
-        **times("since", found.since_ms),
-        **times("as_of", found.as_of_ms),
-        "looked_at": found.looked_at,
-        "matched": found.matched,
-        "departed": found.departed,
-        "sightings": found.sightings,
-        "escalated": found.escalated,
-        "true_positives": found.true_positives,
-        "by_severity": {str(name): number for name, number in _severities(found)},
-        "by_source": found.by_source,
-        "examples": [
-            {
-                "threat_id": one.threat_id,
-                "severity": one.severity.value,
-                "title": one.title,
-                "source": one.source,
-                "departed": one.departed,
-            }
-            for one in found.examples
-        ],
-    }
 
 
 def _severities(found: Preview) -> Iterator[tuple[str, int]]:
@@ -113,45 +69,12 @@ def preview_lines(found: Preview) -> Iterator[str]:
         )
 
 
-def list_document(one: Warninglist) -> Document:
-    """A warninglist."""
-    return {
-        "name": one.name,
-        "type": one.type,
-        "version": one.version,
-        "description": one.description,
-        "matching_attributes": list(one.attributes),
-        "indicators": list(one.kinds),
-        "values": one.values,
-        "left_out": one.left_out,
-        "size_bytes": one.size_bytes,
-        "stored_bytes": one.stored_bytes,
-        **times("loaded", one.loaded_ms),
-        "loaded_by": one.loaded_by or None,
-    }
-
-
 def list_cells(one: Warninglist) -> tuple[str, ...]:
     """A row of the table of warninglists."""
     kinds = ", ".join(one.kinds) or "(nothing that is looked up)"
     kinds = "everything" if len(one.kinds) > 10 else kinds
     counts = (f"{one.values:,}", f"{one.left_out:,}")
     return (one.type, *counts, moment(one.loaded_ms)[:10], kinds, one.name)
-
-
-def entry_document(one: Suppressed) -> Document:
-    """What was set aside of one id."""
-    return {
-        "threat_id": one.threat_id,
-        "severity": one.severity.value,
-        "cause": one.cause,
-        "count": one.count,
-        **times("first_seen", one.first_seen_ms),
-        **times("last_seen", one.last_seen_ms),
-        **times("came_back", one.came_back_ms),
-        "source": one.source,
-        "title": one.title,
-    }
 
 
 def entry_cells(one: Suppressed) -> tuple[str, ...]:

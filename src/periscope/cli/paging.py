@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
 
 from cyclopts import Parameter, validators
 
@@ -17,11 +17,13 @@ from periscope.documents import moment
 if TYPE_CHECKING:
     from periscope.cli.options import OutputOptions, StoreOptions
     from periscope.cli.queue import Columns, QueueTable
-    from periscope.threat import Page
+    from periscope.index import FilteredPage
+    from periscope.threat import Page, Threat
 
 STREAM_PAGE = 500
 
-ReadPage = Callable[[str | None, int], Awaitable["Page"]]
+AnyPage: TypeAlias = "Page | FilteredPage[Threat]"
+ReadPage = Callable[[str | None, int], Awaitable[AnyPage]]
 
 
 @Parameter(name="*")
@@ -64,6 +66,7 @@ class Walk:
     read: ReadPage
     columns: Columns | None = None
     noun: str = "threat"
+    document: Callable[[Any], documents.Document] = documents.page
 
     async def go(self, paging: PageOptions, store: StoreOptions, out: OutputOptions) -> None:
         """Show a page, or all of them."""
@@ -72,16 +75,17 @@ class Walk:
             return
         page = await self.read(paging.cursor, paging.count)
         if out.as_json:
-            output.show_json(documents.page(page))
+            output.show_json(self.document(page))
         else:
             self.show(page, paging, store)
 
-    def show(self, page: Page, paging: PageOptions, store: StoreOptions) -> None:
+    def show(self, page: AnyPage, paging: PageOptions, store: StoreOptions) -> None:
         """Print one page, and the command for the next."""
         from rich.text import Text
 
-        total = counted(page.total, self.noun)
-        summary = f"{len(page):,} of {total}, as of {moment(page.as_of_ms)}"
+        shown, noun = len(page.items), self.noun
+        total = "" if page.total is None else f" of {counted(page.total, noun)}"
+        summary = f"{shown:,}{total or f' {noun}s'}, as of {moment(page.as_of_ms)}"
         if not page.items:
             output.write(f"{summary}\n")
             return
@@ -90,7 +94,7 @@ class Walk:
         if page.next_cursor is not None:
             output.write(f"Next page: {self._next(page.next_cursor, paging.count, store)}\n")
 
-    def _table(self, page: Page, *, ranks: int) -> QueueTable:
+    def _table(self, page: AnyPage, *, ranks: int) -> QueueTable:
         from periscope.cli.queue import QueueTable, queue_columns
 
         columns, plain = self.columns or queue_columns, output.is_plain()
@@ -110,13 +114,13 @@ class Walk:
         table, rank = None, 1
         async for page in self._pages(cursor):
             if table is None:
-                table = self._table(page, ranks=page.total)
+                table = self._table(page, ranks=page.total or 0)
                 output.show_lines([table.header()])
             if page.items:
                 output.show_lines(table.rows(page.items, rank))
             rank += len(page.items)
 
-    async def _pages(self, cursor: str | None) -> AsyncIterator[Page]:
+    async def _pages(self, cursor: str | None) -> AsyncIterator[AnyPage]:
         while True:
             page = await self.read(cursor, STREAM_PAGE)
             yield page

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 from periscope import documents
@@ -30,20 +29,11 @@ async def stats(*, store: StoreOptions = ANY_STORE, out: OutputOptions = FOR_PEO
         found, server = await periscope.get_stats(), periscope.server
         held = await periscope.get_holdings()
     if out.as_json:
-        told = _server(server, found.capacity)
+        told = documents.server(server, found.capacity)
         output.show_json({**documents.stats(found), "held": held, "server": told})
     else:
         output.show(*_parts(found, held, server))
     return 0
-
-
-def _server(facts: ServerFacts, capacity: Capacity | None) -> documents.Document:
-    return {
-        "kind": facts.kind,
-        "version": facts.version,
-        "durability": facts.durability,
-        **({} if capacity is None else asdict(capacity)),
-    }
 
 
 def _parts(found: Stats, held: Mapping[str, int], server: ServerFacts) -> Iterator[Text]:

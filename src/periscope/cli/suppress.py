@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Group, Parameter
 
+from periscope import documents
 from periscope.cli import grid, noise_told, output
 from periscope.cli.archives import archive_of
 from periscope.cli.options import (
@@ -60,7 +61,7 @@ async def preview(
     async with store.open() as periscope:
         found = await _previewed(periscope, where, span, force=force, out=out)
     if out.as_json:
-        output.show_json(noise_told.preview_document(found))
+        output.show_json(documents.preview(found))
     else:
         _show_preview(found)
     return 0
@@ -128,8 +129,8 @@ async def add(
             return 1
         added = await periscope.add_suppression(where, **given)
     if out.as_json:
-        told = noise_told.rule_document(added)
-        output.show_json({"rule": told, "preview": noise_told.preview_document(found)})
+        told = documents.suppression_rule(added)
+        output.show_json({"rule": told, "preview": documents.preview(found)})
     else:
         ends = noise_told.until_of(added)
         output.write(f"Rule {added.id} is in force for everybody ({ends}).\n")
@@ -151,7 +152,7 @@ async def listing(
     async with store.open() as periscope:
         rules = await periscope.get_suppressions(ended=ended)
     if out.as_json:
-        output.show_json({"items": [noise_told.rule_document(one) for one in rules]})
+        output.show_json({"items": [documents.suppression_rule(one) for one in rules]})
     elif ids:
         output.write("".join(f"{one.id}\n" for one in rules))
     elif not rules:
@@ -176,8 +177,8 @@ async def show(
             raise NoiseUnknown(f"no suppression rule {rule_id!r}")
         page = await periscope.get_suppressed(count=SHOWN, cause=f"rule:{rule_id}")
     if out.as_json:
-        items = [noise_told.entry_document(one) for one in page]
-        told = noise_told.rule_document(rule)
+        items = [documents.suppressed(one) for one in page]
+        told = documents.suppression_rule(rule)
         output.show_json({**told, "suppressed": page.total, "newest": items})
         return 0
     output.write("".join(f"{line}\n" for line in _lines(rule)))
@@ -199,7 +200,7 @@ async def end(
     async with store.open() as periscope:
         rule = await periscope.end_suppression(rule_id, who.name(periscope.settings))
     if out.as_json:
-        output.show_json(noise_told.rule_document(rule))
+        output.show_json(documents.suppression_rule(rule))
     else:
         output.write(f"Rule {rule.id} {noise_told.until_of(rule)} by {safe(rule.ended_by)}.\n")
     return 0

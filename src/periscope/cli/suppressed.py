@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
+from periscope import documents
 from periscope.cli import grid, noise_told, output
 from periscope.cli.options import ANY_STORE, FOR_PEOPLE, OutputOptions, StoreOptions
 from periscope.cli.paging import FIRST_PAGE, STREAM_PAGE, PageOptions
@@ -43,7 +44,7 @@ async def suppressed(
     if out.as_json:
         output.show_json(
             {
-                "items": [noise_told.entry_document(one) for one in page],
+                "items": [documents.suppressed(one) for one in page],
                 "next_cursor": page.next_cursor,
                 "total": page.total,
                 **times("as_of", page.as_of_ms),
@@ -71,7 +72,7 @@ async def _stream(
     while True:
         page = await periscope.get_suppressed(cursor, STREAM_PAGE, cause)
         if out.as_json:
-            lines = [output.as_json(noise_told.entry_document(one)) + "\n" for one in page]
+            lines = [output.as_json(documents.suppressed(one)) + "\n" for one in page]
             output.write("".join(lines))
         elif page.items:
             grid.show(noise_told.ENTRY_HEADS, [noise_told.entry_cells(one) for one in page])

@@ -6,6 +6,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
+from periscope import documents
 from periscope.cli import grid, noise_told, output
 from periscope.cli.figures import count
 from periscope.cli.options import (
@@ -33,7 +34,7 @@ async def load(
         analyst = who.name(periscope.settings)
         loaded = await periscope.load_warninglists(path, analyst=analyst)
     if out.as_json:
-        output.show_json({"loaded": [noise_told.list_document(one) for one in loaded]})
+        output.show_json({"loaded": [documents.warninglist(one) for one in loaded]})
         return 0
     values, left_out = sum(one.values for one in loaded), sum(one.left_out for one in loaded)
     output.write(
@@ -48,7 +49,7 @@ async def listing(*, store: StoreOptions = ANY_STORE, out: OutputOptions = FOR_P
     async with store.open() as periscope:
         lists = await periscope.get_warninglists()
     if out.as_json:
-        output.show_json({"items": [noise_told.list_document(one) for one in lists]})
+        output.show_json({"items": [documents.warninglist(one) for one in lists]})
     elif not lists:
         output.write("No warninglist is loaded.\n")
     else:

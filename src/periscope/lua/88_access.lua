@@ -52,7 +52,7 @@ local function access_put(keys, args)
   if revision ~= tonumber(args[1]) then
     return {'CHANGED', revision}
   end
-  if #args % 2 == 0 or #args > 2 * MOST_FIELDS + 1 then
+  if #args % 2 == 0 or #args < 3 or #args > 2 * MOST_FIELDS + 1 then
     refuse('BAD_CALL', 'no pairs, or too many')
   end
   for position = 3, #args, 2 do
@@ -82,7 +82,7 @@ end
 -- ARGV: pair...
 -- Returns: how many were noted; a pair is prefix and ms, and of keys that are gone nothing is noted
 local function access_used(keys, args)
-  if #args % 2 == 1 or #args > 2 * MOST_USED then
+  if #args % 2 == 1 or #args == 0 or #args > 2 * MOST_USED then
     refuse('BAD_CALL', 'no pairs, or too many')
   end
   local pairs_of = {}

@@ -89,12 +89,22 @@ class Metrics:
         put_store(sheet, self._periscope, found)
         if found is not None:
             self._put_room(sheet, found.capacity)
-            if self._feeds is not None:
-                put_feeds(sheet, await within(MOST_S, self._feeds()) or ())
-        await self._put_own(sheet)
+            await self._put_feeds(sheet)
+        self._put_own(sheet)
         return [*sheet.families(), *self._requests.families(), *own.process_families()]
 
-    async def _put_own(self, sheet: Sheet) -> None:
+    async def _put_feeds(self, sheet: Sheet) -> None:
+        if self._feeds is None:
+            return
+        feeds = list(await within(MOST_S, self._feeds()) or ())
+        put_feeds(sheet, feeds)
+        if self._letters is not None:
+            sizes = await asyncio.to_thread(self._letters)
+            # Letters of all namespaces lie in one folder: those of other feeds are not told.
+            for feed in feeds:
+                sheet.put("periscope_dead_letter_bytes", sizes.get(feed.name), feed.name)
+
+    def _put_own(self, sheet: Sheet) -> None:
         periscope = self._periscope
         sheet.put("periscope_build_info", 1.0, version("periscope-triage"))
         sheet.put("periscope_requests_in_flight", self.in_flight)
@@ -106,9 +116,6 @@ class Metrics:
             own.put_workers(sheet, self._workers())
         if self._index is not None and (state := self._index()) is not None:
             own.put_index(sheet, state)
-        if self._letters is not None:
-            for feed, size in (await asyncio.to_thread(self._letters)).items():
-                sheet.put("periscope_dead_letter_bytes", size, feed)
 
     def _put_room(self, sheet: Sheet, capacity: Capacity | None) -> None:
         """What is left of memory and disk, and when it is used up."""

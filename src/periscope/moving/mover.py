@@ -18,6 +18,7 @@ from periscope.functions import Arg
 from periscope.keeping import Keeping
 from periscope.keys import CONTROL_FORMAT, Keyspace, PartitionKeys
 from periscope.ledger import Ledger
+from periscope.moving.access import carry_access, forget_access
 from periscope.moving.calls import NO_DATABASE, MoverCalls
 from periscope.moving.copying import Copying
 from periscope.moving.feeds import carry_feeds, forget_feeds
@@ -154,6 +155,7 @@ class Mover:
             if (await self.sides.target.control()).get("move") == self.state.id.encode():
                 await forget_noise(self.sides.target)
                 await forget_feeds(self.sides.target)
+                await forget_access(self.sides.target)
             fields: dict[str, Arg] = {"format": "", "moving": ""}
             await self.copy_calls.move(self.sides.target.control_key, self.state.id, "", fields)
 
@@ -272,6 +274,7 @@ class Mover:
         if not await self._is_over():
             await carry_noise(*self.sides, self.state.id)
             await carry_feeds(*self.sides, self.state.id)
+            await carry_access(*self.sides, self.state.id)
         control = await self.sides.source.control()
         carried: dict[str, Arg] = {n: v for n, v in control.items() if n not in NOT_CARRIED}
         fields = {**carried, **self._settings(), "moving": ""}
@@ -335,6 +338,7 @@ class Mover:
         if self.state.to:
             await forget_noise(self.sides.source)
             await forget_feeds(self.sides.source)
+            await forget_access(self.sides.source)
 
     async def _discard(
         self, side: Side, calls: MoverCalls, keys: PartitionKeys, keep_ms: int

@@ -6,7 +6,7 @@ from periscope.noise.index import Index, Warninglist
 from periscope.noise.judge import Found, Judge, Verdict, fulfils
 from periscope.noise.keeper import NoiseKeeper
 from periscope.noise.rule import Rate, SuppressionRule, check_worth, checked_name, new_rule
-from periscope.noise.warninglist import read_lists
+from periscope.noise.warninglist import parse_list, read_lists
 
 __all__ = [
     "Condition",
@@ -23,6 +23,7 @@ __all__ = [
     "checked_name",
     "fulfils",
     "new_rule",
+    "parse_list",
     "read_lists",
     "read_where",
 ]

@@ -69,12 +69,14 @@ def _of_metadata(name: str) -> Read:
     return read
 
 
-def _tags(report: Fields) -> Values:
+def tags_of_report(report: Fields) -> Values:
+    """Its tags: a list, or one text."""
     found = _metadata(report).get("tags")
     return _texts(found) if isinstance(found, list | tuple) else _texts((found,))
 
 
-def _tlp(report: Fields) -> Values:
+def tlp_of_report(report: Fields) -> Values:
+    """Its TLP marking, if it has one."""
     found = _metadata(report).get("tlp")
     return (normal_tlp(found),) if isinstance(found, str) else ()
 
@@ -83,18 +85,19 @@ def _texts(values: list[Any] | tuple[Any, ...]) -> Values:
     return tuple(value for value in values if isinstance(value, str))
 
 
+def indicators_of(report: Fields) -> Iterator[tuple[str, str]]:
+    """(type, value) of each indicator of the uniform metadata; '' where it has no type."""
+    found = _metadata(report).get(INDICATORS)
+    for one in found if isinstance(found, list | tuple) else ():
+        if isinstance(one, dict) and isinstance(value := one.get("value"), str):
+            kind = one.get("type")
+            yield (kind if isinstance(kind, str) else "", value)
+
+
 def _indicator_reader(kind: str | None) -> Read:
     def read(report: Fields) -> Values:
-        found = _metadata(report).get(INDICATORS)
-        if not isinstance(found, list | tuple):
-            return ()
-        return tuple(
-            one["value"]
-            for one in found
-            if isinstance(one, dict)
-            and isinstance(one.get("value"), str)
-            and (kind is None or one.get("type") == kind)
-        )
+        pairs = indicators_of(report)
+        return tuple(value for found, value in pairs if kind is None or found == kind)
 
     return read
 
@@ -132,8 +135,8 @@ _READERS: dict[str, Read] = {
     "severity": lambda report: (report.get("severity"),),
     "title": lambda report: (title_of(report),),
     "type": _of_metadata("type"),
-    "tags": _tags,
-    "tlp": _tlp,
+    "tags": tags_of_report,
+    "tlp": tlp_of_report,
     INDICATORS: _indicator_reader(None),
 }
 FIELDS = (*_READERS, "indicators.<type>", "metadata.<path>")

@@ -4,6 +4,13 @@ One file a noun. Times are RFC 3339 text and, in a field ending in `_ms`, intege
 1970 (UTC). A document may gain fields; those that are here stay.
 """
 
+from periscope.shapes.accounts import (
+    AccountDocument,
+    AccountList,
+    AccountPassword,
+    AccountScopes,
+    NewAccount,
+)
 from periscope.shapes.acts import (
     ActBody,
     ActDone,
@@ -28,6 +35,35 @@ from periscope.shapes.acts import (
     UndoBody,
     UndoDone,
 )
+from periscope.shapes.deadletters import (
+    LetterDocument,
+    LetterPage,
+    LettersDropped,
+    LettersKept,
+    LettersKeptList,
+    ReplayBody,
+    ReplayDocument,
+    ReplayFailure,
+)
+from periscope.shapes.feeds import (
+    FeedCounts,
+    FeedDefinition,
+    FeedDocument,
+    FeedDone,
+    FeedList,
+    FeedRun,
+    FeedRunResult,
+)
+from periscope.shapes.health import (
+    Standing,
+)
+from periscope.shapes.keys import (
+    KeyCreated,
+    KeyDocument,
+    KeyLimits,
+    KeyList,
+    NewKey,
+)
 from periscope.shapes.lookups import (
     Known,
     LookupBody,
@@ -35,12 +71,48 @@ from periscope.shapes.lookups import (
     SeenDocument,
     ThreatsFound,
 )
+from periscope.shapes.noise import (
+    ConditionDocument,
+    ExplainBody,
+    Forgotten,
+    IndicatorLookup,
+    MarkDocument,
+    NewSuppression,
+    NoiseExplained,
+    PreviewBody,
+    PreviewDocument,
+    PreviewExample,
+    RateDocument,
+    SuppressedDocument,
+    SuppressedPage,
+    SuppressionDocument,
+    SuppressionList,
+    SuppressionShown,
+    WarninglistDocument,
+    WarninglistDropped,
+    WarninglistList,
+)
+from periscope.shapes.policy import (
+    PolicyDocument,
+    PolicyShown,
+)
 from periscope.shapes.problem import (
     Problem,
 )
 from periscope.shapes.reports import (
     Rejected,
     ReportsTaken,
+)
+from periscope.shapes.session import (
+    SessionDocument,
+    SignIn,
+)
+from periscope.shapes.stats import (
+    FormatDocument,
+    FormatList,
+    LedgerDocument,
+    ServerDocument,
+    StatsDocument,
 )
 from periscope.shapes.threats import (
     ClaimDocument,
@@ -64,6 +136,10 @@ from periscope.shapes.trail import (
 )
 
 __all__ = [
+    "AccountDocument",
+    "AccountList",
+    "AccountPassword",
+    "AccountScopes",
     "ActBody",
     "ActDone",
     "Allowed",
@@ -72,6 +148,7 @@ __all__ = [
     "ClaimBody",
     "ClaimDocument",
     "CommentBody",
+    "ConditionDocument",
     "DecideBody",
     "DepartureDocument",
     "DeparturePage",
@@ -79,28 +156,74 @@ __all__ = [
     "DoneLast",
     "EraseBody",
     "Erased",
+    "ExplainBody",
+    "FeedCounts",
+    "FeedDefinition",
+    "FeedDocument",
+    "FeedDone",
+    "FeedList",
+    "FeedRun",
+    "FeedRunResult",
+    "Forgotten",
+    "FormatDocument",
+    "FormatList",
     "HistoryAct",
     "HistoryDeparture",
+    "IndicatorLookup",
     "InteractionBody",
     "InteractionsTaken",
+    "KeyCreated",
+    "KeyDocument",
+    "KeyLimits",
+    "KeyList",
     "Known",
+    "LedgerDocument",
+    "LetterDocument",
+    "LetterPage",
+    "LettersDropped",
+    "LettersKept",
+    "LettersKeptList",
     "LookupBody",
+    "MarkDocument",
+    "NewAccount",
+    "NewKey",
+    "NewSuppression",
     "Next",
     "NextBody",
+    "NoiseExplained",
     "NoteBody",
+    "PolicyDocument",
+    "PolicyShown",
+    "PreviewBody",
+    "PreviewDocument",
+    "PreviewExample",
     "Problem",
     "Promoted",
+    "RateDocument",
     "RecallDone",
     "Rejected",
     "ReleaseBody",
     "Released",
     "RemoveBody",
     "Removed",
+    "ReplayBody",
+    "ReplayDocument",
+    "ReplayFailure",
     "ReportsTaken",
     "ScoreExplanation",
     "SeenBody",
     "SeenDocument",
+    "ServerDocument",
+    "SessionDocument",
+    "SignIn",
     "SnoozeBody",
+    "Standing",
+    "StatsDocument",
+    "SuppressedDocument",
+    "SuppressedPage",
+    "SuppressionDocument",
+    "SuppressionList",
+    "SuppressionShown",
     "Term",
     "ThreatDesk",
     "ThreatDocument",
@@ -110,4 +233,7 @@ __all__ = [
     "ThreatsFound",
     "UndoBody",
     "UndoDone",
+    "WarninglistDocument",
+    "WarninglistDropped",
+    "WarninglistList",
 ]
