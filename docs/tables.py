@@ -13,6 +13,7 @@ from typing import Any
 from periscope import errors
 from periscope.bench import planning, seed_table
 from periscope.bench.report import read_json, where
+from periscope.client import Client, problems
 from periscope.feeds.registry import all_formats
 from periscope.feeds.severity import FieldTable, SeverityTable
 from periscope.key_table import KEY_TABLE
@@ -55,7 +56,27 @@ def error_table() -> str:
 
 def error_tree() -> str:
     """The tree on top of errors.py."""
-    tree = re.search(r"\n\n(    PeriscopeError.*?)\n\n", errors.__doc__ or "", re.DOTALL)
+    return drawn(errors.__doc__, "PeriscopeError")
+
+
+def client_errors() -> str:
+    """The tree on top of the client's problems.py."""
+    return drawn(problems.__doc__, "ApiProblem")
+
+
+def client_calls() -> str:
+    """Every call of the client."""
+    rows = [
+        (f"`{name}`", first_line(call.__doc__))
+        for name, call in inspect.getmembers(Client, inspect.isfunction)
+        if not name.startswith("_")
+    ]
+    return table(("call", "what it does"), rows)
+
+
+def drawn(text: str | None, root: str) -> str:
+    """A tree of errors that a docstring draws."""
+    tree = re.search(rf"\n\n(    {root}.*?)\n\n", text or "", re.DOTALL)
     return f"```text\n{inspect.cleandoc(tree[1]) if tree else ''}\n```"
 
 
@@ -181,6 +202,8 @@ def metrics() -> str:
 
 
 TABLES = {
+    "client_calls": client_calls,
+    "client_errors": client_errors,
     "feed_fields": feed_fields,
     "formats": formats,
     "reading": reading,

@@ -27,6 +27,7 @@ FROM_THE_GROUND_UP = """
     queries knowledge analysts trail keeping waking events
     database aside following records desk preview noise_desk periscope
     documents past spliced exporting shapes
+    client
     access hub
     feeds index
     metrics kpis
@@ -78,6 +79,11 @@ def test_feeds_know_nothing_of_the_store() -> None:
     for path in (SOURCE / "feeds").rglob("*.py"):
         for_tests = {"intake"} if path.name == "testing.py" else set[str]()
         assert set(imports(path)) <= {"errors", "models", "feeds"} | for_tests, path.name
+
+
+def test_the_client_knows_nothing_of_the_store() -> None:
+    for path in (SOURCE / "client").rglob("*.py"):
+        assert set(imports(path)) <= {"errors", "models", "batches", "shapes", "client"}, path.name
 
 
 @pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(SOURCE)))

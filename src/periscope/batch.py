@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
-from itertools import islice
+from hashlib import blake2b
+from itertools import chain, islice
 from typing import Any
 
 from periscope.acts import ActIntake, PackedAct
 from periscope.awaits import SHORT, Awaits
-from periscope.chunks import ActChunk, Answer, Chunk, ReportChunk
+from periscope.chunks import CHUNK_ID_BYTES, ActChunk, Answer, Chunk, ReportChunk
 from periscope.errors import BatchInterrupted, OutcomeUnknown
 from periscope.intake import Intake
 from periscope.keys import Keyspace, PartitionKeys
@@ -133,10 +134,23 @@ class Batch:
 
 
 class ReportBatch(Batch):
-    """Reports on their way in; rejected ones are counted in the ledger with the next chunk."""
+    """Reports on their way in; rejected ones are counted in the ledger with the next chunk.
 
-    def __init__(self, keyspace: Keyspace, intake: Intake, awaits: Awaits = Awaits.NOTHING) -> None:
+    Chunks of a batch with a `name` are named by it, by their place and by all that is in them: the
+    same batch again has the same ones, and the server answers what it answered. (Other reports
+    under the same name are other chunks.)
+    """
+
+    def __init__(
+        self,
+        keyspace: Keyspace,
+        intake: Intake,
+        awaits: Awaits = Awaits.NOTHING,
+        name: bytes = b"",
+    ) -> None:
         super().__init__(keyspace, awaits)
+        self._name = name
+        self._made = 0
         self.result: BatchResult = BatchResult()
         self._intake = intake
         self._uncounted = 0
@@ -159,7 +173,12 @@ class ReportBatch(Batch):
 
     def _append(self, keys: PartitionKeys, entries: Sequence[Any], marks: bytes = b"") -> None:
         rejected, self._uncounted = self._uncounted, 0
-        self.ready.append(ReportChunk(keys, entries, rejected, marks, awaits=self._awaits))
+        chunk = ReportChunk(keys, entries, rejected, marks, awaits=self._awaits)
+        if self._name:
+            self._made += 1
+            place = b"%d %d %d" % (self._made, keys.number, rejected)
+            chunk.chunk_id = _named(self._name, place, entries)
+        self.ready.append(chunk)
 
     def _reject(self, rejected: Sequence[Rejection]) -> None:
         super()._reject(rejected)
@@ -242,6 +261,15 @@ class _Filling:
         """Take the entry."""
         self.entries.append(entry)
         self._bytes += _size(entry)
+
+
+def _named(name: bytes, place: bytes, entries: Sequence[Packed]) -> bytes:
+    """Return an id that nobody else's chunk has, nor one with anything else in it."""
+    hashed = blake2b(digest_size=CHUNK_ID_BYTES)
+    for part in (name, place, *chain.from_iterable((one[0], one[1]) for one in entries)):
+        hashed.update(b"%d:" % len(part))
+        hashed.update(part)
+    return hashed.digest()
 
 
 def _nothing(answer: Answer) -> None:

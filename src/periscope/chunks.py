@@ -15,6 +15,7 @@ from periscope.keys import PartitionKeys
 from periscope.marks import Packed
 from periscope.models import Outcome
 
+CHUNK_ID_BYTES = 12
 REPEATED_FOR_S = 480  # less than the ten minutes for which replies are remembered
 
 
@@ -26,7 +27,7 @@ class Chunk:
     """
 
     keys: PartitionKeys
-    chunk_id: bytes = field(default_factory=lambda: token_bytes(12), kw_only=True)
+    chunk_id: bytes = field(default_factory=lambda: token_bytes(CHUNK_ID_BYTES), kw_only=True)
     heals: int = field(default=0, kw_only=True)
     in_doubt: bool = field(default=False, kw_only=True)
     _doubted_at: float = field(default=0.0, kw_only=True)

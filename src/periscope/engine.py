@@ -86,9 +86,11 @@ class Engine:
         durability: Acknowledgement | None = None,
         wait_s: float = 0.0,
         rejected: Told | None = None,
+        request_id: str | None = None,
     ) -> BatchResult:
         """Take in reports; see `Periscope.add_threats_batch`."""
-        batch = ReportBatch(self._keyspace, self._intake, self._awaits(durability))
+        name = b"" if request_id is None else request_id.encode()
+        batch = ReportBatch(self._keyspace, self._intake, self._awaits(durability), name)
         batch.told = rejected
         await self._run_batch(reports, batch, self._guard, wait_s)
         return batch.result

@@ -106,10 +106,6 @@ class Events:
         finally:
             await walk.ear.close()
 
-    async def position(self) -> str:
-        """See `Periscope.event_position`."""
-        return ",".join(map(str, await self._unless_closed(self._now())))
-
     async def _unless_closed(self, call: Coroutine[Any, Any, T]) -> T:
         """Await something of which the closing of the database is the end."""
         if self._closed:

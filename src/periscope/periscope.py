@@ -37,6 +37,7 @@ class Periscope(NoiseDesk, Following, SetAside, Records):
         durability: Acknowledgement | None = None,
         wait_s: float = 0.0,
         rejected: Callable[[Rejection, Any], None] | None = None,
+        request_id: str | None = None,
     ) -> BatchResult:
         """Take in reports (dicts or `Report`) from any iterable of any length, in bounded memory.
 
@@ -46,7 +47,9 @@ class Periscope(NoiseDesk, Following, SetAside, Records):
         this call (default: the setting); while the server is full or away, the batch waits up to
         `wait_s` seconds and goes on; but for eight minutes at most where the answer to something
         that was sent is missing, because the server remembers replies for ten. `rejected` is called
-        at once with each rejection and the item that it is about; it must not raise.
+        at once with each rejection and the item that it is about; it must not raise. A list under
+        the same `request_id` within ten minutes of the first time counts once, and is answered
+        as it was then; what is no list may be cut otherwise the second time, and count again.
 
         Raises:
             BatchInterrupted: the server refused or went away, or the iterable itself raised; says
@@ -55,7 +58,7 @@ class Periscope(NoiseDesk, Following, SetAside, Records):
         if not isinstance(reports, Iterable | AsyncIterable) or isinstance(reports, str | bytes):
             raise UsageError(f"reports must be an iterable, not {type(reports).__name__}")
         async with self._noise.watching():
-            return await self._engine.add_batch(reports, durability, wait_s, rejected)
+            return await self._engine.add_batch(reports, durability, wait_s, rejected, request_id)
 
     async def add_threat(
         self,

@@ -21,7 +21,7 @@ from periscope.queries import Queries
 from periscope.threat import Page, Threat
 
 EXAMPLES = 20
-PAGE = 500
+PAGE = 100
 MOST_SOURCES = 1_000
 OTHERS = "(others)"
 Progress = Callable[[int], None]

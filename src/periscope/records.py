@@ -23,14 +23,6 @@ class Records(Database):
         """Reads of the board, for rooms that choose and rank by themselves."""
         return self._queries
 
-    async def event_position(self) -> str:
-        """The end of the events now: all that was acknowledged before is up to it.
-
-        Raises:
-            StoreUnavailable: the server is away, or the database was closed.
-        """
-        return await self._events.position()
-
     def rebound(self, cursor: str, query: tuple[Any, ...], other: tuple[Any, ...]) -> str:
         """The cursor of one question as that of another one, at the same place.
 

@@ -173,7 +173,7 @@ class Settings(ServiceSettings, frozen=True, forbid_unknown_fields=True, kw_only
         str | None,
         _help(
             "Directory of what feeds said that cannot be read (default: deadletters in the data "
-            "directory)."
+            "directory). Of another namespace than the usual one: beside it, with -<namespace>."
         ),
     ] = None
     archive_keep_days: Annotated[

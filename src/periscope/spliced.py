@@ -143,16 +143,26 @@ class Splicer:
 
 
 def framed(
-    items: Iterable[bytes], next_cursor: str | None, total: int | None, as_of_ms: int
+    items: Iterable[bytes],
+    next_cursor: str | None,
+    total: int | None,
+    as_of_ms: int,
+    more: bytes = b"",
 ) -> bytes:
-    """Return documents as a page of them."""
-    return b'{"items":[%s],"next_cursor":%s,"total":%s,"as_of":"%s","as_of_ms":%d}' % (
+    """Return documents as a page of them; `more` are further members, with a comma before each."""
+    return b'{"items":[%s],"next_cursor":%s,"total":%s,"as_of":"%s","as_of_ms":%d%s}' % (
         b",".join(items),
         _quote(next_cursor),
         _quote(total),
         moment(as_of_ms).encode(),
         as_of_ms,
+        more,
     )
+
+
+def exactness(position: str | None, indexed_ms: int | None) -> bytes:
+    """Return what a page says of the index that found it, for `framed`."""
+    return b',"position":%s,%s' % (_quote(position), _time("indexed", indexed_ms or 0).encode())
 
 
 def _to(cap: int) -> range:

@@ -17,7 +17,9 @@ from tests.support.servers import ServerProcess, free_port
 
 @pytest.fixture
 async def own() -> AsyncIterator[ServerProcess]:
-    server = ServerProcess("--appendonly", "yes", port=free_port()).start()
+    server = ServerProcess(
+        "--appendonly", "yes", "--appendfsync", "always", port=free_port()
+    ).start()
     yield server
     server.stop()
 

@@ -37,10 +37,8 @@ class Served:
     def client(self, secret: str | None, **options: Any) -> httpx.AsyncClient:
         """A client with a key, or without one."""
         headers = {} if secret is None else {"Authorization": f"Bearer {secret}"}
-        hooks = {"response": [hold_to_it]}
-        client = httpx.AsyncClient(
-            base_url=self.service.url, headers=headers, timeout=30, event_hooks=hooks, **options
-        )
+        usual = {"timeout": 30, "event_hooks": {"response": [hold_to_it]}, **options}
+        client = httpx.AsyncClient(base_url=self.service.url, headers=headers, **usual)
         self._clients.append(client)
         return client
 
@@ -53,7 +51,7 @@ class Served:
     async def key(self, *scopes: str, **more: Any) -> httpx.AsyncClient:
         """A client with a new key of these scopes."""
         _, secret = await self.tenant.access.create_key(
-            f"test {len(self._clients)}", scopes, by="tests", **more
+            f"test-{len(self._clients)}", scopes, by="tests", **more
         )
         return self.client(secret)
 
@@ -75,8 +73,8 @@ async def serve(
         archive = str(tmp_path / "archive.db")
         settings = Settings.load(**{**usual, "archive": archive, **more})
         service = await Service(settings).start()
-        first = await service.tenants.all[0].access.first_key()
-        started.append(Served(service, "" if first is None else first[1]))
+        made = await service.tenants.all[0].access.first_key()
+        started.append(Served(service, "" if made is None else made[1]))
         return started[-1]
 
     yield start

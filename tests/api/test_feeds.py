@@ -224,6 +224,19 @@ async def test_letters_shown_read_again_dropped(with_file: Served, tmp_path: Pat
     assert len(await remarks(with_file, "replay_deadletters")) == 2
 
 
+async def test_files_that_cannot_be_read_are_said_and_not_shown(served: Served) -> None:
+    path = served.tenant.periscope.settings.dead_letters_path
+    (path / "kev.ndjson").mkdir(parents=True)
+    for answer in (
+        await served.admin.get("/v1/deadletters/kev"),
+        await served.admin.get("/v1/deadletters/kev/x"),
+        await served.admin.post("/v1/deadletters/kev/replay"),
+        await served.admin.delete("/v1/deadletters/kev"),
+    ):
+        assert answer.status_code == 503
+        assert str(path) not in answer.text
+
+
 async def test_letters_go_in_after_a_fix(served: Served) -> None:
     letters = DeadLetters(served.tenant.periscope.settings.dead_letters_path)
     words = Unreadable("no severity", None, "line 1", b'{"threat_id": "x", "content": "beacon"}')
@@ -237,6 +250,15 @@ async def test_letters_go_in_after_a_fix(served: Served) -> None:
         assert answer.status_code == 422
     for path in ("..%2F..%2Fetc", "UPPER", "x%00"):
         assert (await served.admin.get(f"/v1/deadletters/{path}")).status_code == 404
+
+
+async def test_feeds_of_a_namespace_that_is_not_served_are_told(
+    serve: Serve, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    config = tmp_path / "periscope.toml"
+    config.write_text('[feeds.kev]\nkind = "http"\nplace = "https://feeds.example/"\n')
+    await serve(serve_namespaces="one,two", config=str(config))
+    assert "are not run" in caplog.text
 
 
 async def test_tenants_have_letters_and_feeds_of_their_own(serve: Serve, tmp_path: Path) -> None:

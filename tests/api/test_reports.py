@@ -95,3 +95,28 @@ async def test_what_is_wrong_is_said(
         "application/problem+json",
     )
     assert answer.json()["type"] == f"urn:periscope:problem:{kind}"
+
+
+async def test_the_same_body_under_the_same_key_counts_once(served: Served) -> None:
+    other = await served.key("ingest")
+    token = {"idempotency-key": "7f", **NDJSON}
+    bad = LINES + b'{"threat_id":"bad"}\n'
+    first = counts(await served.admin.post("/v1/reports", content=bad, headers=token))
+    assert first == {"received": 3001, "added": 3000, "rejected": 1}
+    assert counts(await served.admin.post("/v1/reports", content=bad, headers=token)) == first
+    ledger = await served.tenant.periscope.get_ledger()
+    assert (ledger.received, ledger.rejected) == (3001, 1)
+    more = await served.admin.post("/v1/reports", json=[GOOD], headers={"idempotency-key": "7f"})
+    assert counts(more) == {"received": 1, "added": 1}, "another body under it is another one"
+    theirs = await other.post("/v1/reports", content=bad, headers=token)
+    assert counts(theirs) == {"received": 3001, "duplicates": 3000, "rejected": 1}
+    await other.aclose()
+
+
+async def test_a_key_is_refused_where_it_cannot_be_kept(served: Served) -> None:
+    headers = {"idempotency-key": "7f"}
+    answer = await served.admin.post("/v1/reports?format=auto", content=LINES, headers=headers)
+    assert (answer.status_code, answer.json()["field"]) == (422, "Idempotency-Key")
+    assert answer.headers["connection"] == "close", "its body is unread: the next request goes anew"
+    query = await served.admin.post("/v1/reports?idempotency_key=7f", json=GOOD)
+    assert query.json()["type"] == "urn:periscope:problem:parameter-unknown"

@@ -9,6 +9,7 @@ from typing import Any
 import httpx
 import pytest
 
+from periscope.access.passwords import Passwords
 from periscope.access.tokens import digest_of
 from periscope.access_keys import AccessKeys
 from periscope.shapes import AccountDocument, AccountList, SessionDocument
@@ -130,6 +131,7 @@ async def test_a_page_of_another_origin_signs_nobody_in_or_out(served: Served) -
 async def test_an_expired_session_is_none(served: Served) -> None:
     await added(served)
     client, _ = await sign_in(served)
+    assert (await client.get("/v1/session")).status_code == 200  # noted as used, for a minute
     token = client.headers["Cookie"].partition("=")[2]
     periscope = served.tenant.periscope
     key = AccessKeys(periscope.settings.namespace).session(digest_of(token))
@@ -214,6 +216,32 @@ async def test_accounts_that_cannot_be(served: Served, change: Any) -> None:
     answer = await served.admin.post("/v1/accounts", json={**ANN, **change})
     assert answer.status_code == 422
     assert (await served.admin.get("/v1/accounts")).json()["items"] == []
+
+
+async def test_every_refusal_costs_one_hash(
+    serve: Callable[..., Awaitable[Served]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    served = await serve(serve_namespaces="one,two")
+    await added(served)
+    await sign_in(served, namespace="one")
+    await sign_in(served, namespace="two")
+    tried: list[str] = []
+    verify = Passwords._verify
+
+    def counted(self: Passwords, hashed: str, password: str) -> bool:
+        tried.append(hashed)
+        return verify(self, hashed, password)
+
+    monkeypatch.setattr(Passwords, "_verify", counted)
+    for change in (
+        {"password": "wrong horse battery", "namespace": "one"},
+        {"name": "nobody", "namespace": "one"},
+        {"namespace": "two"},
+        {"namespace": "three"},
+    ):
+        before = len(tried)
+        _, answer = await sign_in(served, **change)
+        assert (answer.status_code, len(tried) - before) == (401, 1), change
 
 
 async def test_namespaces_keep_people_apart(serve: Callable[..., Awaitable[Served]]) -> None:

@@ -55,7 +55,7 @@ async def begun(served: Served) -> tuple[str, str]:
     assert {"HttpOnly", "Secure", "Path=/", "SameSite=lax", "Max-Age=600"} <= set(
         pending.split("; ")
     )
-    return answer.headers["location"], pending.partition(";")[0].strip('"')
+    return answer.headers["location"], pending.partition(";")[0]
 
 
 async def back(served: Served, pending: str, **params: Any) -> httpx.Response:

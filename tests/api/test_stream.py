@@ -81,7 +81,7 @@ async def test_a_limited_key_hears_of_nothing_else(served: Served) -> None:
 
 async def test_a_position_that_is_none(served: Served) -> None:
     answer = await served.admin.get("/v1/events?since=zz")
-    assert answer.status_code == 400
+    assert answer.status_code == 422
 
 
 async def test_streams_end_when_the_service_does(served: Served) -> None:

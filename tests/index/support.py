@@ -31,7 +31,7 @@ async def indexed(p: Periscope, folder: Path) -> AsyncIterator[ReadIndex]:
 
 async def up_to_now(p: Periscope, index: ReadIndex) -> None:
     """Wait until all that was acknowledged is in the index."""
-    assert await index.reached(await p.event_position(), BUILT_S)
+    assert await index.reached(await p.get_event_position(), BUILT_S)
 
 
 async def walk(

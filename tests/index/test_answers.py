@@ -89,7 +89,7 @@ async def test_which_of_these_fit_now(periscope: Periscope, tmp_path: Path) -> N
         assert await index.matching(asked, where) == {"t1", "t6", "t11", "t16"}
         # What the index has not heard of yet is read.
         await periscope.add_threats_batch([report(21), report(2, source="s1")])
-        position = await periscope.event_position()
+        position = await periscope.get_event_position()
         expected = {"t1", "t2", "t6", "t11", "t16", "t21"}
         assert await index.matching(asked, where, position) == expected
         await up_to_now(periscope, index)

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from periscope import Event, EventsLost, IndexUnavailable, Periscope, UsageError
+from periscope import Event, EventsLost, IndexUnavailable, Moving, Periscope, UsageError
 from periscope.archive import open_archive
 from periscope.functions import RankQuery
 from periscope.index import IndexState, ReadIndex, Where, dirty, feeder, read_index
@@ -130,6 +130,63 @@ async def test_events_that_were_lost_are_made_good(periscope: Periscope, tmp_pat
     await index.close()
 
 
+@pytest.mark.parametrize(
+    ("error", "reason"),
+    [(Moving("the database was moved"), "moved"), (KeyError("secret"), "KeyError, which is a bug")],
+)
+async def test_what_waiting_does_not_mend_is_told(
+    periscope: Periscope,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    error: Exception,
+    reason: str,
+) -> None:
+    monkeypatch.setattr(read_index, "FIRST_PAUSE_S", 0.3)
+    refused = 0
+
+    async def follow(since: str) -> AsyncIterator[Event]:
+        nonlocal refused
+        refused += 1
+        if refused == 1:
+            raise error
+        async for event in periscope.events(since):
+            yield event
+
+    await periscope.add_threats_batch(map(report, range(5)))
+    index = ReadIndex(periscope, tmp_path, follow=follow)
+    await index.start()
+
+    async def has_failed() -> bool:
+        return index.status.state is IndexState.FAILED
+
+    await wait_until(has_failed, "it says that it failed")
+    assert reason in (index.status.reason or "")
+    assert "secret" not in (index.status.reason or "")
+    with pytest.raises(IndexUnavailable, match=reason):
+        await index.page()
+    await wait_until(lambda: is_ready(index), "it is built anew")
+    assert await index.count() == 5
+    await index.close()
+
+
+async def test_readers_who_find_the_file_broken_have_it_built_anew(
+    periscope: Periscope, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(read_index, "FIRST_PAUSE_S", 0.05)
+    await periscope.add_threats_batch(map(report, range(5)))
+    async with indexed(periscope, tmp_path) as index:
+        life = index._life
+        assert life is not None
+        with pytest.raises(IndexUnavailable, match="built anew"):
+            await life.ask(lambda asker: asker._rows("SELECT * FROM gone", (), 1))
+
+        async def another() -> bool:
+            return index._life not in (None, life) and await is_ready(index)
+
+        await wait_until(another, "there is a new one")
+        assert await index.count() == 5
+
+
 async def test_an_emptied_database_empties_it(
     open_here: OpenHere, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -211,7 +268,7 @@ async def main():
     async with Periscope.open(sys.argv[1]) as p:
         index = ReadIndex(p, Path(sys.argv[2]))
         await index.start()
-        await index.reached(await p.event_position(), 20)
+        await index.reached(await p.get_event_position(), 20)
         print("up", flush=True)
         await asyncio.sleep(60)
 asyncio.run(main())
@@ -248,7 +305,7 @@ async def test_what_one_has_written_one_can_read(periscope: Periscope, tmp_path:
     async with indexed(periscope, tmp_path) as index:
         for number in range(30):
             await periscope.add_threats_batch([report(number)])
-            assert await index.reached(await periscope.event_position())
+            assert await index.reached(await periscope.get_event_position())
             page = await index.page(RankQuery(), Where(text=f"beacon {number} seen"))
             assert f"t{number}" in ids(page.items)
             assert page.position == index.status.position

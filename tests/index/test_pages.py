@@ -221,7 +221,7 @@ async def test_a_record_that_no_longer_fits_is_not_shown(
         await periscope.decide("t6", "ann", "benign_expected")
         page = await index.page(RankQuery(), Where(source="s1"))
         assert set(ids(page.items)) == {f"t{number}" for number in range(11, 30, 5)}
-        assert not await index.reached(await periscope.event_position(), 0.05)
+        assert not await index.reached(await periscope.get_event_position(), 0.05)
 
 
 async def test_an_empty_page_may_lead_on(

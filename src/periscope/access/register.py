@@ -3,7 +3,7 @@
 A task looks at the revision every LOOK_S. Whoever is to be let in is let in by knowledge of at most
 STALE_S; where that is older (the task was held up, the store is away), the store is asked first. So
 what is revoked anywhere is refused everywhere within a second, and a store that is away means
-`StoreUnavailable`, never "allowed".
+`StoreUnavailable`, never "allowed"; once the task has seen that it is, at once.
 """
 
 from __future__ import annotations
@@ -13,9 +13,9 @@ import logging
 from collections.abc import Callable, Mapping
 from time import monotonic
 
-from periscope.access.calls import AccessCalls, Book, patiently
+from periscope.access.calls import SILENT, AccessCalls, Book, patiently
 from periscope.access.stored import StoredAccount, StoredKey, read_accounts, read_keys
-from periscope.errors import PeriscopeError, UsageError
+from periscope.errors import PeriscopeError, StoreUnavailable, UsageError
 
 LOOK_S = 0.4
 STALE_S = 0.9
@@ -33,6 +33,7 @@ class Register:
         self._calls = calls
         self._changed = changed
         self._refreshing: asyncio.Task[None] | None = None
+        self._is_away = False
         self._changing = asyncio.Lock()
         self._fields: Mapping[str, bytes] = {}
         self._ahead_ms = 0.0  # the server's clock before our monotonic one
@@ -57,6 +58,8 @@ class Register:
             StoreUnavailable: the store is away, or silent.
         """
         if self.is_stale:
+            if self._is_away:  # everybody would wait for what the task waits for already
+                raise StoreUnavailable(SILENT)
             if self._refreshing is None or self._refreshing.done():
                 self._refreshing = asyncio.ensure_future(self.refresh())
             await patiently(asyncio.shield(self._refreshing))
@@ -75,17 +78,16 @@ class Register:
 
     async def follow(self) -> None:
         """Look again and again, until cancelled; while the store is away, say so once."""
-        behind = False
         while True:
             await asyncio.sleep(LOOK_S)
             try:
                 await patiently(self.refresh())
             except PeriscopeError as exc:
-                if not behind:
+                if not self._is_away:
                     log.warning("nobody can be let in for now: %s", exc)
-                behind = True
+                self._is_away = True
             else:
-                behind = False
+                self._is_away = False
 
     async def change(self, edit: Edit) -> None:
         """Change fields as `edit` says of what is there, whoever else does so at the same time.

@@ -76,14 +76,24 @@ async def set_scopes(
     return await _done(access.set_scopes(text_of(name), data.scopes, by=caller.who))
 
 
-@post("/accounts/{name:str}/disable", opt={"scope": Scope.ADMIN}, tags=["access"], status_code=200)
+@post(
+    "/accounts/{name:str}/disable",
+    opt={"scope": Scope.ADMIN, "problems": (507,)},
+    tags=["access"],
+    status_code=200,
+)
 async def disable_account(request: Request[Any, Any, Any], name: Name) -> Response[AccountDocument]:
     """Let an account in no more; its sessions end everywhere within a second. Safe to repeat."""
     caller = _administrator(request)
     return await _done(caller.tenant.access.disable_account(text_of(name), by=caller.who))
 
 
-@post("/accounts/{name:str}/enable", opt={"scope": Scope.ADMIN}, tags=["access"], status_code=200)
+@post(
+    "/accounts/{name:str}/enable",
+    opt={"scope": Scope.ADMIN, "problems": (507,)},
+    tags=["access"],
+    status_code=200,
+)
 async def enable_account(request: Request[Any, Any, Any], name: Name) -> Response[AccountDocument]:
     """Let an account in again. Safe to repeat."""
     caller = _administrator(request)

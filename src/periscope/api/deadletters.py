@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from base64 import b64encode
+from collections.abc import Callable
 from itertools import islice
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 from litestar import Request, Response, delete, get, post
 from litestar.params import JSONBody, Parameter
@@ -20,7 +22,7 @@ from periscope.api.paths import text_of
 from periscope.api.problems import RequestRefused
 from periscope.errors import FeedError, FeedUnknown, SettingInvalid
 from periscope.feeds import ReadOptions, format_names
-from periscope.polling import DeadLetters, Letter, fields_of, replay, told
+from periscope.polling import DeadLetters, Kept, Letter, fields_of, replay, told
 from periscope.polling.checks import define, read_options
 from periscope.shapes import (
     LetterDocument,
@@ -30,6 +32,10 @@ from periscope.shapes import (
     ReplayBody,
     ReplayDocument,
 )
+
+T = TypeVar("T")
+
+log = logging.getLogger("periscope.api")
 
 EXCERPT_CHARACTERS = 500
 SHOWN_CHARACTERS = 16_384
@@ -42,8 +48,12 @@ LetterId = Annotated[str, Parameter(description="The letter's id.")]
 @get("/deadletters", opt={"scope": Scope.READ}, tags=["feeds"])
 async def list_kept(request: Request[Any, Any, Any]) -> Response[LettersKeptList]:
     """Count what could not be read, feed by feed."""
-    _, letters = _letters(request)
-    found = await asyncio.to_thread(letters.feeds)
+    caller, letters = _letters(request)
+
+    async def read() -> list[Kept]:
+        return await _aside(letters.feeds)
+
+    found = await caller.tenant.flights("deadletters", read)
     return json_answer({"feeds": [one._asdict() for one in found]})  # type: ignore[no-any-return]
 
 
@@ -62,7 +72,7 @@ async def list_letters(
         found = list(islice(letters.read(name), offset, offset + limit))
         return found, letters.kept(name).letters
 
-    found, total = await asyncio.to_thread(read)
+    found, total = await _aside(read)
     items = [_document(one, EXCERPT_CHARACTERS) for one in found]
     return json_answer({"items": items, "total": total})  # type: ignore[no-any-return]
 
@@ -73,7 +83,7 @@ async def get_letter(
 ) -> Response[LetterDocument]:
     """Show one letter with the record itself."""
     _, letters = _letters(request)
-    found = await asyncio.to_thread(_find, letters, text_of(feed), text_of(letter_id))
+    found = await _aside(_find, letters, text_of(feed), text_of(letter_id))
     data = found.data
     told = _document(found, SHOWN_CHARACTERS)
     told["data"] = None if data is None else b64encode(data).decode()
@@ -92,15 +102,23 @@ async def replay_letters(
     caller, letters = _letters(request)
     name, wanted = text_of(feed), data or ReplayBody()
     options, format_name = await _reading(caller, name, wanted)
-    done = await replay(
-        caller.periscope, letters, name, options, format=format_name, ids=wanted.ids
-    )
+    try:
+        done = await replay(
+            caller.periscope, letters, name, options, format=format_name, ids=wanted.ids
+        )
+    except FeedError as exc:
+        raise _unreadable(exc) from None
     detail = {"dropped": done.dropped, "failed": len(done.failed)}
     await caller.tenant.access.remark(caller.who, "replay_deadletters", name, detail)
     return json_answer(told.replayed(done))  # type: ignore[no-any-return]
 
 
-@delete("/deadletters/{feed:str}", opt={"scope": Scope.ADMIN}, tags=["feeds"], status_code=200)
+@delete(
+    "/deadletters/{feed:str}",
+    opt={"scope": Scope.ADMIN, "problems": (507,)},
+    tags=["feeds"],
+    status_code=200,
+)
 async def drop_letters(request: Request[Any, Any, Any], feed: Feed) -> Response[LettersDropped]:
     """Drop all letters of a feed."""
     return await _drop(request, text_of(feed), None)
@@ -108,7 +126,7 @@ async def drop_letters(request: Request[Any, Any, Any], feed: Feed) -> Response[
 
 @delete(
     "/deadletters/{feed:str}/{letter_id:str}",
-    opt={"scope": Scope.ADMIN},
+    opt={"scope": Scope.ADMIN, "problems": (507,)},
     tags=["feeds"],
     status_code=200,
 )
@@ -124,7 +142,7 @@ async def _drop(
 ) -> Response[LettersDropped]:
     caller, letters = _letters(request)
     ids = None if letter_id is None else [letter_id]
-    gone = await asyncio.to_thread(letters.drop, feed, ids)
+    gone = await _aside(letters.drop, feed, ids)
     detail = {"dropped": gone} | ({} if letter_id is None else {"id": letter_id[:64]})
     await caller.tenant.access.remark(caller.who, "drop_deadletters", feed, detail)
     return json_answer(LettersDropped(gone))  # type: ignore[no-any-return]
@@ -134,6 +152,28 @@ def _letters(request: Request[Any, Any, Any]) -> tuple[Caller, DeadLetters]:
     caller = caller_of(request)
     refuse_limited(caller)
     return caller, DeadLetters(caller.periscope.settings.dead_letters_path)
+
+
+async def _aside(work: Callable[..., T], *given: Any) -> T:
+    """Do what reads or writes files in a thread.
+
+    Raises:
+        RequestRefused: they cannot be read or written; the log says which, and why.
+    """
+    try:
+        return await asyncio.to_thread(work, *given)
+    except FeedError as exc:
+        raise _unreadable(exc) from None
+
+
+def _unreadable(exc: FeedError) -> RequestRefused:
+    log.error("%s", exc)
+    return RequestRefused(
+        503,
+        "letters-unreadable",
+        "dead letters cannot be read or written; the server's log says why",
+        retry_after_s=60,
+    )
 
 
 def _find(letters: DeadLetters, feed: str, letter_id: str) -> Letter:

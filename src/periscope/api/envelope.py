@@ -100,6 +100,7 @@ class _Request:
         self._receive = receive
         self._send = send
         self._began = time.perf_counter()
+        self._is_read = not _has_body(scope)
         self.method = str(scope["method"])
         self.status = 0
         self.id = _id_of(scope)
@@ -128,7 +129,7 @@ class _Request:
     async def serve(self, app: ASGIApp) -> None:
         self._envelope.begin()
         try:
-            await app(self._scope, self._receive, self._pass_on)
+            await app(self._scope, self._take, self._pass_on)
         except Exception as exc:  # whatever it was, the client gets an answer
             await self._fail(exc)
         finally:
@@ -143,6 +144,11 @@ class _Request:
         await self._pass_on({"type": "http.response.start", "status": status, "headers": pairs})
         await self._pass_on({"type": "http.response.body", "body": body, "more_body": False})
 
+    async def _take(self) -> Any:
+        message = await self._receive()
+        self._is_read = self._is_read or not message.get("more_body")
+        return message
+
     async def _pass_on(self, message: Message) -> None:
         if message["type"] == "http.response.start":
             self.status = message["status"]
@@ -155,9 +161,18 @@ class _Request:
         more.append((b"x-request-id", self.id.encode()))
         if self._scope.get("scheme") == "https":
             more.append(ONLY_TLS)
-        if self._envelope.draining:
+        if self._envelope.draining or not self._is_read:
+            # Behind a body that nobody reads the server cuts the connection: nobody should use it.
             more.append((b"connection", b"close"))
         return more
+
+
+def _has_body(scope: Any) -> bool:
+    """Say whether the client announces a body."""
+    return any(
+        name == b"transfer-encoding" or (name == b"content-length" and value != b"0")
+        for name, value in scope["headers"]
+    )
 
 
 def _id_of(scope: Any) -> str:

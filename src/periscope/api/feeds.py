@@ -16,9 +16,10 @@ from litestar import Request, Response, delete, get, post, put
 from litestar.params import JSONBody, Parameter
 
 from periscope.access import Scope
-from periscope.api.answers import json_answer
+from periscope.api.answers import JSON, json_answer
 from periscope.api.gate import Caller, caller_of
 from periscope.api.limits import refuse_limited
+from periscope.api.operations import Forms
 from periscope.api.paths import text_of
 from periscope.api.problems import RequestRefused
 from periscope.errors import SettingInvalid
@@ -51,7 +52,7 @@ async def get_feed(request: Request[Any, Any, Any], name: Name) -> Response[Feed
     return json_answer(_shown(await feeds.get_feed(text_of(name)), caller))  # type: ignore[no-any-return]
 
 
-@put("/feeds/{name:str}", opt={"scope": Scope.ADMIN}, tags=["feeds"])
+@put("/feeds/{name:str}", opt={"scope": Scope.ADMIN, "problems": (409,)}, tags=["feeds"])
 async def define_feed(
     request: Request[Any, Any, Any], name: Name, data: JSONBody[FeedDefinition]
 ) -> Response[FeedDocument]:
@@ -78,7 +79,12 @@ async def define_feed(
     return json_answer(shown)  # type: ignore[no-any-return]
 
 
-@delete("/feeds/{name:str}", opt={"scope": Scope.ADMIN}, tags=["feeds"], status_code=200)
+@delete(
+    "/feeds/{name:str}",
+    opt={"scope": Scope.ADMIN, "problems": (409, 507)},
+    tags=["feeds"],
+    status_code=200,
+)
 async def remove_feed(request: Request[Any, Any, Any], name: Name) -> Response[FeedDone]:
     """Remove a feed with its status and position; what it brought stays, and its dead letters."""
     caller, feeds = await _feeds(request)
@@ -88,7 +94,12 @@ async def remove_feed(request: Request[Any, Any, Any], name: Name) -> Response[F
     return await _done(caller, wanted, "removed", "remove_feed", changed=True)
 
 
-@post("/feeds/{name:str}/pause", opt={"scope": Scope.ADMIN}, tags=["feeds"], status_code=200)
+@post(
+    "/feeds/{name:str}/pause",
+    opt={"scope": Scope.ADMIN, "problems": (507,)},
+    tags=["feeds"],
+    status_code=200,
+)
 async def pause_feed(request: Request[Any, Any, Any], name: Name) -> Response[FeedDone]:
     """Hold a feed back, for all workers, until it is resumed. Safe to repeat."""
     caller, feeds = await _feeds(request)
@@ -97,7 +108,12 @@ async def pause_feed(request: Request[Any, Any, Any], name: Name) -> Response[Fe
     return await _done(caller, wanted, "paused", "pause_feed", changed=changed)
 
 
-@post("/feeds/{name:str}/resume", opt={"scope": Scope.ADMIN}, tags=["feeds"], status_code=200)
+@post(
+    "/feeds/{name:str}/resume",
+    opt={"scope": Scope.ADMIN, "problems": (507,)},
+    tags=["feeds"],
+    status_code=200,
+)
 async def resume_feed(request: Request[Any, Any, Any], name: Name) -> Response[FeedDone]:
     """Let a paused feed run again, at once. Safe to repeat."""
     caller, feeds = await _feeds(request)
@@ -106,7 +122,12 @@ async def resume_feed(request: Request[Any, Any, Any], name: Name) -> Response[F
     return await _done(caller, wanted, "resumed", "resume_feed", changed=changed)
 
 
-@post("/feeds/{name:str}/run", opt={"scope": Scope.ADMIN}, tags=["feeds"], status_code=200)
+@post(
+    "/feeds/{name:str}/run",
+    opt={"scope": Scope.ADMIN, "answers": {202: Forms({JSON: FeedRun})}, "problems": (409, 507)},
+    tags=["feeds"],
+    status_code=200,
+)
 async def run_feed(
     request: Request[Any, Any, Any],
     name: Name,
@@ -160,6 +181,7 @@ async def feeds_of(caller: Caller) -> Feeds:
             503,
             "configuration-unusable",
             "periscope.toml cannot be used; the server's log says why",
+            retry_after_s=60,
         ) from None
 
 
@@ -176,7 +198,7 @@ def _check_secrets(fields: dict[str, Any], tenants: int) -> None:
     if given is not None and tenants > 1:
         raise RequestRefused(
             403,
-            "forbidden",
+            "feed-secret-forbidden",
             f"{given}: with several namespaces the operator defines feeds with secrets",
             field=given,
         )

@@ -81,3 +81,23 @@ EVENTS = Forms(
 def format_schema() -> dict[str, Any]:
     """Return the schema of a parameter that names a format of feeds, as they are installed here."""
     return {"type": "string", "enum": ["auto", *sorted(format_names())]}
+
+
+WARNINGLIST = Forms(
+    {
+        "application/json": Annotated[
+            dict[str, Any], Meta(description="A MISP warninglist: what stands in its `list.json`.")
+        ],
+    }
+)
+
+WEBHOOK = Forms(
+    {
+        "application/json": Annotated[
+            Any, Meta(description="What the sender sends, of any media type, signed.")
+        ],
+    }
+)
+NOTHING_TO_SEE = Forms(
+    {"text/plain": Annotated[str, Meta(description="Nothing: `Location` says where to go.")]}
+)

@@ -28,8 +28,7 @@ async def readyz(request: Request[Any, Any, Any]) -> Response[Standing]:
     state = request.app.state
     if state.envelope.draining:
         raise RequestRefused(503, "ending", "This process serves no longer.", retry_after_s=5)
-    for tenant in state.tenants.all:
-        await tenant.periscope.ping()
+    await state.tenants.ping()
     return json_answer(Standing("ready"))  # type: ignore[no-any-return]
 
 

@@ -52,7 +52,12 @@ async def create_key(
     return json_answer(made, status=201)  # type: ignore[no-any-return]
 
 
-@delete("/keys/{prefix:str}", opt={"scope": Scope.ADMIN}, tags=["access"], status_code=200)
+@delete(
+    "/keys/{prefix:str}",
+    opt={"scope": Scope.ADMIN, "problems": (507,)},
+    tags=["access"],
+    status_code=200,
+)
 async def revoke_key(request: Request[Any, Any, Any], prefix: Prefix) -> Response[KeyDocument]:
     """Revoke an API key: it is refused everywhere within a second. Safe to repeat."""
     caller = caller_of(request)

@@ -21,12 +21,17 @@ from periscope.api.schemas import Schema, Schemas
 from periscope.shapes import Problem
 
 TAGS = {
+    "access": "Who may do what: API keys and accounts.",
     "acts": "What analysts do to threats, and taking that back.",
     "claims": "Who has which threat.",
     "events": "What happens, as it happens.",
+    "feeds": "What is polled, and what of it could not be read.",
+    "noise": "What is set aside, and by which rule or list.",
     "operations": "Whether the service lives and can serve, and what it can be asked.",
-    "records": "What is on record: who did what, and what departed.",
+    "records": "What is on record: who did what, and what has departed.",
+    "policy": "The rules by which all ranks, is promoted, and expires.",
     "reports": "What sources say: reports in any form that is read here.",
+    "session": "People sign in and out; and who one is.",
     "upkeep": "What administrators do to threats.",
     "threats": "What was reported: the queue as it ranks now, and what is known.",
 }

@@ -140,9 +140,10 @@ def given_type(field: FieldDefinition) -> Any:
     return inner[0] if field.is_optional and len(inner) == 1 else field.annotation
 
 
-def operations_of(app: Litestar) -> list[Operation]:
-    """Return all operations in the order of their paths and methods."""
-    return sorted(_each(app), key=lambda one: (one.path, one.method))
+def operations_of(app: Litestar, *, hidden: bool = False) -> list[Operation]:
+    """Return the operations in the order of their paths and methods; `hidden`: all there are."""
+    found = (one for one in _each(app) if hidden or one.handler.include_in_schema is not False)
+    return sorted(found, key=lambda one: (one.path, one.method))
 
 
 def _each(app: Litestar) -> Iterator[Operation]:
@@ -151,5 +152,5 @@ def _each(app: Litestar) -> Iterator[Operation]:
             continue
         for handler in route.route_handlers:
             for method in sorted(handler.http_methods):
-                if method != "OPTIONS" and handler.include_in_schema is not False:
+                if method != "OPTIONS":
                     yield Operation(route.path_format, str(method), handler)

@@ -11,16 +11,18 @@ from litestar.params import Parameter
 
 from periscope.access import NO_LIMITS, Limits
 from periscope.api.answers import json_answer, tag_of, unchanged
+from periscope.api.finding import find_page, index_of, reached
 from periscope.api.gate import caller_of
 from periscope.api.limits import sees
 from periscope.api.problems import RequestRefused
 from periscope.api.tenants import Tenant
 from periscope.functions import RankQuery
 from periscope.header import HEADER_BYTES, read_threat
+from periscope.index import EVERYTHING, Where
 from periscope.models import Severity, Status
 from periscope.rank_queries import hot_query, score_query, severity_query, status_query
 from periscope.shapes import ThreatDocument, ThreatPage
-from periscope.spliced import framed
+from periscope.spliced import exactness, framed
 from periscope.threat import Record, RecordPage
 
 Cursor = Annotated[
@@ -32,6 +34,22 @@ Fields = Annotated[
     Parameter(
         description="Only these fields of each threat, with commas between them.", max_length=2048
     ),
+]
+OfLevel = Annotated[int, Parameter(description="1 work, 2 validated, 3 known.", ge=1, le=3)]
+OfSeverity = Annotated[Severity | None, Parameter(description="Only this severity (level 1).")]
+OfStatus = Annotated[
+    Status | None, Parameter(description="Only this status of level 1; default: open.")
+]
+MinScore = Annotated[float | None, Parameter(description="Lowest score (level 1).", ge=0, le=1)]
+MaxScore = Annotated[float | None, Parameter(description="Highest score (level 1).", ge=0, le=1)]
+MinInteractions = Annotated[
+    int | None, Parameter(description="At least so many interactions (level 1).", ge=1, le=10)
+]
+Overdue = Annotated[
+    bool, Parameter(description="Only what is past its response target, longest first.")
+]
+OfIndustry = Annotated[
+    str | None, Parameter(description="Only this industry (level 3).", max_length=256)
 ]
 FIELDS = ThreatDocument.__struct_fields__
 LOOKED_AT = 500
@@ -55,6 +73,8 @@ class Asked(msgspec.Struct, frozen=True):
     limit: int = 100
     fields: tuple[str, ...] = ()
     limits: Limits = NO_LIMITS
+    where: Where = EVERYTHING
+    after: str | None = None
 
 
 async def answer_page(request: Request[Any, Any, Any], asked: Asked) -> Response[ThreatPage]:
@@ -100,6 +120,8 @@ def picked(documents: list[bytes], fields: tuple[str, ...]) -> list[bytes]:
 
 async def _read(tenant: Tenant, asked: Asked) -> tuple[bytes, str]:
     """Return a page as it is answered, and its tag."""
+    if asked.where != EVERYTHING:
+        return await _read_found(tenant, asked)
     if asked.limits:
         page, total = await _page_within(tenant, asked), None
     else:
@@ -109,6 +131,29 @@ async def _read(tenant: Tenant, asked: Asked) -> tuple[bytes, str]:
     state = [one.threat_id + one.record[:HEADER_BYTES] for one in page.items]
     tag = tag_of(*state, repr((total, asked.fields)).encode())
     return framed(items, page.next_cursor, total, page.as_of_ms), tag
+
+
+async def _read_found(tenant: Tenant, asked: Asked) -> tuple[bytes, str]:
+    """Return a page of what the read index finds, and its tag."""
+    await reached(index_of(tenant), asked.after)
+    where = asked.where
+    if asked.overdue:
+        where = msgspec.structs.replace(where, overdue=True)
+    page = await find_page(
+        tenant,
+        where,
+        asked.limits,
+        level=asked.level,
+        query=rank_query(asked, tenant.periscope.functions.rules.policy.interactions_cap),
+        industry=asked.industry,
+        cursor=asked.cursor,
+        limit=asked.limit,
+    )
+    items = picked(tenant.splicer.items(page.items, page.as_of_ms), asked.fields)
+    more = exactness(page.position, page.indexed_ms)
+    state = [one.threat_id + one.record[:HEADER_BYTES] for one in page.items]
+    tag = tag_of(*state, more, repr((page.total, asked.fields)).encode())
+    return framed(items, page.next_cursor, page.total, page.as_of_ms, more), tag
 
 
 async def read_page(tenant: Tenant, asked: Asked) -> RecordPage:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 from litestar import Request, Response, get, put
-from litestar.params import JSONBody
+from litestar.params import HeaderParameter, JSONBody
 
 from periscope.access import Scope
-from periscope.api.answers import json_answer
+from periscope.api.answers import json_answer, unchanged
 from periscope.api.gate import Caller, caller_of
 from periscope.api.limits import refuse_limited
 from periscope.api.problems import RequestRefused
@@ -23,17 +23,27 @@ DETAIL_FIELDS = 12
 """Changes that the audit trail tells one by one."""
 
 
-@get("/policy", opt={"scope": Scope.READ}, tags=["policy"])
+@get("/policy", opt={"scope": Scope.READ, "etag": True}, tags=["policy"])
 async def get_policy(request: Request[Any, Any, Any]) -> Response[PolicyShown]:
     """Show the policy in force; its entity tag is its revision."""
     caller = caller_of(request)
     await caller.periscope.get_policy()
-    return _shown(caller)
+    tag = _tag(caller.periscope.functions.rules.revision)
+    return unchanged(request, tag) or _shown(caller, {"ETag": tag})
 
 
-@put("/policy", opt={"scope": Scope.ADMIN}, tags=["policy"])
+@put("/policy", opt={"scope": Scope.ADMIN, "problems": (412,)}, tags=["policy"])
 async def set_policy(
-    request: Request[Any, Any, Any], data: JSONBody[PolicyDocument]
+    request: Request[Any, Any, Any],
+    data: JSONBody[PolicyDocument],
+    if_match: Annotated[
+        str | None,
+        HeaderParameter(
+            name="If-Match",
+            description="The `ETag` of the policy that this one is to replace.",
+            max_length=200,
+        ),
+    ] = None,
 ) -> Response[PolicyShown]:
     """Put a policy in force for everybody; what the body leaves out is by default.
 
@@ -44,7 +54,7 @@ async def set_policy(
     refuse_limited(caller)
     wanted = policy_of(data)
     before = await caller.periscope.get_policy()
-    _check_match(request, caller)
+    _check_match(if_match, caller)
     await caller.periscope.set_policy(wanted)
     changes = _changes(before, wanted)
     revision = caller.periscope.functions.rules.revision
@@ -93,12 +103,12 @@ def _changes(before: Policy, after: Policy) -> dict[str, Any]:
     return dict(list(found.items())[:DETAIL_FIELDS])
 
 
-def _shown(caller: Caller) -> Response[PolicyShown]:
+def _shown(caller: Caller, headers: dict[str, str] | None = None) -> Response[PolicyShown]:
     rules = caller.periscope.functions.rules
     document, usual = document_of(rules.policy), PolicyDocument()
     names = [name for name in document.__struct_fields__ if _differs(name, document, usual)]
     shown = PolicyShown(rules.revision, document, names)
-    return json_answer(shown, headers={"ETag": _tag(rules.revision)})  # type: ignore[no-any-return]
+    return json_answer(shown, headers=headers)  # type: ignore[no-any-return]
 
 
 def _differs(name: str, one: PolicyDocument, other: PolicyDocument) -> bool:
@@ -109,8 +119,7 @@ def _tag(revision: int) -> str:
     return f'"{revision}"'
 
 
-def _check_match(request: Request[Any, Any, Any], caller: Caller) -> None:
-    given = request.headers.get("if-match")
+def _check_match(given: str | None, caller: Caller) -> None:
     if given is None or given.strip() == "*":
         return
     revision = caller.periscope.functions.rules.revision

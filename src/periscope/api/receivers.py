@@ -17,6 +17,7 @@ from litestar import Request, Response, post
 from litestar.params import Parameter
 
 from periscope.api.bodies import check_length, encoding_of, parts, too_large, unpacked
+from periscope.api.forms import WEBHOOK
 from periscope.api.problems import RequestRefused
 from periscope.api.receiver_settings import Receiver
 from periscope.api.reports import answer_taken
@@ -72,7 +73,13 @@ class Unproven:
         self._held -= size
 
 
-@post("/ingest/{feed:str}", status_code=200, tags=["reports"], security=[])
+@post(
+    "/ingest/{feed:str}",
+    opt={"body": WEBHOOK, "problems": (401, 429, 503, 507)},
+    status_code=200,
+    tags=["reports"],
+    security=[],
+)
 async def receive(
     request: Request[Any, Any, Any],
     feed: Annotated[str, Parameter(description="The receiver's name in periscope.toml.")],
@@ -148,7 +155,7 @@ async def _take(tenant: Tenant, receiver: Receiver, body: bytes) -> Response[Rep
                 503,
                 "letters-not-kept",
                 "what cannot be read could not be kept; all else is stored. Send it again",
-                headers={"Retry-After": "60"},
+                retry_after_s=60,
             ) from None
     return answer_taken(result, parsed.format, dict(parsed.skipped))
 

@@ -8,7 +8,7 @@ from typing import Annotated, Any, BinaryIO, cast
 
 import msgspec
 from litestar import Request, Response, post
-from litestar.params import Parameter
+from litestar.params import HeaderParameter, Parameter
 
 from periscope.access import Scope
 from periscope.api.answers import json_answer
@@ -28,10 +28,36 @@ from periscope.shapes import Rejected, ReportsTaken
 AT_ONCE_BYTES = 4 * 1024 * 1024
 """A body up to this size is read in one go, where it is of Periscope's own fields."""
 REJECTIONS_TOLD = 1000
+KEY_UNFIT = (
+    "Idempotency-Key is for reports that are taken at once: NDJSON up to 4 MiB, with its length "
+    "(packed: 256 KiB), or JSON; send such a body without it"
+)
 _lines = msgspec.json.Decoder(Report).decode_lines
 _one = msgspec.json.Decoder(Report).decode
 _many = msgspec.json.Decoder(list[Report]).decode
 _any = msgspec.json.Decoder().decode
+
+
+FormatName = Annotated[
+    str | None,
+    Parameter(
+        description="Format of the body: one of `periscope formats`, or `auto` to recognise it by "
+        "its content. Default: by the media type."
+    ),
+]
+SourceName = Annotated[
+    str | None, Parameter(description="Source of all reports, in place of what they say.")
+]
+Token = Annotated[
+    str | None,
+    HeaderParameter(
+        name="Idempotency-Key",
+        description="The same body under the same key within ten minutes counts once, and is "
+        "answered as it was then. Not for NDJSON over 4 MiB, and not for documents.",
+        min_length=1,
+        max_length=128,
+    ),
+]
 
 
 @post(
@@ -42,36 +68,33 @@ _any = msgspec.json.Decoder().decode
 )
 async def add_reports(
     request: Request[Any, Any, Any],
-    format: Annotated[  # noqa: A002 - the name of the parameter
-        str | None,
-        Parameter(
-            description="Format of the body: one of `periscope formats`, or `auto` to recognise it "
-            "by its content. Default: by the media type."
-        ),
-    ] = None,
-    source: Annotated[
-        str | None, Parameter(description="Source of all reports, in place of what they say.")
-    ] = None,
+    format: FormatName = None,  # noqa: A002 - the name of the parameter
+    source: SourceName = None,
+    idempotency_key: Token = None,
 ) -> Response[ReportsTaken]:
     """Take in reports.
 
     One report as a JSON object, many as an array or as NDJSON of any length, or a document in any
     format of feeds; also packed with gzip or zstd. A bad report is rejected with its index and a
     reason; the others go in. What the answer counts was acknowledged by the store before. Sending
-    the same again changes nothing but the duplicate counter.
+    the same again changes nothing but the duplicate counter, and with an `Idempotency-Key` not even
+    that.
     """
     caller = caller_of(request)
+    token = None if idempotency_key is None else f"{caller.who} {idempotency_key}"
     media, name = media_of(request, format)
     settings = request.app.state.tenants.settings
     screen = Screen(caller.identity.limits, source)
     timeout_s = settings.serve_body_timeout_s
     if media is not Media.FEED and _is_small(request):
         body = await whole(request, AT_ONCE_BYTES, timeout_s)
-        return await _take_at_once(caller, body, media, screen)
+        return await _take_at_once(caller, body, media, screen, token)
     most = settings.serve_max_body_mb << 20
     if media is Media.JSON:
         body = await whole(request, most, timeout_s)
-        return await _take_at_once(caller, body, media, screen)
+        return await _take_at_once(caller, body, media, screen, token)
+    if token is not None:
+        raise RequestRefused(422, "idempotency-key-unfit", KEY_UNFIT, field="Idempotency-Key")
     if media is Media.FEED:
         check_length(request, most)
     return await _take_stream(request, caller, media, name, screen, most)
@@ -87,18 +110,20 @@ def _is_small(request: Request[Any, Any, Any]) -> bool:
 
 
 async def _take_at_once(
-    caller: Caller, body: bytes, media: Media, screen: Screen
+    caller: Caller, body: bytes, media: Media, screen: Screen, token: str | None
 ) -> Response[ReportsTaken]:
     items = _of_lines(body) if media is Media.NDJSON else _of_json(body)
     if not isinstance(items, list):
-        return await _take_one(caller, items, screen)
-    result = await caller.periscope.add_threats_batch(screen.all(items))
+        return await _take_one(caller, items, screen, token)
+    result = await caller.periscope.add_threats_batch(screen.all(items), request_id=token)
     return answer_taken(result, media.value, {})
 
 
-async def _take_one(caller: Caller, item: Any, screen: Screen) -> Response[ReportsTaken]:
+async def _take_one(
+    caller: Caller, item: Any, screen: Screen, token: str | None
+) -> Response[ReportsTaken]:
     """Take in a single object: here a rejection is an error, as nothing else was sent."""
-    result = await caller.periscope.add_threats_batch(screen.all([item]))
+    result = await caller.periscope.add_threats_batch(screen.all([item]), request_id=token)
     if result.rejected:
         reason = result.rejected[0].reason
         raise ReportRejected(reason, field=reason.partition(":")[0])

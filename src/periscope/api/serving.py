@@ -27,6 +27,8 @@ BUFFER_BYTES = 64 * 1024
 """Of a connection: the longest headers that are read, and what an answer may be ahead."""
 SEND_BUFFER_BYTES = 64 * 1024
 """The kernel's, of a connection: what a client that does not read can make us keep."""
+UNREAD_MS = 30_000
+"""So long a client may leave unread what was sent to it."""
 MORE_CONNECTIONS = 1000
 """Beside event streams; those that come after them wait to be accepted."""
 BACKLOG = 2048
@@ -91,7 +93,8 @@ class Service:
     async def _close(self) -> None:
         self._app.draining = True
         await asyncio.sleep(NOTICE_S)
-        await self.tenants.end_streams()
+        self.tenants.end_streams()
+        self._server.stop()  # type: ignore[no-untyped-call]  # who comes now is refused, not cut off
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(self.settings.serve_drain_s):
                 await self._app.idle()
@@ -197,6 +200,8 @@ def listening_socket(settings: Settings) -> socket.socket:
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER_BYTES)
+    if hasattr(socket, "TCP_USER_TIMEOUT"):  # a frozen reader's connection ends with its stream
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, UNREAD_MS)
     try:
         sock.bind((host, port))
     except OSError as exc:

@@ -18,7 +18,13 @@ from periscope.api.tenants import Tenant, Tenants
 from periscope.shapes import KeyLimits, SessionDocument, SignIn
 
 
-@post("/session", tags=["session"], status_code=200, security=[])
+@post(
+    "/session",
+    opt={"problems": (401, 403, 429, 503)},
+    tags=["session"],
+    status_code=200,
+    security=[],
+)
 async def sign_in(
     request: Request[Any, Any, Any], data: JSONBody[SignIn]
 ) -> Response[SessionDocument]:
@@ -54,7 +60,7 @@ async def who_am_i(request: Request[Any, Any, Any]) -> Response[SessionDocument]
     return json_answer(told)  # type: ignore[no-any-return]
 
 
-@delete("/session", tags=["session"], security=[])
+@delete("/session", opt={"problems": (403, 503)}, tags=["session"], security=[])
 async def sign_out(request: Request[Any, Any, Any]) -> Response[None]:
     """Sign out: the session ends everywhere within a second. Safe to repeat."""
     token = request.cookies.get(SESSION_COOKIE)

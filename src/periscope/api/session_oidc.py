@@ -8,10 +8,12 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from litestar import Request, Response, get
+from litestar import Request, get
 from litestar.params import Parameter, QueryParameter
+from litestar.response import Redirect
 
 from periscope.access.oidc import PENDING_S
+from periscope.api.forms import NOTHING_TO_SEE
 from periscope.api.problems import RequestRefused
 from periscope.api.session import cookie, signed_in
 from periscope.api.tenants import SignOn, Tenants
@@ -27,25 +29,35 @@ State = Annotated[
 ]
 
 
-@get("/session/oidc", tags=["session"], security=[], status_code=303)
-async def begin_sign_in(request: Request[Any, Any, Any]) -> Response[None]:
+@get(
+    "/session/oidc",
+    opt={"answers": {303: NOTHING_TO_SEE}, "problems": (401, 404)},
+    tags=["session"],
+    security=[],
+    status_code=303,
+)
+async def begin_sign_in(request: Request[Any, Any, Any]) -> Redirect:
     """Send the browser to the OpenID provider, which sends it back to the callback."""
     url, pending = await _sign_on(request).login.begin()
-    answer = Response(None, status_code=303, headers={"Location": url})
+    answer = Redirect(url, status_code=303)
     answer.set_cookie(cookie(PENDING_COOKIE, pending, same_site="lax", max_age=PENDING_S))
     return answer
 
 
 @get(
     "/session/oidc/callback",
-    opt={"any_query": True},
+    opt={
+        "any_query": True,
+        "answers": {303: NOTHING_TO_SEE},
+        "problems": (401, 403, 404, 422, 429, 503, 507),
+    },
     tags=["session"],
     security=[],
     status_code=303,
 )
 async def finish_sign_in(
     request: Request[Any, Any, Any], code: Code = None, given_state: State = None
-) -> Response[None]:
+) -> Redirect:
     """Take back the browser: begin a session, and send it to the console.
 
     Providers add parameters of their own, which are passed over.
@@ -58,7 +70,8 @@ async def finish_sign_in(
     token, _ = await sign_on.tenant.access.sign_in_as(
         claims.name, claims.scopes, issuer=claims.issuer
     )
-    answer = signed_in(Response(None, status_code=303, headers={"Location": HOME}), token)
+    answer = Redirect(HOME, status_code=303)
+    signed_in(answer, token)
     answer.set_cookie(cookie(PENDING_COOKIE, "", same_site="lax", max_age=0))
     return answer
 

@@ -31,6 +31,19 @@ OPENED = b"retry: 2000\n\n"
 MEDIA_TYPE = "text/event-stream"
 HEADERS = {"cache-control": "no-store", "x-accel-buffering": "no"}
 
+Since = Annotated[
+    str | None,
+    Parameter(
+        description="Position (the `id` of an event) to go on after; the header `Last-Event-ID` "
+        "goes before it. Default: from now on.",
+        max_length=32_768,
+    ),
+]
+LastEventId = Annotated[
+    str | None,
+    HeaderParameter(name="Last-Event-ID", description="The `id` of the last event that came."),
+]
+
 
 @get(
     "/events",
@@ -49,18 +62,8 @@ async def follow_events(
     analyst: Annotated[
         str | None, Parameter(description="Only what this analyst does.", max_length=128)
     ] = None,
-    since: Annotated[
-        str | None,
-        Parameter(
-            description="Position (the `id` of an event) to go on after; the header "
-            "`Last-Event-ID` goes before it. Default: from now on.",
-            max_length=4096,
-        ),
-    ] = None,
-    last_event_id: Annotated[
-        str | None,
-        HeaderParameter(name="Last-Event-ID", description="The `id` of the last event that came."),
-    ] = None,
+    since: Since = None,
+    last_event_id: LastEventId = None,
 ) -> ASGIApp:
     """Follow what happens, as server-sent events.
 

@@ -55,7 +55,12 @@ async def get_suppressed(
     return json_answer(documents.suppressed(found))  # type: ignore[no-any-return]
 
 
-@delete("/suppressed/{threat_id:str}", opt={"scope": Scope.ADMIN}, tags=["noise"], status_code=200)
+@delete(
+    "/suppressed/{threat_id:str}",
+    opt={"scope": Scope.ADMIN, "problems": (507,)},
+    tags=["noise"],
+    status_code=200,
+)
 async def forget_suppressed(
     request: Request[Any, Any, Any], threat_id: ThreatId
 ) -> Response[Forgotten]:

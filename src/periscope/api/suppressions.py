@@ -87,7 +87,12 @@ async def get_suppression(
     return json_answer(told)  # type: ignore[no-any-return]
 
 
-@delete("/suppressions/{rule_id:str}", opt={"scope": Scope.ADMIN}, tags=["noise"], status_code=200)
+@delete(
+    "/suppressions/{rule_id:str}",
+    opt={"scope": Scope.ADMIN, "problems": (507,)},
+    tags=["noise"],
+    status_code=200,
+)
 async def end_suppression(
     request: Request[Any, Any, Any], rule_id: RuleId
 ) -> Response[SuppressionDocument]:

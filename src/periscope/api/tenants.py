@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import Callable
 from contextlib import AsyncExitStack
+from functools import partial
+from pathlib import Path
 from typing import Any, NamedTuple, Self
 
 import msgspec
@@ -17,9 +20,12 @@ from periscope.api.background import Background
 from periscope.api.receiver_settings import receivers_of
 from periscope.api.single_flight import SingleFlight
 from periscope.archive import Archive
-from periscope.errors import SettingInvalid, Unauthenticated
-from periscope.hub import EventHub
-from periscope.metrics import Metrics
+from periscope.config import read_config
+from periscope.errors import SettingInvalid, StoreUnavailable, Unauthenticated
+from periscope.hub import EventHub, follow
+from periscope.index import IndexState as States
+from periscope.index import ReadIndex
+from periscope.metrics import IndexState, Metrics
 from periscope.periscope import Periscope
 from periscope.policy import Policy
 from periscope.polling import Feeds
@@ -31,6 +37,8 @@ from periscope.workers import Supervisor, Worker
 Jobs = Callable[[Periscope, Archive], list[Worker[Any]]]
 """Makes the workers of a database."""
 
+PING_S = 1.0
+
 log = logging.getLogger("periscope.api")
 
 
@@ -41,6 +49,7 @@ class Tenant:
         self.periscope = periscope
         self.access: Access
         self.hub: EventHub
+        self.index: ReadIndex | None = None
         self.metrics: Metrics
         self.flights = SingleFlight()
         self.background = Background()
@@ -87,10 +96,18 @@ class Tenant:
         self.hub = EventHub(self.periscope)
         await self.hub.start()
         self._stack.push_async_callback(self.hub.close)
+        await self._index()
         self.metrics = self._watched()
         if jobs is not None and self.periscope.settings.serve_workers == "on":
             supervisor = Supervisor(*jobs(self.periscope, await self.archive()))
             self.supervisor = await self._stack.enter_async_context(supervisor)
+
+    async def _index(self) -> None:
+        """Begin to build the read index, if there is to be one."""
+        if self.periscope.settings.serve_index == "on":
+            self.index = ReadIndex(self.periscope, follow=partial(follow, self.hub))
+            await self.index.start()
+            self._stack.push_async_callback(self.index.close)
 
     def _watched(self) -> Metrics:
         """What a program that watches may know of this tenant."""
@@ -101,7 +118,20 @@ class Tenant:
             workers=lambda: () if self.supervisor is None else self.supervisor.status(),
             feeds=Feeds(periscope).get_feeds,
             letters=letters.sizes,
-            streams=lambda: self.hub.subscribers,
+            index=self._index_state,
+            streams=lambda: self.hub.subscribers - (self.index is not None),
+        )
+
+    def _index_state(self) -> IndexState | None:
+        if self.index is None:
+            return None
+        status = self.index.status
+        is_up = status.state in (States.READY, States.BEHIND)
+        lag_s = None
+        if is_up and status.as_of_ms is not None and status.state is States.BEHIND:
+            lag_s = max(0.0, time.time() - status.as_of_ms / 1000)
+        return IndexState(
+            is_up, 0.0 if is_up and lag_s is None else lag_s, status.threats, status.bytes
         )
 
     async def close(self) -> None:
@@ -123,6 +153,8 @@ class Tenants:
         self.settings = settings
         names = _names(settings)
         self.receivers = receivers_of(settings, set(names))
+        if settings.namespace not in names:
+            _warn_of_feeds(settings)
         self.all = [Tenant(Periscope(_settings_of(settings, name))) for name in names]
         self.streams = 0
         """Event streams that are open."""
@@ -157,6 +189,18 @@ class Tenants:
             )
         return SignOn(OidcLogin(found), tenant)
 
+    async def ping(self) -> None:
+        """Ask every store whether it is there, for PING_S at most: a probe waits no longer.
+
+        Raises:
+            StoreError: one is not there, is silent, or cannot be used.
+        """
+        try:
+            async with asyncio.timeout(PING_S):
+                await asyncio.gather(*(tenant.periscope.ping() for tenant in self.all))
+        except TimeoutError:
+            raise StoreUnavailable(f"no answer within {PING_S:g} s") from None
+
     def observe(self, caller: Any, route: str, method: str, status: int, seconds: float) -> None:
         """Count a request that ended: for the tenant of its caller, or for the only one."""
         if caller is None and len(self.all) > 1:
@@ -164,10 +208,10 @@ class Tenants:
         tenant = self.all[0] if caller is None else caller.tenant
         tenant.metrics.observe_request(route, method, status, seconds)
 
-    async def end_streams(self) -> None:
+    def end_streams(self) -> None:
         """End every event stream; whoever followed goes on elsewhere with its last id."""
         for tenant in self.all:
-            await tenant.hub.close()
+            tenant.hub.dismiss()
 
     def named(self, name: str | None) -> Tenant | None:
         """The tenant of this name; without a name the only one there is."""
@@ -210,6 +254,14 @@ def _settings_of(settings: Settings, name: str) -> Settings:
     """
     config = settings.config if name == settings.namespace else None
     return msgspec.structs.replace(settings, namespace=name, config=config)
+
+
+def _warn_of_feeds(settings: Settings) -> None:
+    if settings.config and read_config(Path(settings.config)).feeds:
+        log.warning(
+            "the feeds of %s are not run: they are of the namespace %s, which is not served",
+            *(settings.config, settings.namespace),
+        )
 
 
 def _names(settings: Settings) -> list[str]:

@@ -3,59 +3,71 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Annotated, Any
+from typing import Any
 
 from litestar import Request, Response, get
-from litestar.params import Parameter
 
 from periscope import documents
 from periscope.access import Scope
 from periscope.api.acting import ThreatId, threat_id_of
 from periscope.api.answers import json_answer, tag_of, unchanged
+from periscope.api.finding import After, Holder, Indicator, Source, Tag, Text, Tlp
 from periscope.api.gate import caller_of
 from periscope.api.limits import sees, unknown
-from periscope.api.pages import Asked, Cursor, Fields, Limit, answer_page, fields_of
-from periscope.models import Severity, Status
+from periscope.api.pages import (
+    Asked,
+    Cursor,
+    Fields,
+    Limit,
+    MaxScore,
+    MinInteractions,
+    MinScore,
+    OfIndustry,
+    OfLevel,
+    OfSeverity,
+    OfStatus,
+    Overdue,
+    answer_page,
+    fields_of,
+)
+from periscope.index import Where
 from periscope.shapes import ThreatPage, ThreatShown
 
 
-@get("/threats", opt={"scope": Scope.READ, "etag": True}, tags=["threats"])
+@get("/threats", opt={"scope": Scope.READ, "etag": True, "problems": (501,)}, tags=["threats"])
 async def list_threats(
     request: Request[Any, Any, Any],
-    level: Annotated[int, Parameter(description="1 work, 2 validated, 3 known.", ge=1, le=3)] = 1,
-    severity: Annotated[
-        Severity | None, Parameter(description="Only this severity (level 1).")
-    ] = None,
-    status: Annotated[
-        Status | None, Parameter(description="Only this status of level 1; default: open.")
-    ] = None,
-    min_score: Annotated[
-        float | None, Parameter(description="Lowest score (level 1).", ge=0, le=1)
-    ] = None,
-    max_score: Annotated[
-        float | None, Parameter(description="Highest score (level 1).", ge=0, le=1)
-    ] = None,
-    min_interactions: Annotated[
-        int | None, Parameter(description="At least so many interactions (level 1).", ge=1, le=10)
-    ] = None,
-    overdue: Annotated[
-        bool, Parameter(description="Only what is past its response target, longest first.")
-    ] = False,
-    industry: Annotated[
-        str | None, Parameter(description="Only this industry (level 3).", max_length=256)
-    ] = None,
+    level: OfLevel = 1,
+    severity: OfSeverity = None,
+    status: OfStatus = None,
+    min_score: MinScore = None,
+    max_score: MaxScore = None,
+    min_interactions: MinInteractions = None,
+    overdue: Overdue = False,
+    industry: OfIndustry = None,
+    text: Text = None,
+    source: Source = None,
+    tag: Tag = None,
+    tlp: Tlp = None,
+    indicator: Indicator = None,
+    holder: Holder = None,
+    after: After = None,
     fields: Fields = None,
     cursor: Cursor = None,
     limit: Limit = 100,
 ) -> Response[ThreatPage]:
     """List threats in rank order, page by page.
 
-    The ranking stands still during a walk: every page is of the moment of the first one, and a
-    threat that does not change meanwhile comes exactly once.
+    Every page of a walk is of the moment of the first one, and a threat that does not change
+    meanwhile comes exactly once. Text, source, tag, TLP, indicator and holder are answered by the
+    read index: a page says how far that has come, and may be short; its order is the board's.
     """
+    where = Where(text=text, source=source, tag=tag, tlp=tlp, indicator=indicator, holder=holder)
     asked = Asked(
         *(level, severity, status, min_score, max_score, min_interactions, overdue),
         *(industry, cursor, limit, fields_of(fields)),
+        where=where,
+        after=after,
     )
     return await answer_page(request, asked)
 

@@ -11,6 +11,7 @@ from periscope import documents
 from periscope.access import Scope
 from periscope.api.answers import json_answer
 from periscope.api.bodies import whole
+from periscope.api.forms import WARNINGLIST
 from periscope.api.gate import caller_of
 from periscope.api.limits import refuse_limited
 from periscope.api.paths import text_of
@@ -25,7 +26,7 @@ async def list_warninglists(request: Request[Any, Any, Any]) -> Response[Warning
     return json_answer({"items": [documents.warninglist(one) for one in lists]})  # type: ignore[no-any-return]
 
 
-@post("/warninglists", opt={"scope": Scope.ADMIN}, tags=["noise"])
+@post("/warninglists", opt={"scope": Scope.ADMIN, "body": WARNINGLIST}, tags=["noise"])
 async def load_warninglist(request: Request[Any, Any, Any]) -> Response[WarninglistDocument]:
     """Load a MISP warninglist: the body is its `list.json`, also packed with gzip or zstd.
 
@@ -43,7 +44,12 @@ async def load_warninglist(request: Request[Any, Any, Any]) -> Response[Warningl
     return json_answer(documents.warninglist(loaded), status=201)  # type: ignore[no-any-return]
 
 
-@delete("/warninglists/{name:str}", opt={"scope": Scope.ADMIN}, tags=["noise"], status_code=200)
+@delete(
+    "/warninglists/{name:str}",
+    opt={"scope": Scope.ADMIN, "problems": (507,)},
+    tags=["noise"],
+    status_code=200,
+)
 async def drop_warninglist(
     request: Request[Any, Any, Any],
     name: Annotated[str, Parameter(description="The list's name, percent-encoded.")],

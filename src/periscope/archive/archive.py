@@ -195,26 +195,6 @@ class Archive:
         step = partial(audits.audit, wanted=wanted, limit=_checked(limit), before=before)
         return await self._worker.run("read", step)
 
-    async def audit_of(
-        self, threat_ids: Sequence[str], *, before_ms: int, limit: int = 1000
-    ) -> list[AuditEntry]:
-        """Audit entries about any of up to 500 threats from before that time, newest first.
-
-        Raises:
-            UsageError: more than 500 threats, or a limit below 1 or over 10,000.
-        """
-        if len(threat_ids) > MAX_THREATS:
-            raise UsageError(f"threat_ids: more than {MAX_THREATS} at once")
-        if not threat_ids:
-            return []
-        step = partial(
-            audits.audit_of_threats,
-            threat_ids=threat_ids,
-            before_ms=before_ms,
-            limit=_checked(limit),
-        )
-        return await self._worker.run("read", step)
-
     async def trail(
         self,
         *,
@@ -242,6 +222,26 @@ class Archive:
             "at_ms <= ?": until_ms,
         }
         step = partial(audits.trail, wanted=wanted, limit=_checked(limit), older_than=older_than)
+        return await self._worker.run("read", step)
+
+    async def audit_of(
+        self, threat_ids: Sequence[str], *, before_ms: int, limit: int = 1000
+    ) -> list[AuditEntry]:
+        """Audit entries about any of up to 500 threats from before that time, newest first.
+
+        Raises:
+            UsageError: more than 500 threats, or a limit below 1 or over 10,000.
+        """
+        if len(threat_ids) > MAX_THREATS:
+            raise UsageError(f"threat_ids: more than {MAX_THREATS} at once")
+        if not threat_ids:
+            return []
+        step = partial(
+            audits.audit_of_threats,
+            threat_ids=threat_ids,
+            before_ms=before_ms,
+            limit=_checked(limit),
+        )
         return await self._worker.run("read", step)
 
     async def audit_reached(self, partition: int) -> str | None:

@@ -60,19 +60,6 @@ def audit(
     return [(number, audit_of(row)) for number, *row in rows]
 
 
-def audit_of_threats(
-    session: Session, threat_ids: Sequence[str], before_ms: int, limit: int
-) -> list[AuditEntry]:
-    """Entries about any of these threats from before that time, newest first."""
-    marks = ", ".join("?" * len(threat_ids))
-    sql = (
-        f"SELECT {AUDIT_FIELDS} FROM periscope_audit "  # noqa: S608
-        f"WHERE threat_id IN ({marks}) AND at_ms < ? ORDER BY number DESC LIMIT ?"
-    )
-    ids = [to_bytes(one) for one in threat_ids]
-    return [audit_of(row) for row in session.rows(sql, (*ids, before_ms, limit))]
-
-
 PLACE = "at_ms, partition_number, stream_ms, stream_sequence, position"
 
 
@@ -91,3 +78,16 @@ def trail(
         f"ORDER BY {PLACE.replace(',', ' DESC,')} DESC LIMIT ?"
     )
     return [audit_of(row) for row in session.rows(sql, (*values, limit))]
+
+
+def audit_of_threats(
+    session: Session, threat_ids: Sequence[str], before_ms: int, limit: int
+) -> list[AuditEntry]:
+    """Entries about any of these threats from before that time, newest first."""
+    marks = ", ".join("?" * len(threat_ids))
+    sql = (
+        f"SELECT {AUDIT_FIELDS} FROM periscope_audit "  # noqa: S608
+        f"WHERE threat_id IN ({marks}) AND at_ms < ? ORDER BY number DESC LIMIT ?"
+    )
+    ids = [to_bytes(one) for one in threat_ids]
+    return [audit_of(row) for row in session.rows(sql, (*ids, before_ms, limit))]

@@ -41,6 +41,7 @@ class EventHub:
         self.catching_up = asyncio.Semaphore(CATCHING_UP)
         self._ring_bytes = ring_bytes
         self._subscribers = set[Subscription]()
+        self._lasting = set[Subscription]()
         self._task: asyncio.Task[None] | None = None
         self._waking: asyncio.TimerHandle | None = None
         self._woken_at = 0.0
@@ -80,6 +81,7 @@ class EventHub:
         analyst: str | None = None,
         only: Callable[[Event], Event | None] | None = None,
         most_bytes: int = MOST_BYTES,
+        lasting: bool = False,
     ) -> Subscription:
         """Be told what happens after `since` (the position of an event), or from now on.
 
@@ -87,6 +89,7 @@ class EventHub:
         one analyst; `only` may leave events out and threats out of them. Whoever falls behind by
         more than `most_bytes` is ended as lagging, and loses nothing by subscribing again with
         `subscription.position`. Close what you subscribe to: `async with hub.subscribe() as s:`.
+        A `lasting` one goes on when others are dismissed.
 
         Raises:
             UsageError: `since` is no position.
@@ -99,11 +102,20 @@ class EventHub:
         wish = Wish(kinds, threat_id, analyst, only)
         subscription = Subscription(self, since, wish, most_bytes)
         self._subscribers.add(subscription)
+        if lasting:
+            self._lasting.add(subscription)
         return subscription
+
+    def dismiss(self) -> None:
+        """End every subscription but those that last, as if the hub was closed."""
+        for subscription in self._subscribers - self._lasting:
+            subscription.end(Ended.CLOSED)
+            self.leave(subscription)
 
     def leave(self, subscription: Subscription) -> None:
         """Forget one."""
         self._subscribers.discard(subscription)
+        self._lasting.discard(subscription)
 
     def _check(self, since: str | None) -> None:
         if since is None:
@@ -170,3 +182,4 @@ class EventHub:
         for subscription in self._subscribers:
             subscription.end(why)
         self._subscribers.clear()
+        self._lasting.clear()

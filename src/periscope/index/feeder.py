@@ -12,6 +12,7 @@ import logging
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import suppress
+from itertools import islice
 from typing import Any, TypeVar
 
 from periscope.errors import EventsLost, StoreUnavailable
@@ -34,6 +35,7 @@ BATCH = 1_000
 BATCH_WHEN_BUSY = 50  # a few milliseconds of the index's thread
 LAPSE_S = 1.0  # how often it is looked whose claim has ended
 MOST_LAPSED = 1_000
+SLICE = 4_096  # ids that are looked at in one go: some milliseconds, then others have their turn
 CENSUS_S = 5.0
 AGAIN_S = 0.5  # while the store is away
 T = TypeVar("T")
@@ -59,6 +61,7 @@ class Feeder:
         self.dirty = Dirty()
         self.pace = Pace()
         self.moved = asyncio.Event()  # set, and replaced, whenever the position moves on
+        self._broken: asyncio.Future[Exception] = asyncio.get_running_loop().create_future()
         self._in_hand: set[str] = set()
         self._under_way = 0
         self._under_way_since: int | None = None
@@ -102,11 +105,20 @@ class Feeder:
         async with asyncio.TaskGroup() as group:
             group.create_task(self._listen(), name="index-events")
             group.create_task(self._bring_up_for_ever(), name="index")
+            group.create_task(self._until_broken(), name="index-file")
+
+    def give_up(self, error: Exception) -> None:
+        """Those who read found that the file cannot be used: `run` ends with this."""
+        if not self._broken.done():
+            self._broken.set_result(error)
+
+    async def _until_broken(self) -> None:
+        raise await self._broken
 
     async def _listen(self) -> None:
         while True:
             try:
-                position = await self._periscope.event_position()
+                position = await self._periscope.get_event_position()
                 self.dirty.follow(position)
                 async for event in self._follow(position):
                     self.dirty.note(event)
@@ -155,14 +167,10 @@ class Feeder:
         for keys in self._periscope.keyspace.partitions:
             async for ids in calls.members(keys):
                 await self._read_all(ids, frozenset())
-        again = await self._in_thread(lambda: [*self._sheet.unmet(), *self._sheet.held()])
-        for keys in self._periscope.keyspace.partitions:
-            again += await self._claimed(keys)
+        async for ids in self._to_be_sure():
+            await self._read_all(ids, frozenset(ids))
         changes = self.dirty.take()
-        also = {threat_id.decode() for threat_id in again}
-        await self._bring_up(
-            changes._replace(ids=changes.ids | also, touched=changes.touched | also)
-        )
+        await self._bring_up(changes)
         if changes.position is None:
             self._move_on(position, at_ms)
         if self._applied.built_s is None:
@@ -171,23 +179,27 @@ class Feeder:
                 "index: built of %d threats in %.1f s", self._sheet.threats, self._applied.built_s
             )
 
-    async def _claimed(self, keys: PartitionKeys) -> list[bytes]:
-        reads, found = self._periscope.reads, list[bytes]()
-        async for pairs in reads.scan(keys, lambda at: ("ZSCAN", keys.claims, at, "COUNT", 500)):
-            found += [pair[0] for pair in pairs]
-        return found
+    async def _to_be_sure(self) -> AsyncIterator[list[bytes]]:
+        """What a walk cannot know: rows that nobody met may be gone, claims may be others."""
+        for find in (self._sheet.unmet, self._sheet.held):
+            after: int | None = 0
+            while after is not None:
+                ids, after = await self._in_thread(find, after)
+                yield ids
+        reads = self._periscope.reads
+        for keys in self._periscope.keyspace.partitions:
+            async for pairs in reads.scan(keys, _claims_of(keys)):
+                yield [pair[0] for pair in pairs]
 
     async def _bring_up(self, changes: Changes) -> None:
         self._in_hand = changes.ids
         self._under_way, self._under_way_since = len(changes.ids), changes.since_ms
-        touched = {threat_id.encode() for threat_id in changes.touched}
-        by_partition = self._periscope.reads.by_partition(one.encode() for one in changes.ids)
-        away: StoreUnavailable | None = None
+        ids, away = iter(changes.ids), None
         try:
-            for ids in by_partition.values():
+            while part := list(islice(ids, SLICE)):
                 try:
-                    await self._read_all(ids, touched)
-                except StoreUnavailable as exc:  # the others need not wait for it
+                    await self._bring_up_some(part, changes.touched)
+                except StoreUnavailable as exc:
                     away = exc
             if away is not None:
                 raise away
@@ -199,6 +211,16 @@ class Feeder:
             self._under_way, self._under_way_since = 0, None
         if changes.position is not None:
             self._move_on(changes.position, changes.at_ms)
+
+    async def _bring_up_some(self, ids: Sequence[str], touched: set[str]) -> None:
+        """Those of other servers are seen to before it raises for one that is away."""
+        also = {threat_id.encode() for threat_id in ids if threat_id in touched}
+        parts = self._periscope.reads.by_partition(threat_id.encode() for threat_id in ids)
+
+        async def read(keys: PartitionKeys) -> None:
+            await self._read_all(parts[keys], also)
+
+        await self._periscope.reads.each(list(parts), read, len)
 
     def _move_on(self, position: str | None, at_ms: int | None) -> None:
         self._applied.position, self._applied.as_of_ms = position, at_ms
@@ -216,7 +238,12 @@ class Feeder:
             start += len(part)
             self._under_way = max(0, self._under_way - len(part))
             self.pace.spent(spent_s, len(part))
-            await asyncio.sleep(self.pace.rest_s())
+            await self._rest(self.pace.rest_s())
+
+    async def _rest(self, seconds: float) -> None:
+        until = time.monotonic() + seconds
+        await asyncio.sleep(seconds)
+        self.pace.rested(time.monotonic() - until)
 
     def _apply(
         self, records: Sequence[tuple[bytes, bytes]], holders: dict[bytes, tuple[str, int]]
@@ -274,3 +301,7 @@ class Feeder:
         lapsed = await self._in_thread(self._sheet.lapsed, self.now_ms, MOST_LAPSED)
         if not self.dirty.lost:
             self.dirty.add(threat_id.decode() for threat_id in lapsed)
+
+
+def _claims_of(keys: PartitionKeys) -> Callable[[int], tuple[bytes | str | int, ...]]:
+    return lambda at: ("ZSCAN", keys.claims, at, "COUNT", 500)

@@ -15,7 +15,7 @@ from heapq import nlargest
 from typing import NamedTuple
 
 from periscope.cursor import Cursor
-from periscope.errors import CursorInvalid, PartitionsMissing, StoreUnavailable
+from periscope.errors import CursorInvalid, PartitionsMissing
 from periscope.functions import RankQuery
 from periscope.header import read_threat
 from periscope.index.calls import PLACES, holders_of, places_of
@@ -25,7 +25,7 @@ from periscope.models import STATUSES, Level
 from periscope.periscope import Periscope
 from periscope.policy import Policy
 from periscope.queries import SPAN, Entry, position_of, query_of
-from periscope.reader import check_count, check_same_policy, missing
+from periscope.reader import check_count, check_same_policy
 from periscope.rules import Rules
 from periscope.threat import Record, Threat
 
@@ -74,7 +74,6 @@ class Finder:
 
     def __init__(self, periscope: Periscope, query: RankQuery, wanted: Wanted) -> None:
         self._reads, self._functions = periscope.reads, periscope.functions
-        self._partitions = len(periscope.keyspace.partitions)
         self.query, self.wanted = query, wanted
         self._words = ("find", *query_of(query)[1:], wanted.digest)
 
@@ -105,22 +104,25 @@ class Finder:
 
     async def few(self, rules: Rules, ids: Iterable[bytes], count: int, stand: Stand) -> Stretched:
         """The next `count` among these ids, wherever the board has them."""
-        as_of_ms, total = stand.as_of_ms, 0
-        best, away = list[Entry](), dict[int, BaseException]()
-        for keys, members in self._reads.by_partition(ids).items():
-            try:
-                async for moment, entries in self._placed(rules, keys, members, as_of_ms):
-                    as_of_ms, total = moment, total + len(entries)
-                    if stand.after is not None:
-                        entries = [one for one in entries if one[:3] < stand.after[:3]]
-                    best = nlargest(count + 1, [*best, *entries], key=_rank)
-            except StoreUnavailable as exc:
-                away[keys.number] = exc
+        as_of_ms, total, best = stand.as_of_ms, 0, list[Entry]()
+        parts, away = self._reads.by_partition(ids), None
+
+        async def place(keys: PartitionKeys) -> None:
+            nonlocal as_of_ms, total, best
+            async for moment, entries in self._placed(rules, keys, parts[keys], as_of_ms):
+                as_of_ms, total = moment, total + len(entries)
+                if stand.after is not None:
+                    entries = [entry for entry in entries if entry[:3] < stand.after[:3]]
+                best = nlargest(count + 1, [*best, *entries], key=_rank)
+
+        try:
+            await self._reads.each(list(parts), place, len)
+        except PartitionsMissing as exc:
+            away = exc
         page, as_of_ms = best[:count], await self._moment(as_of_ms)
         items = await self.read(rules, as_of_ms, page)
-        if away:
-            partial = Stretched(items, as_of_ms, None, False, total)
-            raise missing(away, self._partitions, partial)
+        if away is not None:
+            raise away.having(Stretched(items, as_of_ms, None, False, total)) from away.__cause__
         return Stretched(items, as_of_ms, page[-1] if page else None, len(best) > count, total)
 
     async def _placed(

@@ -22,7 +22,7 @@ from periscope.periscope import Periscope
 
 READERS = 3
 ANSWER_S = 2.0  # a question that takes longer is refused,
-COUNT_S = 0.3  # a count is left out
+COUNT_S = 0.2  # a count is left out
 T = TypeVar("T")
 _BUILT_ANEW = "the read index is being built anew; ask again in a moment"
 
@@ -114,7 +114,10 @@ class Life:
             if not self._has_ended or (task is not None and task.cancelling()):
                 raise
             raise IndexUnavailable(_BUILT_ANEW) from None
-        except (sqlite3.Error, RuntimeError) as exc:  # the second: its threads have ended
+        except sqlite3.Error as exc:
+            self.feeder.give_up(exc)
+            raise IndexUnavailable(_BUILT_ANEW) from exc
+        except RuntimeError as exc:  # its threads have ended
             raise IndexUnavailable(_BUILT_ANEW) from exc
 
     async def number(self, wanted: Selection) -> int | None:

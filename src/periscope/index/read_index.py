@@ -92,6 +92,7 @@ class ReadIndex:
             life.place.bytes if life else 0,
             applied.built_s,
             self._failure,
+            life.feeder.lag_ms if life else None,
         )
 
     async def reached(self, position: str, within_s: float = WAIT_S) -> bool:
@@ -323,6 +324,9 @@ class ReadIndex:
             except (PeriscopeError, sqlite3.Error, OSError) as exc:
                 self._failure = _words(exc)
                 log.warning("index: failed, and is built anew in %.0f s: %s", pause, self._failure)
+            except Exception as exc:  # a bug: told in full, and all else goes on
+                self._failure = f"{type(exc).__name__}, which is a bug; the log has more"
+                log.exception("index: failed, and is built anew in %.0f s", pause)
             if time.monotonic() - begun > LONGEST_PAUSE_S:
                 pause = FIRST_PAUSE_S
             await asyncio.sleep(pause)

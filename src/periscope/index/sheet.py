@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 import sqlite3
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from struct import pack, unpack
 from typing import Any, NamedTuple
@@ -62,6 +62,7 @@ _TALLY = (
     "INSERT INTO tallies VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET n = n + excluded.n"
 )
 MOST_TERMS = 100_000  # that are remembered
+SOME = 2_000  # rows looked at in one call
 Holders = Mapping[bytes, tuple[str, int]]
 log = logging.getLogger("periscope")
 
@@ -152,20 +153,20 @@ class Sheet:
         """From here on, note which rows are met."""
         self.seen = bytearray(self._next_row + 1)
 
-    def unmet(self) -> Iterator[bytes]:
-        """Ids of rows that were there when the walk began and that it has not met."""
-        seen, self.seen = self.seen or bytearray(), None
-        after = 0
-        while True:
-            rows = self._connection.execute(
-                "SELECT row, id FROM threats WHERE row > ? ORDER BY row LIMIT 1000", (after,)
-            ).fetchall()
-            for row, threat_id in rows:
-                if row < len(seen) and not seen[row]:
-                    yield threat_id
-            if not rows or rows[-1][0] >= len(seen):
-                return
-            after = rows[-1][0]
+    def unmet(self, after: int) -> tuple[list[bytes], int | None]:
+        """Some ids of rows that were there when the walk began and that it has not met.
+
+        `after` is where the last call ended, 0 for the first one; None ends it.
+        """
+        seen = self.seen or bytearray()
+        rows = self._connection.execute(
+            "SELECT row, id FROM threats WHERE row > ? AND row < ? ORDER BY row LIMIT ?",
+            (after, len(seen), SOME),
+        ).fetchall()
+        if not rows:
+            self.seen = None
+            return [], None
+        return [threat_id for row, threat_id in rows if not seen[row]], rows[-1][0]
 
     def lapsed(self, now_ms: int, most: int) -> list[bytes]:
         """Ids of threats whose claim has ended, unless it was prolonged."""
@@ -174,10 +175,13 @@ class Sheet:
         )
         return [threat_id for (threat_id,) in found]
 
-    def held(self) -> list[bytes]:
-        """Ids of all threats that somebody has, as far as is known here."""
-        found = self._connection.execute("SELECT id FROM threats WHERE holder IS NOT NULL")
-        return [threat_id for (threat_id,) in found]
+    def held(self, after: int) -> tuple[list[bytes], int | None]:
+        """Some ids of threats that somebody has, as far as is known here; as `unmet`."""
+        rows = self._connection.execute(
+            "SELECT row, id FROM threats WHERE holder IS NOT NULL AND row > ? ORDER BY row LIMIT ?",
+            (after, SOME),
+        ).fetchall()
+        return [threat_id for _, threat_id in rows], rows[-1][0] if rows else None
 
     def _kept(self, ids: Sequence[bytes]) -> dict[bytes, _Kept]:
         marks = ",".join("?" * len(ids))

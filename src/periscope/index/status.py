@@ -36,6 +36,12 @@ class IndexStatus:
     bytes: int
     built_s: float | None
     reason: str | None = None
+    lag_ms: int | None = None
+
+    @property
+    def is_up(self) -> bool:
+        """Does it answer?"""
+        return self.state in (IndexState.READY, IndexState.BEHIND)
 
 
 @dataclass(frozen=True, slots=True)

@@ -45,6 +45,9 @@ from periscope.shapes.deadletters import (
     ReplayDocument,
     ReplayFailure,
 )
+from periscope.shapes.events import (
+    EventDocument,
+)
 from periscope.shapes.feeds import (
     FeedCounts,
     FeedDefinition,
@@ -53,6 +56,11 @@ from periscope.shapes.feeds import (
     FeedList,
     FeedRun,
     FeedRunResult,
+)
+from periscope.shapes.found import (
+    FacetsDocument,
+    SimilarDocument,
+    SimilarList,
 )
 from periscope.shapes.health import (
     Standing,
@@ -156,7 +164,9 @@ __all__ = [
     "DoneLast",
     "EraseBody",
     "Erased",
+    "EventDocument",
     "ExplainBody",
+    "FacetsDocument",
     "FeedCounts",
     "FeedDefinition",
     "FeedDocument",
@@ -216,6 +226,8 @@ __all__ = [
     "ServerDocument",
     "SessionDocument",
     "SignIn",
+    "SimilarDocument",
+    "SimilarList",
     "SnoozeBody",
     "Standing",
     "StatsDocument",

@@ -112,6 +112,10 @@ class ThreatPage(msgspec.Struct, frozen=True):
     `next_cursor` is null on the last page; `total` counts all matches when the page was read. To a
     key with limits `total` is null, and a page may hold fewer than were asked for, or none, and
     still have a `next_cursor`. With `fields` each item has those only.
+
+    Pages of what the read index found may be short as well. They say up to which event the index
+    had come: `position`, and the time of that event (`indexed`). What is on them is as it stood in
+    the store at `as_of`.
     """
 
     items: list[ThreatDocument]
@@ -119,3 +123,6 @@ class ThreatPage(msgspec.Struct, frozen=True):
     total: int | None
     as_of: str
     as_of_ms: int
+    position: str | msgspec.UnsetType | None = msgspec.UNSET
+    indexed: str | msgspec.UnsetType | None = msgspec.UNSET
+    indexed_ms: int | msgspec.UnsetType | None = msgspec.UNSET
