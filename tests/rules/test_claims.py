@@ -16,6 +16,7 @@ from periscope import (
     Claimed,
     ClaimLost,
     Level,
+    PastAct,
     Periscope,
     RequestReused,
     Status,
@@ -377,3 +378,48 @@ async def test_a_claim_goes_with_its_threat(p: Periscope, archive: Archive) -> N
     await p.allow("t", "zoe")
     await say(p, "t", content="back")
     assert await holder(p, "t") is None
+
+
+async def test_the_same_pull_again_gets_the_same_claim(spread: Periscope) -> None:
+    p = spread
+    for number in range(4):
+        await add(p, f"t{number}")
+    first = await p.claim_next("ann", request_id="pull")
+    assert first is not None
+    assert await p.claim_next("ann", request_id="pull") == first
+    assert await p.claim_first(["t0", "t1"], "ann", request_id="pull") == first
+    with pytest.raises(RequestReused):
+        await p.claim_next("bob", request_id="pull")
+    other = await p.claim_next("ann", request_id="another pull")
+    assert other is not None
+    assert other.threat_id != first.threat_id
+    found = await p.find_act("pull")
+    assert found == PastAct("next", "ann", first.threat_id)
+    assert await p.find_act("nothing") is None
+
+
+async def test_the_first_of_ones_own_ranking(spread: Periscope) -> None:
+    p = spread
+    ids = [f"t{number}" for number in range(6)]
+    for one in ids:
+        await add(p, one)
+    await p.claim("t3", "bob")
+    await acts(p, "t1", "bob dismiss")
+    pulled = []
+    while (claim := await p.claim_first(["nobody", "t3", "t1", "t5", "t0"], "ann")) is not None:
+        pulled.append(claim.threat_id)
+    assert pulled == ["t5", "t0"]
+    assert await p.claim_first([], "ann") is None
+    with pytest.raises(ActInvalid):
+        await p.claim_first(["t2"], "a\nb")
+
+
+async def test_a_claim_given_back_twice_by_one_request(p: Periscope) -> None:
+    await add(p, "t")
+    claim = await p.claim("t", "ann")
+    await p.release(claim, request_id="r")
+    await p.claim("t", "bob")
+    await p.release(claim, request_id="r")
+    assert await holder(p, "t") == "bob"
+    with pytest.raises(ClaimLost):
+        await p.release(claim)

@@ -43,7 +43,12 @@ async def look_up(
     return json_answer(b'{"items":[%s],%s' % (b",".join(items), told[1:]))  # type: ignore[no-any-return]
 
 
-@get("/threats/lookup", opt={"scope": Scope.READ}, tags=["threats"], include_in_schema=False)
+@get(
+    "/threats/lookup",
+    opt={"scope": Scope.READ, "etag": True},
+    tags=["threats"],
+    include_in_schema=False,
+)
 async def get_threat_of_that_name(request: Request[Any, Any, Any]) -> Response[ThreatShown]:
     """Show the threat whose id is the word by which many are looked up."""
     return await show(request, "lookup")
