@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import msgspec
 from litestar import Litestar, Router
 
@@ -87,7 +89,7 @@ def create_app(tenants: Tenants) -> Envelope:
 def assembled(max_body_bytes: int) -> Litestar:
     """Return all routes behind the gate; they serve nobody yet."""
     routes = [route for noun in NOUNS for route in noun.ROUTES]
-    return Litestar(
+    app = Litestar(
         [Router("/v1", route_handlers=routes), *health.ROUTES, *openapi.ROUTES],
         guards=[gate],
         exception_handlers={Exception: handle},
@@ -97,3 +99,14 @@ def assembled(max_body_bytes: int) -> Litestar:
         request_max_body_size=max_body_bytes,
         debug=False,
     )
+    _tell_all_methods(app)
+    return app
+
+
+def _tell_all_methods(app: Litestar) -> None:
+    """Make each path answer OPTIONS with all its methods: Litestar tells those of one handler."""
+    found: dict[str, set[Any]] = {}
+    for route in app.routes:
+        found.setdefault(route.path, set()).update(route.methods)
+    for route in app.routes:
+        route.methods = found[route.path]

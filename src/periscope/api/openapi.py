@@ -56,7 +56,7 @@ HEADERS: dict[str, Schema] = {
     "ETag": {
         "description": "The version of the answer; send it back in `If-None-Match`.",
         "required": True,
-        "schema": {"type": "string", "pattern": '^W/"[0-9a-f]{32}"$'},
+        "schema": {"type": "string", "pattern": '^(W/)?"[^"]+"$'},
     },
     "Retry-After": {
         "description": "In so many seconds it makes sense to try again.",
