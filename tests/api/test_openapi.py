@@ -158,3 +158,12 @@ def rendered(name: str) -> str:
     tables = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(tables)
     return str(tables.on_page_markdown((docs / "reference" / name).read_text()))
+
+
+async def test_a_path_names_its_methods(served: Served) -> None:
+    client = served.client(None)
+    for path in {one.path for one in OPERATIONS}:
+        answer = await client.request("OPTIONS", path.replace("{", "").replace("}", ""))
+        methods = {one.method for one in OPERATIONS if one.path == path}
+        assert answer.status_code == 204
+        assert set(answer.headers["allow"].split(", ")) == {"OPTIONS", *methods}, path

@@ -14,6 +14,7 @@ import pytest
 from tests.api.conftest import Served
 from tests.api.described import OPERATIONS
 from tests.api.scenario import live
+from tests.api.scenario_admin import arrange
 
 ROOT = Path(__file__).parent.parent.parent
 CONFIG = ROOT / "schemathesis.toml"
@@ -23,6 +24,7 @@ MOST_S = 110 + EXAMPLES
 
 @pytest.mark.timeout(MOST_S + 10)
 async def test_the_service_is_as_it_is_described(served: Served, tmp_path: Path) -> None:
+    arrange(served)
     await live(served.admin)
     told = await schemathesis(
         served,
@@ -36,6 +38,7 @@ async def test_the_service_is_as_it_is_described(served: Served, tmp_path: Path)
 
 @pytest.mark.timeout(MOST_S + 10)
 async def test_one_thing_after_another(served: Served, tmp_path: Path) -> None:
+    arrange(served)
     await live(served.admin)
     await schemathesis(
         served,

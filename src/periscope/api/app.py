@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Iterator, Sequence
 
 import msgspec
-from litestar import Litestar, Router
+from litestar import HttpMethod, Litestar, Response, Router, route
+from litestar.handlers import HTTPRouteHandler
 
 from periscope.api import (
     accounts,
@@ -89,8 +90,12 @@ def create_app(tenants: Tenants) -> Envelope:
 def assembled(max_body_bytes: int) -> Litestar:
     """Return all routes behind the gate; they serve nobody yet."""
     routes = [route for noun in NOUNS for route in noun.ROUTES]
-    app = Litestar(
-        [Router("/v1", route_handlers=routes), *health.ROUTES, *openapi.ROUTES],
+    return Litestar(
+        [
+            Router("/v1", route_handlers=[*_options(routes), *routes]),
+            *health.ROUTES,
+            *openapi.ROUTES,
+        ],
         guards=[gate],
         exception_handlers={Exception: handle},
         openapi_config=None,
@@ -99,14 +104,22 @@ def assembled(max_body_bytes: int) -> Litestar:
         request_max_body_size=max_body_bytes,
         debug=False,
     )
-    _tell_all_methods(app)
-    return app
 
 
-def _tell_all_methods(app: Litestar) -> None:
-    """Make each path answer OPTIONS with all its methods: Litestar tells those of one handler."""
-    found: dict[str, set[Any]] = {}
-    for route in app.routes:
-        found.setdefault(route.path, set()).update(route.methods)
-    for route in app.routes:
-        route.methods = found[route.path]
+def _options(routes: Sequence[HTTPRouteHandler]) -> Iterator[HTTPRouteHandler]:
+    """Give the answer to OPTIONS of each path; Litestar's own names the methods of one handler."""
+    methods: dict[str, set[str]] = {}
+    for one in routes:
+        for path in one.paths if one.include_in_schema is not False else ():
+            methods.setdefault(path, {"OPTIONS"}).update(map(str, one.http_methods))
+    for path, found in methods.items():
+        yield _answer(path, ", ".join(sorted(found)))
+
+
+def _answer(path: str, allow: str) -> HTTPRouteHandler:
+    async def methods() -> Response[None]:
+        """Name the methods of a path."""
+        return Response(None, status_code=204, headers={"Allow": allow})
+
+    made = route(path, http_method=[HttpMethod.OPTIONS], status_code=204, include_in_schema=False)
+    return made(methods)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from http import HTTPStatus
 from importlib.resources import files
 from typing import Any
@@ -28,8 +28,8 @@ TAGS = {
     "feeds": "What is polled, and what of it could not be read.",
     "noise": "What is set aside, and by which rule or list.",
     "operations": "Whether the service lives and can serve, and what it can be asked.",
-    "records": "What is on record: who did what, and what has departed.",
     "policy": "The rules by which all ranks, is promoted, and expires.",
+    "records": "What is on record: who did what, and what has departed.",
     "reports": "What sources say: reports in any form that is read here.",
     "session": "People sign in and out; and who one is.",
     "upkeep": "What administrators do to threats.",
@@ -56,7 +56,7 @@ HEADERS: dict[str, Schema] = {
     "ETag": {
         "description": "The version of the answer; send it back in `If-None-Match`.",
         "required": True,
-        "schema": {"type": "string", "pattern": '^(W/)?"[^"]+"$'},
+        "schema": {"type": "string", "pattern": '^(W/"[0-9a-f]{32}"|"[0-9]{1,20}")$'},
     },
     "Retry-After": {
         "description": "In so many seconds it makes sense to try again.",
@@ -144,7 +144,7 @@ class _Document:
             del made["parameters"]
         if one.body:
             example = self._examples.get(one.name, {}).get("body", {})
-            content = self._content(one.body, self._schemas.of, example)
+            content = self._content(one.body, example)
             made["requestBody"] = {"required": one.needs_body, "content": content}
         return made
 
@@ -164,28 +164,23 @@ class _Document:
 
     def _responses(self, one: Operation) -> dict[str, Any]:
         found = self._examples.get(one.name, {}).get("answers", {})
-        schemas, made = self._schemas, dict[str, Any]()
-        schema_of = schemas.with_some_fields if one.picks_fields else schemas.of
+        made: dict[str, Any] = {}
         for status, forms in one.answers.items():
             names = ["X-Request-ID", *(["ETag"] if one.has_etag and status in (200, 304) else [])]
             made[str(status)] = {
                 "description": HTTPStatus(status).phrase,
                 "headers": _headers(names),
+                **({"content": self._content(forms, found.get(str(status), {}))} if forms else {}),
             }
-            if forms:
-                example = found.get(str(status), {})
-                made[str(status)]["content"] = self._content(forms, schema_of, example)
         for status in one.problems:
             made[str(status)] = {"$ref": f"#/components/responses/{_name_of(status)}"}
         return {**made, "default": {"$ref": "#/components/responses/Problem"}}
 
-    def _content(
-        self, forms: Forms, schema_of: Callable[[Any], Schema], found: dict[str, Any]
-    ) -> dict[str, Any]:
+    def _content(self, forms: Forms, found: dict[str, Any]) -> dict[str, Any]:
         made = {}
         for media_type, form in forms.items():
             example = {"example": found[media_type]} if media_type in found else {}
-            made[media_type] = {"schema": schema_of(form), **example}
+            made[media_type] = {"schema": self._schemas.of(form), **example}
         return made
 
     def _problem(self, status: int | None) -> dict[str, Any]:

@@ -42,6 +42,7 @@ REFUSALS = (
     ProblemKind("feed-invalid", 422, "The feed cannot be defined, or its records be read, so."),
     ProblemKind("format-unknown", 422, "There is no such format of feeds."),
     ProblemKind("idempotency-key-unfit", 422, "Header and body give two ids of one request."),
+    ProblemKind("key-unfit", 422, "An `Idempotency-Key` on a body that is taken as a stream."),
     ProblemKind("namespace-missing", 422, "The service has several namespaces: name one."),
     ProblemKind("key-unfit", 422, "An `Idempotency-Key` for a body that is read while it comes."),
     ProblemKind("parameters-unfit", 422, "Parameters that do not go together."),

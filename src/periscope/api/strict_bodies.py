@@ -16,6 +16,7 @@ from litestar.types import Empty
 
 from periscope.api.bodies import whole
 from periscope.api.media import JSON_TYPES
+from periscope.api.operations import given_type
 from periscope.api.problems import RequestRefused
 from periscope.feeds.json_split import explained
 
@@ -57,7 +58,7 @@ class StrictRequest(Request[Any, Any, Any]):
                 field="Content-Type",
             )
         field = self.route_handler.parsed_data_field
-        return decoded(await self.body(), Any if field is None else field.annotation)
+        return decoded(await self.body(), Any if field is None else given_type(field))
 
 
 def decoded(body: bytes, kind: Any) -> Any:

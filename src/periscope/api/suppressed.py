@@ -13,7 +13,9 @@ from periscope.api.acting import ThreatId, threat_id_of
 from periscope.api.answers import json_answer
 from periscope.api.gate import caller_of
 from periscope.api.limits import refuse_limited
+from periscope.api.problems import RequestRefused
 from periscope.errors import ThreatUnknown
+from periscope.marks import MAX_CAUSE_BYTES
 from periscope.shapes import Forgotten, SuppressedDocument, SuppressedPage
 
 
@@ -22,7 +24,11 @@ async def list_suppressed(
     request: Request[Any, Any, Any],
     cause: Annotated[
         str | None,
-        Parameter(description="Only what was last set aside by `list:NAME` or `rule:ID`."),
+        Parameter(
+            description="Only what was last set aside by `list:NAME` or `rule:ID`.",
+            min_length=1,
+            max_length=MAX_CAUSE_BYTES,
+        ),
     ] = None,
     cursor: Annotated[
         str | None, Parameter(description="`next_cursor` of the page before.", max_length=4096)
@@ -32,6 +38,8 @@ async def list_suppressed(
     """List what is suppressed, page by page; what was reported last comes first."""
     caller = caller_of(request)
     refuse_limited(caller)
+    if cause is not None and len(cause.encode()) > MAX_CAUSE_BYTES:
+        raise RequestRefused(422, "parameters-unfit", "cause is too long", field="cause")
     page = await caller.periscope.get_suppressed(cursor, limit, cause)
     told = {
         "items": [documents.suppressed(one) for one in page],

@@ -45,9 +45,7 @@ from periscope.shapes.deadletters import (
     ReplayDocument,
     ReplayFailure,
 )
-from periscope.shapes.events import (
-    EventDocument,
-)
+from periscope.shapes.events import EventDocument
 from periscope.shapes.feeds import (
     FeedCounts,
     FeedDefinition,
@@ -57,28 +55,10 @@ from periscope.shapes.feeds import (
     FeedRun,
     FeedRunResult,
 )
-from periscope.shapes.found import (
-    FacetsDocument,
-    SimilarDocument,
-    SimilarList,
-)
-from periscope.shapes.health import (
-    Standing,
-)
-from periscope.shapes.keys import (
-    KeyCreated,
-    KeyDocument,
-    KeyLimits,
-    KeyList,
-    NewKey,
-)
-from periscope.shapes.lookups import (
-    Known,
-    LookupBody,
-    SeenBody,
-    SeenDocument,
-    ThreatsFound,
-)
+from periscope.shapes.found import FacetsDocument, SimilarDocument, SimilarList
+from periscope.shapes.health import Standing
+from periscope.shapes.keys import KeyCreated, KeyDocument, KeyLimits, KeyList, NewKey
+from periscope.shapes.lookups import Known, LookupBody, SeenBody, SeenDocument, ThreatsFound
 from periscope.shapes.noise import (
     ConditionDocument,
     ExplainBody,
@@ -100,21 +80,10 @@ from periscope.shapes.noise import (
     WarninglistDropped,
     WarninglistList,
 )
-from periscope.shapes.policy import (
-    PolicyDocument,
-    PolicyShown,
-)
-from periscope.shapes.problem import (
-    Problem,
-)
-from periscope.shapes.reports import (
-    Rejected,
-    ReportsTaken,
-)
-from periscope.shapes.session import (
-    SessionDocument,
-    SignIn,
-)
+from periscope.shapes.policy import PolicyDocument, PolicyShown
+from periscope.shapes.problem import Problem
+from periscope.shapes.reports import Rejected, ReportsTaken
+from periscope.shapes.session import SessionDocument, SignIn
 from periscope.shapes.stats import (
     FormatDocument,
     FormatList,
