@@ -168,20 +168,25 @@ OF_THE_FIRST = ("CVE-2024-0001", "CVE-2024-0002", "host-17", "drill-1", "192.0.2
 """What the first tenant has, of every kind."""
 
 
-async def test_the_key_of_another_tenant(two: tuple[Served, httpx.AsyncClient]) -> None:
-    """What the other tenant has is to it exactly as what nobody has."""
+async def test_the_ids_of_another_tenant(two: tuple[Served, httpx.AsyncClient]) -> None:
+    """What the other tenant has is to a key exactly as what nobody has."""
     served, other = two
     for one in ABOUT_ONE:
         there, nowhere = await ask(other, one), await ask_for_nothing(other, one)
         assert same(one, there, nowhere), f"{one.path}: {there.text} and {nowhere.text}"
+    assert (await served.admin.get("/v1/threats/CVE-2024-0001")).status_code == 200
+
+
+async def test_the_lists_of_another_tenant(two: tuple[Served, httpx.AsyncClient]) -> None:
+    """What the other tenant has is in no list, count, export or stream that a key can ask for."""
+    _, other = two
     for one in CLOSED:
         if one not in ABOUT_ONE and not names_one(one):
             mine = await ask(other, one)
             if one.name not in ENDLESS:
                 assert not any(value in mine.text for value in OF_THE_FIRST), mine.text
-    page = await other.get("/v1/threats")
-    assert page.json()["total"] == 0
-    assert (await served.admin.get("/v1/threats/CVE-2024-0001")).status_code == 200
+    assert (await other.get("/v1/threats")).json()["total"] == 0
+    assert (await other.get("/v1/stats")).json()["ledger"]["received"] == 0
 
 
 def names_one(one: Operation) -> bool:
