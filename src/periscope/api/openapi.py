@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from http import HTTPStatus
 from importlib.resources import files
 from typing import Any
@@ -144,7 +144,7 @@ class _Document:
             del made["parameters"]
         if one.body:
             example = self._examples.get(one.name, {}).get("body", {})
-            content = self._content(one.body, example)
+            content = self._content(one.body, self._schemas.of, example)
             made["requestBody"] = {"required": one.needs_body, "content": content}
         return made
 
@@ -164,23 +164,28 @@ class _Document:
 
     def _responses(self, one: Operation) -> dict[str, Any]:
         found = self._examples.get(one.name, {}).get("answers", {})
-        made: dict[str, Any] = {}
+        schemas, made = self._schemas, dict[str, Any]()
+        schema_of = schemas.with_some_fields if one.picks_fields else schemas.of
         for status, forms in one.answers.items():
             names = ["X-Request-ID", *(["ETag"] if one.has_etag and status in (200, 304) else [])]
             made[str(status)] = {
                 "description": HTTPStatus(status).phrase,
                 "headers": _headers(names),
-                **({"content": self._content(forms, found.get(str(status), {}))} if forms else {}),
             }
+            if forms:
+                example = found.get(str(status), {})
+                made[str(status)]["content"] = self._content(forms, schema_of, example)
         for status in one.problems:
             made[str(status)] = {"$ref": f"#/components/responses/{_name_of(status)}"}
         return {**made, "default": {"$ref": "#/components/responses/Problem"}}
 
-    def _content(self, forms: Forms, found: dict[str, Any]) -> dict[str, Any]:
+    def _content(
+        self, forms: Forms, schema_of: Callable[[Any], Schema], found: dict[str, Any]
+    ) -> dict[str, Any]:
         made = {}
         for media_type, form in forms.items():
             example = {"example": found[media_type]} if media_type in found else {}
-            made[media_type] = {"schema": self._schemas.of(form), **example}
+            made[media_type] = {"schema": schema_of(form), **example}
         return made
 
     def _problem(self, status: int | None) -> dict[str, Any]:
