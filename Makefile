@@ -62,6 +62,7 @@ bench: $(VENV)/runtime ## Measure this machine (a server of its own; minutes)
 figures: $(VENV)/runtime ## Measure anew all that README and documentation show (an hour, on a machine at rest)
 	-$(BIN)/periscope bench --scale 100k,1m --brief --json docs/figures/bench.json
 	-$(BIN)/periscope bench --rows feeds --scale 100k --brief --json docs/figures/feeds.json
+	-$(BIN)/periscope bench --rows http --scale 100k,1m --brief --json docs/figures/http.json
 	$(BIN)/periscope bench seed --scale 10k,100k,1m,5m --brief --json docs/figures/seed.json
 	$(BIN)/periscope bench chart docs/figures/seed.json --out docs/figures/growth.svg
 	$(BIN)/periscope bench readme docs/figures/bench.json --into README.md

@@ -9,6 +9,7 @@ import shutil
 import ssl
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -73,7 +74,15 @@ async def test_examples_of_serving(served: Served) -> None:
     assert (await served.tenant.periscope.get_stats()).queue > 5
 
 
-async def test_the_file_that_sets_tls_up(server: ServerProcess, tmp_path: Path) -> None:
+@pytest.fixture
+def store() -> Iterator[ServerProcess]:
+    """A store on which no service was started yet: the first one tells the first key."""
+    made = ServerProcess().start()
+    yield made
+    made.stop()
+
+
+async def test_the_file_that_sets_tls_up(store: ServerProcess, tmp_path: Path) -> None:
     (settings,) = examples(SERVE, "toml")
     authority = trustme.CA()
     issued = authority.issue_cert("127.0.0.1")
@@ -85,7 +94,7 @@ async def test_the_file_that_sets_tls_up(server: ServerProcess, tmp_path: Path) 
         settings = settings.replace(f'"{path.name}"', f'"{path}"')
     config = tmp_path / "periscope.toml"
     config.write_text(settings)
-    service = ServiceProcess(server, tmp_path, config=config, serve_host="127.0.0.1")
+    service = ServiceProcess(store, tmp_path, config=config, serve_host="127.0.0.1")
     try:
         await service.start()
         context = ssl.create_default_context()

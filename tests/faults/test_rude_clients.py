@@ -32,7 +32,7 @@ MIB = 48
 """More memory than this is not taken by all that is done here."""
 FLOOR_S = 0.1
 """A p99 below this is fine, whatever it was before: two busy cores are no measure."""
-RATE = 25.0
+RATE = 10.0
 
 Wire = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 

@@ -8,8 +8,9 @@ import signal
 import subprocess
 import sys
 import time
+from collections import Counter
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
 import httpx
@@ -84,33 +85,45 @@ async def test_killed_stopped_and_starved(store: ServerProcess, service: Service
             if sent % 100 == 0:
                 await asyncio.sleep(0.02)
 
-    ended = asyncio.Event()
-    async with (
-        Client(service.url, service.secret, timeout_s=PATIENCE_S) as patient,
-        posters(service.url, service.secret, timeout_s=PATIENCE_S) as told,
-    ):
+    async def follow() -> None:
+        """And one follows what happens, across all of that."""
+        async for event in patient.events("0-0", kinds=["added"]):
+            followed.update(event.threat_ids)
+
+    ended, followed = asyncio.Event(), Counter[str]()
+    async with Client(service.url, service.secret, timeout_s=PATIENCE_S) as patient:
         sending = asyncio.create_task(patient.add_reports(stream(), retry_s=60))
-        for _ in range(TURNS):
-            await told.more()
-            service.kill()
-            await service.start()
-            back_s = await told.more()
-            service.signal(signal.SIGSTOP)
-            await asyncio.sleep(HELD_S)
-            service.signal(signal.SIGCONT)
-            await told.more()
-            async with busy(min(every), 3):
-                service.keep_to({min(every)})
-                await told.more(60)
-            service.keep_to(every)
+        following = asyncio.create_task(follow())
+        async with posters(service.url, service.secret, timeout_s=PATIENCE_S) as told:
+            for _ in range(TURNS):
+                await told.more()
+                service.kill()
+                await service.start()
+                back_s = await told.more()
+                service.signal(signal.SIGSTOP)
+                await asyncio.sleep(HELD_S)
+                service.signal(signal.SIGCONT)
+                await told.more()
+                async with busy(min(every), 3):
+                    service.keep_to({min(every)})
+                    await told.more(60)
+                service.keep_to(every)
         ended.set()
         result = await asyncio.wait_for(sending, 60)
+        acknowledged = {one for ids in told.acknowledged for one in ids}
+        await wait_until(lambda: are_told(acknowledged, followed), "a follower is told of them all")
+        following.cancel()
     say(f"service killed, stopped, starved {TURNS} times: {told}; taken in {back_s:.2f} s after")
     assert (result.added, result.received) == (sent, sent), "counted once, however often sent"
     assert told.longest_s < PATIENCE_S + 3
     async with Periscope.open(store.url) as p:
         await check(p, told, others=sent)
+    assert set(followed.values()) == {1}, "a follower is told of nothing twice"
     await balances(service)
+
+
+async def are_told(ids: set[str], followed: Counter[str]) -> bool:
+    return ids <= set(followed)
 
 
 async def test_told_to_end_under_load(store: ServerProcess, service: ServiceProcess) -> None:
@@ -198,7 +211,10 @@ async def test_the_store_stopped_and_back(store: ServerProcess, tmp_path: Path) 
 
 async def is_refused(probe: httpx.AsyncClient, service: ServiceProcess) -> bool:
     headers = {"Authorization": f"Bearer {service.secret}"}
-    return (await probe.get("/v1/threats?limit=1", headers=headers)).status_code == 503
+    with suppress(httpx.TimeoutException):  # one that was let in before waits for the store
+        answer = await probe.get("/v1/threats?limit=1", headers=headers, timeout=0.5)
+        return answer.status_code == 503
+    return False
 
 
 async def longest_refusal(probe: httpx.AsyncClient, service: ServiceProcess) -> float:

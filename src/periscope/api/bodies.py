@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections import deque
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
 from litestar import Request
@@ -16,6 +16,9 @@ from periscope.feeds.compression import expand
 
 PIPE_BYTES = 1024 * 1024
 """Bytes that a body's reader may be behind; beyond them the sender waits."""
+SLICE_BYTES = 64 * 1024
+MOST_VALUES = 1_500_000
+"""Values of a JSON document at most, which are decoded in less than a tenth of a second."""
 ENCODINGS = ("gzip", "zstd", "identity")
 
 
@@ -68,6 +71,23 @@ def too_large(most: int) -> RequestRefused:
     return RequestRefused(
         413, "body-too-large", f"the body is longer than {most:,} bytes; send it in parts"
     )
+
+
+def check_values(body: bytes, separator: bytes = b",", most: int = MOST_VALUES) -> None:
+    """Refuse a body with more values than any that makes sense: decoding one holds up all others.
+
+    Raises:
+        RequestRefused: it has so many separators.
+    """
+    if body.count(separator) >= most:
+        raise RequestRefused(
+            413, "body-too-large", f"the body has {most:,} values or more; send it in parts"
+        )
+
+
+def slices(body: bytes) -> Iterator[bytes]:
+    """Give a body in parts, so that whoever cuts it into lines does not cut all of it at once."""
+    return (body[at : at + SLICE_BYTES] for at in range(0, len(body), SLICE_BYTES))
 
 
 async def parts(request: Request[Any, Any, Any], timeout_s: float) -> AsyncIterator[bytes]:

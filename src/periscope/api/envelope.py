@@ -7,7 +7,7 @@ import logging
 import re
 import time
 from collections.abc import Callable
-from secrets import token_hex
+from random import getrandbits
 from typing import Any
 
 from litestar.types import ASGIApp, Message, Receive, Scope, Send
@@ -75,20 +75,8 @@ class Envelope:
             self._idle.set()
         one = request
         self._observe(one.caller, one.route, one.method, one.status, one.seconds)
-        log.info(
-            "%s %s %d",
-            request.method,
-            request.route,
-            request.status,
-            extra={
-                "request_id": request.id,
-                "route": request.route,
-                "method": request.method,
-                "status": request.status,
-                "seconds": round(request.seconds, 6),
-                "caller": "" if request.caller is None else request.caller.who,
-            },
-        )
+        if log.isEnabledFor(logging.INFO):
+            _log(one)
 
 
 class _Request:
@@ -167,6 +155,23 @@ class _Request:
         return more
 
 
+def _log(request: _Request) -> None:
+    """Log a request: `log.info` would look up who calls it, for a fifth of what a request costs."""
+    told: dict[str, Any] = {
+        "request_id": request.id,
+        "route": request.route,
+        "method": request.method,
+        "status": request.status,
+        "seconds": round(request.seconds, 6),
+        "caller": "" if request.caller is None else request.caller.who,
+    }
+    words = (request.method, request.route, request.status)
+    record = log.makeRecord(
+        log.name, logging.INFO, __file__, 0, "%s %s %d", words, None, extra=told
+    )
+    log.handle(record)
+
+
 def _has_body(scope: Any) -> bool:
     """Say whether the client announces a body."""
     return any(
@@ -180,4 +185,4 @@ def _id_of(scope: Any) -> str:
     for name, value in scope["headers"]:
         if bytes(name).lower() == b"x-request-id" and GIVEN_ID.match(bytes(value)):
             return bytes(value).decode()
-    return token_hex(8)
+    return f"{getrandbits(64):016x}"

@@ -64,7 +64,7 @@ async def gate(connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRout
             names = " or ".join(needed)
             raise Forbidden(f"this needs the scope {names}, which your key does not have")
         await caller.tenant.access.spend(caller.identity)
-    _check_query(connection, handler)
+    _check_query(connection)
 
 
 def scopes_of(handler: BaseRouteHandler) -> tuple[Scope, ...]:
@@ -112,7 +112,9 @@ def check_origin(connection: ASGIConnection[Any, Any, Any, Any]) -> None:
         )
 
 
-def _check_query(connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRouteHandler) -> None:
+def _check_query(connection: ASGIConnection[Any, Any, Any, Any]) -> None:
+    # A guard is given a new copy of the handler for each request: of those, nothing may be kept.
+    handler: BaseRouteHandler = connection.scope["route_handler"]
     if not connection.scope["query_string"] or handler.opt.get("any_query"):
         return
     known = query_fields(handler)

@@ -14,7 +14,7 @@ from periscope import documents
 from periscope.access import Scope
 from periscope.api.acting import IdempotencyKey, analyst_of, request_id_of
 from periscope.api.answers import json_answer
-from periscope.api.bodies import whole
+from periscope.api.bodies import check_values, slices, whole
 from periscope.api.forms import INTERACTIONS
 from periscope.api.gate import Caller, caller_of
 from periscope.api.limits import check_visible, seen_of
@@ -31,6 +31,7 @@ from periscope.work import InteractionsResult
 
 REJECTIONS_TOLD = 1000
 AT_ONCE = 500
+MOST_LINES = 1_000_000
 _any = msgspec.json.Decoder().decode
 
 
@@ -78,6 +79,7 @@ async def interact_batch(request: Request[Any, Any, Any]) -> Response[Interactio
         )
     settings = request.app.state.tenants.settings
     body = await whole(request, settings.serve_max_body_mb << 20, settings.serve_body_timeout_s)
+    check_values(body, b"\n", MOST_LINES)
     items = lines_of(body) if media is Media.NDJSON else decoded(body, list[Any])
     result = await caller.periscope.record_interactions_batch(_screened(caller, items))
     return answer_taken(result)
@@ -85,7 +87,7 @@ async def interact_batch(request: Request[Any, Any, Any]) -> Response[Interactio
 
 def lines_of(body: bytes) -> Iterator[Any]:
     """Give what the lines of a body are; in place of one that is no JSON, why it is none."""
-    for number, line in enumerate(split_lines(iter((body,)), MAX_RECORD_BYTES), 1):
+    for number, line in enumerate(split_lines(slices(body), MAX_RECORD_BYTES), 1):
         if line is None:
             yield Unreadable(f"line {number:,}: longer than {MAX_RECORD_BYTES:,} bytes")
         elif line and not line.isspace():

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterable, AsyncIterator, Sequence
+from collections.abc import AsyncIterable, AsyncIterator, Iterable, Sequence
 from typing import Any
 
 import msgspec
@@ -68,9 +68,9 @@ class Screen:
         self.source = source
         self._is_open = limits == NO_LIMITS and source is None
 
-    def all(self, items: Sequence[Any]) -> Sequence[Any]:
-        """Return the items, with a refusal in place of each that may not be sent."""
-        return items if self._is_open else [self._one(item) for item in items]
+    def all(self, items: Iterable[Any]) -> Iterable[Any]:
+        """Give the items, with a refusal in place of each that may not be sent."""
+        return items if self._is_open else map(self._one, items)
 
     async def each(self, items: AsyncIterable[Any]) -> AsyncIterator[Any]:
         """Give the items, as `all` does."""

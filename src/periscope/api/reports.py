@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from collections.abc import Iterable
 from typing import Annotated, Any, BinaryIO, cast
 
 import msgspec
@@ -18,10 +19,10 @@ from periscope.api.gate import Caller, caller_of
 from periscope.api.limits import Screen
 from periscope.api.media import Media, media_of
 from periscope.api.problems import RequestRefused
+from periscope.api.strict_json import array_of, is_array, object_of
 from periscope.api.strict_lines import FAILURES, lines_of, open_lines
 from periscope.errors import ReportRejected
 from periscope.feeds import Feed, ReadOptions, StreamReports, open_feed
-from periscope.feeds.json_split import explained
 from periscope.models import BatchResult, Report
 from periscope.shapes import Rejected, ReportsTaken
 
@@ -33,9 +34,6 @@ KEY_UNFIT = (
     "(packed: 256 KiB), or JSON; send such a body without it"
 )
 _lines = msgspec.json.Decoder(Report).decode_lines
-_one = msgspec.json.Decoder(Report).decode
-_many = msgspec.json.Decoder(list[Report]).decode
-_any = msgspec.json.Decoder().decode
 
 
 FormatName = Annotated[
@@ -112,9 +110,9 @@ def _is_small(request: Request[Any, Any, Any]) -> bool:
 async def _take_at_once(
     caller: Caller, body: bytes, media: Media, screen: Screen, token: str | None
 ) -> Response[ReportsTaken]:
-    items = _of_lines(body) if media is Media.NDJSON else _of_json(body)
-    if not isinstance(items, list):
-        return await _take_one(caller, items, screen, token)
+    if media is not Media.NDJSON and not is_array(body):
+        return await _take_one(caller, object_of(body), screen, token)
+    items = _of_lines(body) if media is Media.NDJSON else array_of(body)
     result = await caller.periscope.add_threats_batch(screen.all(items), request_id=token)
     return answer_taken(result, media.value, {})
 
@@ -183,33 +181,11 @@ def answer_taken(
     return json_answer(taken)  # type: ignore[no-any-return]
 
 
-def _of_lines(body: bytes) -> list[Any]:
+def _of_lines(body: bytes) -> Iterable[Any]:
     try:
         return _lines(body)
     except FAILURES:
         return lines_of(body)
-
-
-def _of_json(body: bytes) -> Any:
-    """Return a list of reports, or a single one, of what each may still be rejected.
-
-    Raises:
-        RequestRefused: it is no JSON, or neither an object nor an array.
-    """
-    is_array = body.lstrip()[:1] == b"["
-    try:
-        return _many(body) if is_array else _one(body)
-    except FAILURES:
-        pass
-    try:
-        found = _any(body)
-    except FAILURES as exc:
-        raise RequestRefused(
-            400, "body-unreadable", f"the body is no JSON: {explained(exc, body)}"
-        ) from None
-    if not isinstance(found, dict | list):
-        raise RequestRefused(422, "body-unfit", "send one report as an object, or many as an array")
-    return found
 
 
 ROUTES: tuple[Any, ...] = (add_reports,)

@@ -14,7 +14,7 @@ import msgspec
 from litestar import Request
 from litestar.types import Empty
 
-from periscope.api.bodies import whole
+from periscope.api.bodies import check_values, whole
 from periscope.api.media import JSON_TYPES
 from periscope.api.operations import given_type
 from periscope.api.problems import RequestRefused
@@ -65,8 +65,9 @@ def decoded(body: bytes, kind: Any) -> Any:
     """Return JSON as what it is to be.
 
     Raises:
-        RequestRefused: it is no JSON, or something else; names the field.
+        RequestRefused: it is no JSON, or something else; names the field. Or it is too large.
     """
+    check_values(body)
     try:
         return _decoder(kind).decode(body)
     except msgspec.ValidationError as exc:

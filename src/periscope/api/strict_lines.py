@@ -7,6 +7,7 @@ from typing import Any, BinaryIO, cast
 
 import msgspec
 
+from periscope.api.bodies import check_values, slices
 from periscope.feeds import Feed
 from periscope.feeds.inputs import Input
 from periscope.feeds.json_split import explained
@@ -15,6 +16,8 @@ from periscope.feeds.options import MAX_RECORD_BYTES
 from periscope.feeds.problems import EXCERPT_BYTES
 from periscope.models import Report, Unreadable
 
+MOST_LINES = 200_000
+"""Of a body that is here as a whole: twice as many as reports fit into it."""
 ENDLESS = 2**62
 FAILURES = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 _report = msgspec.json.Decoder(Report).decode
@@ -29,9 +32,14 @@ def open_lines(stream: Any) -> Feed:
     return feed
 
 
-def lines_of(body: bytes) -> list[Any]:
-    """Return what the lines of a body are."""
-    return list(_each(iter((body,))))
+def lines_of(body: bytes) -> Iterator[Any]:
+    """Give what the lines of a body are, as they are asked for.
+
+    Raises:
+        RequestRefused: they are so many that most must be empty or junk.
+    """
+    check_values(body, b"\n", MOST_LINES)
+    return _each(slices(body))
 
 
 def _items(source: Input) -> Iterator[Any]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import resource
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -42,14 +42,20 @@ class Effort:
         return self.server_s / self.wall_s if self.wall_s else 0.0
 
     @asynccontextmanager
-    async def measured(self, socket_path: Path, done: int) -> AsyncIterator[None]:
-        """Add what the body takes to do `done` things. The server is asked outside of the clock."""
+    async def measured(
+        self, socket_path: Path, done: int, cpu_s: Callable[[], float] | None = None
+    ) -> AsyncIterator[None]:
+        """Add what the body takes to do `done` things. The server is asked outside of the clock.
+
+        `cpu_s` tells the client's CPU where that is not this process.
+        """
+        cpu_s = cpu_s or _client_cpu_s
         server_s = await server_cpu_s(socket_path)
-        client_s, begun = _client_cpu_s(), time.perf_counter()
+        client_s, begun = cpu_s(), time.perf_counter()
         yield
         self.wall_s += time.perf_counter() - begun
         self.done += done
-        self.client_s += _client_cpu_s() - client_s
+        self.client_s += cpu_s() - client_s
         self.server_s += await server_cpu_s(socket_path) - server_s
 
     def add(self, other: Effort) -> None:

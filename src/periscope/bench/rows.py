@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from periscope.bench.plan import Row
 from periscope.bench.row_awaits import awaits_row
 from periscope.bench.row_feeds import feeds_row
+from periscope.bench.row_http import http_row
 from periscope.bench.row_ingest import durability_row, ingest_row, limit_row, resident_row
 from periscope.bench.row_interactions import interactions_row
 from periscope.bench.row_lost import lost_row
@@ -28,6 +29,7 @@ ROWS: dict[str, Row] = {
     "ingest-resident": resident_row,
     "durability": durability_row,
     "feeds": feeds_row,
+    "http": http_row,
     "replicated": replicated_row,
     "queries": queries_row,
     "pages": pages_row,

@@ -51,6 +51,15 @@ TARGETS = (
         for name in ("ndjson", "suricata")
     ),
     *(Target("feeds", name, "median", ">=", 20_000, "/s", 10_000) for name in ("stix", "misp")),
+    # The service, each of its clients a process of its own beside it.
+    *(
+        Target("http", f"reports, {count} connections", "median", ">=", 40_000, "/s", 100_000)
+        for count in (8, 20)
+    ),
+    Target("http", "the first page, 50 clients", "p99", "<=", 20.0, " ms", MILLION),
+    Target("http", "healthz beside reports", "p99", "<=", 50.0, " ms", HUNDRED_THOUSAND),
+    Target("http", "200 event streams, lag", "highest", "<=", 1000.0, " ms", HUNDRED_THOUSAND),
+    Target("http", "200 event streams, fell behind", "highest", "<=", 0),
     Target("queries", "top-100, server", "p99", "<=", 3.0, " ms"),
     # "No growth" from 100K to 1M; a tenth is left for noise.
     Target("queries", "top-100, server, growth", "ratio", "<=", 1.10, least_scale=MILLION),

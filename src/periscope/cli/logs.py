@@ -11,6 +11,9 @@ from periscope.documents import moment
 OF_REQUESTS = ("request_id", "route", "method", "status", "seconds", "caller", "tenant")
 
 
+_encode = json.JSONEncoder(ensure_ascii=True, default=str).encode
+
+
 class SafeFormatter(logging.Formatter):
     """A line a record, safe for a terminal; tracebacks only when debugging."""
 
@@ -23,8 +26,10 @@ class SafeFormatter(logging.Formatter):
         record.levelname = record.levelname.lower()
         if self._debug:
             return "\n".join(safe_lines(super().format(record)))
-        plain = logging.makeLogRecord({**record.__dict__, "exc_info": None, "exc_text": None})
-        return safe(super().format(plain))
+        if record.exc_info or record.exc_text or record.stack_info:
+            bare = {"exc_info": None, "exc_text": None, "stack_info": None}
+            record = logging.makeLogRecord({**record.__dict__, **bare})
+        return safe(super().format(record))
 
 
 class JsonFormatter(logging.Formatter):
@@ -41,11 +46,13 @@ class JsonFormatter(logging.Formatter):
         }
         if record.exc_info:
             told["trace"] = self.formatException(record.exc_info)
-        return json.dumps(told, ensure_ascii=True, default=str)
+        return _encode(told)
 
 
 def set_up_service(log_format: str, *, debug: bool) -> None:
     """Send the log of a service to standard error: what it does, request by request."""
+    # What no line says need not be found out, several times for each request.
+    logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
     handler = logging.StreamHandler()
     handler.setFormatter(JsonFormatter() if log_format == "json" else SafeFormatter(debug=debug))
     level = logging.DEBUG if debug else logging.INFO

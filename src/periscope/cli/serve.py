@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import signal
 from typing import TYPE_CHECKING, Annotated
 
@@ -44,6 +45,7 @@ async def serve(
         loop.add_signal_handler(number, told.set)
     try:
         async with Service(settings, jobs=pace.jobs) as service:
+            _settle()
             await _say_where(service, out)
             await told.wait()
             output.note("ending: what is in hand is finished first")
@@ -51,6 +53,12 @@ async def serve(
         for number in STOPPING:
             loop.remove_signal_handler(number)
     return 0
+
+
+def _settle() -> None:
+    """Take what is there by now, and stays, out of what the garbage collector looks at."""
+    gc.collect()
+    gc.freeze()
 
 
 async def _say_where(service: Service, out: OutputOptions) -> None:

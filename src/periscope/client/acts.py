@@ -56,7 +56,8 @@ class Acts:
     async def interact_batch(self, interactions: Iterable[Mapping[str, Any]]) -> InteractionsTaken:
         """Record many, in the order given; a bad one is rejected with its index and a reason.
 
-        Each is a mapping of `threat_id`, `action`, `analyst_id` and maybe `interaction_id`.
+        Each is a mapping of `threat_id`, `action`, `analyst_id` and maybe `interaction_id`. Those
+        whose answer was lost count as `repeated`.
         """
         body = [{"interaction_id": token_hex(16), **one} for one in interactions]
         call = Call("POST", "/v1/interactions/batch", body=_encode(body))

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import ssl
-from collections.abc import AsyncGenerator, AsyncIterable, Iterable, Iterator
+from collections.abc import AsyncGenerator, AsyncIterable, Iterable
 from contextlib import aclosing
-from itertools import islice
 from pathlib import Path
 from typing import Any, Self
 
 from periscope.client.acts import Acts
 from periscope.client.following import Following, documents
+from periscope.client.records import Records
 from periscope.client.sender import Sender
 from periscope.client.transport import Call, Transport, segment
 from periscope.errors import UsageError
@@ -26,12 +26,10 @@ from periscope.shapes import (
 
 DOCUMENT_S = 300.0
 SILENCE_S = 45.0
-LOOKED_UP = 1000
-ASKED = 100_000
 _PACKED = {".gz": "gzip", ".zst": "zstd"}
 
 
-class Client(Acts):
+class Client(Acts, Records):
     """One service, seen by whoever holds `key`. Use as `async with Client(url, key=...) as c:`.
 
     All methods are safe to call concurrently, and cancelling one harms no other. What a service
@@ -147,10 +145,20 @@ class Client(Acts):
         min_interactions: int | None = None,
         overdue: bool | None = None,
         industry: str | None = None,
+        text: str | None = None,
+        source: str | None = None,
+        tag: str | None = None,
+        tlp: str | None = None,
+        indicator: str | None = None,
+        holder: str | None = None,
+        after: str | None = None,
         cursor: str | None = None,
         limit: int = 100,
     ) -> ThreatPage:
         """Return one page of threats in rank order; see `GET /v1/threats` for what fits what.
+
+        Text, source, tag, TLP, indicator and holder are answered by the service's read index: the
+        page says how far that has come.
 
         Raises:
             Gone: the cursor is of a ranking that is no more; start again without it.
@@ -245,11 +253,3 @@ class Client(Acts):
         async with aclosing(self._transport.stream(call, SILENCE_S)) as parts:
             async for part in parts:
                 yield part
-
-
-def _parts(ids: Iterable[str], size: int) -> Iterator[list[str]]:
-    if not isinstance(ids, Iterable) or isinstance(ids, str | bytes):
-        raise UsageError(f"ids must be an iterable of ids, not {type(ids).__name__}")
-    rest = iter(ids)
-    while part := list(islice(rest, size)):
-        yield part
