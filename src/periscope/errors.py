@@ -69,19 +69,15 @@ class UsageError(PeriscopeError):
     """The call itself cannot be carried out as given; repeating it will not help."""
 
     exit_code = 2
-    http_status = 400
+    http_status = 422
 
 
 class ReportRejected(_OfField, UsageError):
     """A single report broke a rule and was not stored; `field` names the offender."""
 
-    http_status = 422
-
 
 class CursorInvalid(UsageError):
     """The cursor is malformed, altered, or belongs to another query or database."""
-
-    http_status = 422
 
 
 class CursorStale(UsageError):
@@ -117,13 +113,9 @@ class FeedBusy(UsageError):
 class ActInvalid(_OfField, UsageError):
     """What an analyst asks for breaks a rule and was not done; `field` names the offender."""
 
-    http_status = 422
-
 
 class NoiseInvalid(UsageError):
     """A suppression rule or warninglist cannot be used as it is; says what is wrong, and where."""
-
-    http_status = 422
 
 
 class NoiseUnknown(UsageError):

@@ -17,18 +17,31 @@ import periscope.api.openapi
 from periscope.api.openapi import examples
 from tests.api.conftest import Served
 from tests.api.described import OPERATIONS, described
-from tests.api.scenario import ELSEWHERE, ENDLESS, JSON, STEPS, UNIQUE, live, path_of
+from tests.api.scenario import ENDLESS, JSON, STEPS, UNIQUE, live
+from tests.api.scenario_admin import ELSEWHERE, arrange
 
 FILE = Path(periscope.api.openapi.__file__).parent / "examples.json"
 MOMENT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z|[\d.]+ (ms|s)")
-BY_CHANCE = (
-    "because cause entry id instance interaction_id last_used last_used_ms next_cursor position "
-    "prefix request_id rule_id secret undone"
+CHANCE = frozenset(
+    (
+        *("instance", "interaction_id", "next_cursor", "prefix", "secret", "undone", "id"),
+        *(
+            "rule_id",
+            "cause",
+            "because",
+            "entry",
+            "request_id",
+            "used_memory_bytes",
+            "version",
+            "held",
+            "size",
+        ),
+    )
 )
-CHANCE = frozenset(BY_CHANCE.split())
+NOTED = ("last_used", "last_used_ms")
+"""What is noted now and then."""
+SECRET = re.compile(r"psk_\w{8}_\w{43}")
 """Fields whose values are of one run only."""
-MEASURED = frozenset(("event_bytes", "audit_bytes", "stored_bytes", "used_memory_bytes", "version"))
-"""Fields that say how large or far something is just now."""
 WRONG: tuple[tuple[int, str, str, dict[str, str]], ...] = (
     (401, "GET", "/v1/threats", {"Authorization": "Bearer psk_unknown"}),
     (404, "GET", "/v1/threats/unknown", {}),
@@ -39,38 +52,30 @@ WRONG: tuple[tuple[int, str, str, dict[str, str]], ...] = (
 
 
 def test_every_operation_has_its_step() -> None:
-    have = {step.operation for step in STEPS} | ELSEWHERE.keys()
-    assert {one.name for one in OPERATIONS} == have
+    assert {one.name for one in OPERATIONS} == {step.operation for step in STEPS} | ELSEWHERE
 
 
 async def test_the_examples_are_what_is_answered(served: Served) -> None:
+    arrange(served)
     answers = await live(served.admin)
     now: dict[str, Any] = {}
     for step in STEPS:
-        if step.operation in now:
-            continue
-        made: dict[str, Any] = {"parameters": {**path_of(step, answers), **step.query}}
+        made: dict[str, Any] = {"parameters": {**step.path_of(answers), **step.query}}
         if step.body is not None:
             made["body"] = {JSON: step.body}
         answer = answers[step.operation]
         if step.operation not in ENDLESS | UNIQUE.keys() and is_json(answer):
-            made["answers"] = {str(answer.status_code): {JSON: shown(answer.json())}}
-        now[step.operation] = {name: value for name, value in made.items() if value}
+            made["answers"] = {str(answer.status_code): {JSON: answer.json()}}
+        now.setdefault(step.operation, {name: value for name, value in made.items() if value})
     now["problems"] = {
         str(status): await wrong(served, method, path, headers)
         for status, method, path, headers in WRONG
     }
     now = {name: now[name] for name in sorted(now) if now[name]}
     if os.environ.get("WRITE_EXAMPLES"):
-        FILE.write_text(json.dumps(now, indent=2, ensure_ascii=False) + "\n")
+        told = json.dumps(now, indent=2, ensure_ascii=False) + "\n"
+        FILE.write_text(SECRET.sub(f"psk_Example0_{'x' * 43}", told))
     assert lasting(now) == lasting(examples())
-
-
-def shown(document: Any) -> Any:
-    """A document as it is shown: a secret is shown to nobody."""
-    if isinstance(document, dict) and "secret" in document:
-        return {**document, "secret": "psk_is_shown_this_once"}
-    return document
 
 
 async def wrong(served: Served, method: str, path: str, headers: dict[str, str]) -> Any:
@@ -86,25 +91,25 @@ def is_json(answer: Any) -> bool:
 def test_each_is_shown_where_it_belongs() -> None:
     for one in OPERATIONS:
         told = described(one)
-        example = examples().get(one.name, {})
-        for status, forms in example.get("answers", {}).items():
+        shown = examples().get(one.name, {})
+        for status, forms in shown.get("answers", {}).items():
             assert told["responses"][status]["content"][JSON]["example"] == forms[JSON]
-        for media_type, body in example.get("body", {}).items():
+        for media_type, body in shown.get("body", {}).items():
             assert told["requestBody"]["content"][media_type]["example"] == body
         named = {given["name"]: given for given in told.get("parameters", ())}
-        for name, value in example.get("parameters", {}).items():
+        for name, value in shown.get("parameters", {}).items():
             assert named[name]["example"] == value
 
 
 def lasting(part: Any, name: str = "") -> Any:
     """What of an example is the same in every run."""
+    if name in NOTED:
+        return "now or never"
     if isinstance(part, dict):
         return {inner: lasting(value, inner) for inner, value in part.items()}
     if isinstance(part, list):
         return [lasting(inner) for inner in part]
-    if name in CHANCE:
-        return "of one run"
-    if isinstance(part, float) or name.endswith("_ms") or name in MEASURED:
+    if isinstance(part, float) or name.endswith("_ms") or name in CHANCE:
         return type(part).__name__
     return MOMENT.sub("moment", part) if isinstance(part, str) else part
 

@@ -78,8 +78,8 @@ def test_an_answer_has_a_shape(one: Operation) -> None:
 def test_a_body_is_strict(one: Operation) -> None:
     content = described(one).get("requestBody", {}).get("content", {})
     schema = content.get("application/json", {}).get("schema", {})
-    if "$ref" in schema:
-        assert resolved(schema)["additionalProperties"] is False
+    named = [part for part in (schema, *schema.get("anyOf", ())) if "$ref" in part]
+    assert all(resolved(part)["additionalProperties"] is False for part in named)
 
 
 def test_every_refusal_is_in_the_table() -> None:
@@ -158,3 +158,12 @@ def rendered(name: str) -> str:
     tables = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(tables)
     return str(tables.on_page_markdown((docs / "reference" / name).read_text()))
+
+
+async def test_a_path_names_its_methods(served: Served) -> None:
+    client = served.client(None)
+    for path in {one.path for one in OPERATIONS}:
+        answer = await client.request("OPTIONS", path.replace("{", "").replace("}", ""))
+        methods = {one.method for one in OPERATIONS if one.path == path}
+        assert answer.status_code == 204
+        assert set(answer.headers["allow"].split(", ")) == {"OPTIONS", *methods}, path

@@ -57,7 +57,7 @@ async def test_only_in_place_of_the_one_that_was_seen(served: Served) -> None:
         ({"promote_score": 2}, 422, None),
         ({"promote_score": "x"}, 422, None),
         ({"unheard_of": 1}, 422, None),
-        ({"interactions_cap": 9}, 400, None),
+        ({"interactions_cap": 9}, 422, None),
         ([], 422, None),
     ],
 )

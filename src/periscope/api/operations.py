@@ -84,7 +84,7 @@ class Operation:
         declared: Forms | None = self.handler.opt.get("body")
         if declared is not None:
             return declared
-        return Forms() if self._data is None else Forms({JSON: given_type(self._data)})
+        return Forms() if self._data is None else Forms({JSON: self._data.annotation})
 
     @property
     def needs_body(self) -> bool:
