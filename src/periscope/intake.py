@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
-from itertools import chain, compress
+from itertools import chain, compress, islice
 from math import isfinite
 from typing import Annotated, Any, Literal
 
@@ -42,6 +42,8 @@ _NESTED = frozenset(_CONTAINERS).__contains__
 _MOMENTS, _MAPPINGS = {int, type(None)}, {dict, type(None)}
 _FLOAT = frozenset((float,)).__contains__
 
+
+_METADATA_TOO_LARGE = f"metadata: more than {MAX_METADATA_BYTES:,} bytes as JSON"
 
 _UPPER = Literal["CRITICAL", "HIGH", "MEDIUM", "LOW"]
 _LOWER = Literal["critical", "high", "medium", "low"]
@@ -215,14 +217,14 @@ def _check_quickly(given: list[Any], blob: bytes, said: list[bytes], ids: list[b
     msgspec writes NaN and infinities as null: without a null there is none to look for. Each line
     opens two braces of its own: without more in all, nothing is nested.
     """
-    openings = len(blob) - len(blob.translate(None, b"{["))
-    if openings > 2 * len(said) or b"null" in blob:
-        _check_all_values(given)
     if (
         max(map(len, said)) > MAX_CONTENT_BYTES
         or not 0 < min(map(len, ids)) <= max(map(len, ids)) <= MAX_ID_BYTES
     ):
         raise ValueError
+    openings = len(blob) - len(blob.translate(None, b"{["))
+    if openings > 2 * len(said) or b"null" in blob:
+        _check_all_values(given)
 
 
 def _check_all_values(given: list[Any]) -> None:
@@ -309,16 +311,20 @@ def _check_size(report: Report, said: bytes) -> None:
     if len(said) <= MAX_METADATA_BYTES:
         return
     if len(_encoder.encode(report.metadata or {})) > MAX_METADATA_BYTES:
-        raise ReportRejected(
-            f"metadata: more than {MAX_METADATA_BYTES:,} bytes as JSON", field="metadata"
-        )
+        raise ReportRejected(_METADATA_TOO_LARGE, field="metadata")
 
 
 def _check_values(metadata: dict[str, Any]) -> None:
-    """Walk the metadata level by level: JSON's own types only, finite numbers, bounded depth."""
+    """Walk the metadata level by level: JSON's own types only, finite numbers, bounded depth.
+
+    Each value is a byte of JSON at least: with more of them on a level, the rest need no look.
+    """
     containers: list[Any] = [metadata]
     for _ in range(MAX_METADATA_DEPTH):
-        values = [value for container in containers for value in _inside(container)]
+        inside = chain.from_iterable(map(_inside, containers))
+        values = list(islice(inside, MAX_METADATA_BYTES + 1))
+        if len(values) > MAX_METADATA_BYTES:
+            raise ReportRejected(_METADATA_TOO_LARGE, field="metadata")
         for value in values:
             _check_value(value)
         containers = [value for value in values if isinstance(value, _CONTAINERS)]

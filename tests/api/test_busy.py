@@ -74,6 +74,23 @@ async def test_millions_of_values_are_refused_at_once(
     assert answer.json()["type"].endswith(":body-too-large")
 
 
+FAT = b'{"threat_id":"f","content":"c","severity":"LOW","metadata":{"a":[%s1]}}' % (
+    b"{}," * 700_000
+)
+
+
+@pytest.mark.parametrize(("headers", "body"), [(NDJSON, FAT), (NDJSON, FAT * 2), (JSON, FAT)])
+async def test_a_report_of_a_million_values_is_rejected_at_once(
+    served: Served, headers: dict[str, str], body: bytes
+) -> None:
+    body = body.replace(b"}{", b"}\n{") if headers is NDJSON else b"[%s]" % body
+    async with unhindered():
+        answer = await served.admin.post("/v1/reports", content=body, headers=headers)
+    told: Any = answer.json()
+    assert told["rejected"] == told["received"] == body.count(b"threat_id")
+    assert told["rejections"][0]["reason"] == "metadata: more than 65,536 bytes as JSON"
+
+
 async def test_brackets_without_end_are_refused_at_once(served: Served) -> None:
     async with unhindered():
         answer = await served.admin.post("/v1/reports", content=b"[" * (15 * MIB), headers=JSON)

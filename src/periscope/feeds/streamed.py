@@ -12,6 +12,8 @@ from periscope.feeds.feed import Feed
 
 BUFFERED = 2000
 """Reports that a stream's reader may be ahead; beyond them it waits."""
+BUFFERED_BYTES = 4 * 1024 * 1024
+"""And bytes of the stream: reports may be large, and whoever takes them may be slow."""
 
 
 class StreamReports:
@@ -28,6 +30,7 @@ class StreamReports:
         self._changed = asyncio.Event()
         self._room = threading.Condition()
         self._items: list[Any] = []
+        self._taken_bytes = 0
         self._ended = False
         self._failure: BaseException | None = None
 
@@ -52,6 +55,7 @@ class StreamReports:
             await self._changed.wait()
             with self._room:
                 items, self._items = self._items, []
+                self._taken_bytes = self._read_bytes()
                 ended = self._ended
                 if not ended:
                     self._changed.clear()
@@ -85,7 +89,7 @@ class StreamReports:
 
     def _put(self, item: Any) -> bool:
         with self._room:
-            while len(self._items) >= BUFFERED and not self._ended:
+            while self._is_far_ahead() and not self._ended:
                 self._room.wait()
             if self._ended:
                 return False
@@ -94,6 +98,13 @@ class StreamReports:
         if first:
             self._tell()
         return True
+
+    def _is_far_ahead(self) -> bool:
+        ahead_bytes = self._read_bytes() - self._taken_bytes
+        return len(self._items) >= BUFFERED or (bool(self._items) and ahead_bytes > BUFFERED_BYTES)
+
+    def _read_bytes(self) -> int:
+        return 0 if self.feed is None else self.feed.bytes_read
 
     def _tell(self) -> None:
         with contextlib.suppress(RuntimeError):  # the loop is gone: nobody waits any more
