@@ -9,13 +9,16 @@ from typing import Any
 import pytest
 import zstandard
 
+from periscope.api.reports import AT_ONCE_BYTES, PACKED_AT_ONCE
 from tests.api.conftest import Served
+from tests.api.support import refused
 
 GOOD = {"threat_id": "a", "content": "beacon", "severity": "HIGH"}
 LINES = b"".join(
     json.dumps({**GOOD, "threat_id": f"n{number}"}).encode() + b"\n" for number in range(3000)
 )
 NDJSON = {"content-type": "application/x-ndjson"}
+JSON = {"content-type": "application/json"}
 COUNTS = ("received", "added", "sightings", "duplicates", "suppressed", "rejected")
 
 
@@ -40,6 +43,30 @@ async def test_lines_however_they_are_packed(served: Served, encoding: str, pack
     headers = {**NDJSON, "content-encoding": encoding}
     answer = await served.admin.post("/v1/reports", content=pack(LINES), headers=headers)
     assert counts(answer) == {"received": 3000, "added": 3000}
+
+
+@pytest.mark.parametrize("pack", [gzip.compress, zstandard.compress])
+async def test_a_small_body_may_be_large_when_it_is_unpacked(served: Served, pack: Any) -> None:
+    lines = [json.dumps({**GOOD, "threat_id": "t", "content": "x" * 1000}).encode()] * 6000
+    headers = {"content-encoding": "gzip" if pack is gzip.compress else "zstd"}
+    for body, kind in ((b"\n".join(lines), NDJSON), (b"[%s]" % b",".join(lines), JSON)):
+        assert len(body) > AT_ONCE_BYTES
+        packed = pack(body)
+        assert len(packed) < PACKED_AT_ONCE
+        answer = await served.admin.post("/v1/reports", content=packed, headers=headers | kind)
+        assert counts(answer)["received"] == 6000
+
+
+async def test_a_body_that_is_too_large_says_so_packed_or_not(served: Served) -> None:
+    body = b"[%s]" % b",".join(json.dumps([number] * 9).encode() for number in range(1_500_000))
+    assert len(body) > 32 << 20
+    headers = {"content-type": "application/json", "content-encoding": "zstd"}
+    packed = zstandard.compress(body)
+    refused(
+        await served.admin.post("/v1/reports", content=packed, headers=headers),
+        413,
+        "body-too-large",
+    )
 
 
 async def test_a_stream_of_lines_without_a_length(served: Served) -> None:

@@ -13,6 +13,7 @@ from litestar import Request
 from periscope.api.problems import RequestRefused
 from periscope.errors import FeedError
 from periscope.feeds.compression import expand
+from periscope.feeds.problems import TooLong
 
 PIPE_BYTES = 1024 * 1024
 """Bytes that a body's reader may be behind; beyond them the sender waits."""
@@ -120,6 +121,15 @@ async def whole(request: Request[Any, Any, Any], most: int, timeout_s: float) ->
         RequestRefused: as `parts`; or it is longer, or cannot be unpacked.
     """
     encoding = encoding_of(request)
+    return await unpacked(await as_sent(request, most, timeout_s), encoding, most)
+
+
+async def as_sent(request: Request[Any, Any, Any], most: int, timeout_s: float) -> bytes:
+    """Return a body of at most `most` bytes, still packed if it is.
+
+    Raises:
+        RequestRefused: as `parts`; or it is longer.
+    """
     check_length(request, most)
     found: list[bytes] = []
     size = 0
@@ -128,8 +138,7 @@ async def whole(request: Request[Any, Any, Any], most: int, timeout_s: float) ->
         if size > most:
             raise too_large(most)
         found.append(part)
-    body = b"".join(found)
-    return await unpacked(body, encoding, most)
+    return b"".join(found)
 
 
 async def unpacked(body: bytes, encoding: str, most: int) -> bytes:
@@ -144,6 +153,8 @@ async def unpacked(body: bytes, encoding: str, most: int) -> bytes:
 def _unpacked(body: bytes, most: int) -> bytes:
     try:
         return b"".join(expand(iter((body,)), most))
+    except TooLong:
+        raise too_large(most) from None
     except FeedError as exc:
         raise RequestRefused(
             400, "body-unreadable", f"the body cannot be unpacked: {exc}"
@@ -160,7 +171,8 @@ class Pipe:
         self._changed = threading.Condition()
         self._room = asyncio.Event()
         self._ended = False
-        self._failure: BaseException | None = None
+        self.failure: BaseException | None = None
+        """Why the source ended before it was whole."""
 
     async def fill(self, source: AsyncIterator[bytes]) -> None:
         """Pass on all of a source; ends early when nobody reads any more.
@@ -176,7 +188,7 @@ class Pipe:
                 if self._ended:
                     return
         except BaseException as exc:
-            self._failure = exc
+            self.failure = exc
             raise
         finally:
             self.close()
@@ -191,7 +203,7 @@ class Pipe:
             while not self._parts and not self._ended:
                 self._changed.wait()
             if not self._parts:
-                if self._failure is not None:
+                if self.failure is not None:
                     raise OSError("the body ended early")
                 return b""
             part = self._parts.popleft()

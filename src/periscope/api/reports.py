@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Iterable
+from collections.abc import AsyncIterator, Iterable
+from http import HTTPStatus
 from typing import Annotated, Any, BinaryIO, cast
 
 import msgspec
@@ -13,7 +14,16 @@ from litestar.params import HeaderParameter, Parameter
 
 from periscope.access import Scope
 from periscope.api.answers import json_answer
-from periscope.api.bodies import Pipe, check_length, encoding_of, parts, whole
+from periscope.api.bodies import (
+    Pipe,
+    as_sent,
+    check_length,
+    encoding_of,
+    parts,
+    stated_length,
+    unpacked,
+    whole,
+)
 from periscope.api.forms import REPORTS, format_schema
 from periscope.api.gate import Caller, caller_of
 from periscope.api.limits import Screen
@@ -28,6 +38,7 @@ from periscope.shapes import Rejected, ReportsTaken
 
 AT_ONCE_BYTES = 4 * 1024 * 1024
 """A body up to this size is read in one go, where it is of Periscope's own fields."""
+PACKED_AT_ONCE = AT_ONCE_BYTES // 16
 REJECTIONS_TOLD = 1000
 KEY_UNFIT = (
     "Idempotency-Key is for reports that are taken at once: NDJSON up to 4 MiB, with its length "
@@ -83,28 +94,43 @@ async def add_reports(
     media, name = media_of(request, format)
     settings = request.app.state.tenants.settings
     screen = Screen(caller.identity.limits, source)
-    timeout_s = settings.serve_body_timeout_s
-    if media is not Media.FEED and _is_small(request):
-        body = await whole(request, AT_ONCE_BYTES, timeout_s)
-        return await _take_at_once(caller, body, media, screen, token)
-    most = settings.serve_max_body_mb << 20
+    timeout_s, most = settings.serve_body_timeout_s, settings.serve_max_body_mb << 20
     if media is Media.JSON:
         body = await whole(request, most, timeout_s)
         return await _take_at_once(caller, body, media, screen, token)
+    coming = parts(request, timeout_s)
+    if media is Media.NDJSON and _is_small(request):
+        sent = await as_sent(request, AT_ONCE_BYTES, timeout_s)
+        small = await _unpacked_if_small(sent, encoding_of(request))
+        if small is not None:
+            return await _take_at_once(caller, small, media, screen, token)
+        coming = _again(sent)
     if token is not None:
         raise RequestRefused(422, "idempotency-key-unfit", KEY_UNFIT, field="Idempotency-Key")
     if media is Media.FEED:
         check_length(request, most)
-    return await _take_stream(request, caller, media, name, screen, most)
+    encoding_of(request)
+    return await _take_stream(coming, caller, media, name, screen, most)
 
 
 def _is_small(request: Request[Any, Any, Any]) -> bool:
-    length = request.headers.get("content-length")
-    return (
-        length is not None
-        and length.isdigit()
-        and int(length) <= AT_ONCE_BYTES // 16 ** (encoding_of(request) != "identity")
-    )
+    length, is_packed = stated_length(request), encoding_of(request) != "identity"
+    return length is not None and length <= (PACKED_AT_ONCE if is_packed else AT_ONCE_BYTES)
+
+
+async def _unpacked_if_small(sent: bytes, encoding: str) -> bytes | None:
+    """Return a body that can be read in one go; None if it unpacks to more than that."""
+    try:
+        return await unpacked(sent, encoding, AT_ONCE_BYTES)
+    except RequestRefused as exc:
+        if exc.status != HTTPStatus.REQUEST_ENTITY_TOO_LARGE:
+            raise
+        return None
+
+
+async def _again(sent: bytes) -> AsyncIterator[bytes]:
+    """Give a body that has come, as if it came only now."""
+    yield sent
 
 
 async def _take_at_once(
@@ -129,7 +155,7 @@ async def _take_one(
 
 
 async def _take_stream(
-    request: Request[Any, Any, Any],
+    body: AsyncIterator[bytes],
     caller: Caller,
     media: Media,
     name: str | None,
@@ -145,9 +171,7 @@ async def _take_stream(
             return open_lines(pipe)
         return open_feed(cast(BinaryIO, pipe), format=name, options=options, name="the body")
 
-    encoding_of(request)
-    timeout_s = request.app.state.tenants.settings.serve_body_timeout_s
-    filling = asyncio.create_task(pipe.fill(parts(request, timeout_s)))
+    filling = asyncio.create_task(pipe.fill(body))
     reports = StreamReports(open_it)
     try:
         feed = await reports.opened()
@@ -159,7 +183,18 @@ async def _take_stream(
         filling.cancel()
         with contextlib.suppress(asyncio.CancelledError, RequestRefused):
             await filling
+    if isinstance(pipe.failure, RequestRefused):
+        raise _cut_short(pipe.failure, result)
     return answer_taken(result, feed.format, dict(feed.skipped))
+
+
+def _cut_short(cause: RequestRefused, result: BatchResult) -> RequestRefused:
+    """Return the refusal of a body that was not whole: who sent it must not take it for done."""
+    detail = (
+        f"{cause}; of what came before, {result.committed:,} were stored. Sending all of it again "
+        "is safe."
+    )
+    return RequestRefused(cause.status, cause.kind, detail)
 
 
 def answer_taken(

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import zstandard
 
-from periscope.feeds.problems import Broken
+from periscope.feeds.problems import Broken, TooLong
 
 CHUNK_BYTES = 64 * 1024
 GZIP_STEP_BYTES = 4 * 1024
@@ -97,7 +97,7 @@ def _limited(chunks: Iterator[bytes], max_bytes: int, meter: Meter | None) -> It
     for chunk in chunks:
         total += len(chunk)
         if total > max_bytes:
-            raise Broken(
+            raise TooLong(
                 f"byte {max_bytes:,}: the input is longer than the limit of {max_bytes:,} bytes; "
                 "split it, or raise max_bytes"
             )

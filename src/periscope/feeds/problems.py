@@ -26,6 +26,10 @@ class Broken(FeedError):
     """From this place on the input cannot be read; what came before it stands."""
 
 
+class TooLong(Broken):
+    """The input is longer than it may be."""
+
+
 def quote(value: object) -> str:
     """Return a source's value fit for one line of a message: escaped, and cut where long."""
     text = repr(value[:SHOWN_CHARS] if isinstance(value, str) else value)
