@@ -10,6 +10,7 @@ from collections.abc import Callable
 from random import getrandbits
 from typing import Any
 
+from litestar.exceptions import LitestarException
 from litestar.types import ASGIApp, Message, Receive, Scope, Send
 
 from periscope.api.problems import answer, tell
@@ -119,7 +120,7 @@ class _Request:
         try:
             await app(self._scope, self._take, self._pass_on)
         except Exception as exc:  # whatever it was, the client gets an answer
-            await self._fail(exc)
+            await self._fail(_raised(exc))
         finally:
             self._envelope.ended(self)
 
@@ -153,6 +154,12 @@ class _Request:
             # Behind a body that nobody reads the server cuts the connection: nobody should use it.
             more.append((b"connection", b"close"))
         return more
+
+
+def _raised(exc: Exception) -> Exception:
+    """Return what was raised: once the answer has begun, Litestar puts something around it."""
+    cause = exc.__cause__
+    return cause if type(exc) is LitestarException and isinstance(cause, Exception) else exc
 
 
 def _log(request: _Request) -> None:

@@ -9,14 +9,22 @@ from litestar import Request, get
 from litestar.params import Parameter
 from litestar.types import ASGIApp
 
-from periscope.access import Limits, Scope
+from periscope.access import Scope
 from periscope.api.forms import EXPORT
 from periscope.api.gate import caller_of
-from periscope.api.limits import sees
-from periscope.api.pages import Asked, check, read_page
+from periscope.api.limits import permit_of
+from periscope.api.pages import (
+    Asked,
+    OfIndustry,
+    OfLevel,
+    OfSeverity,
+    OfStatus,
+    Overdue,
+    check,
+    read_page,
+)
 from periscope.api.streaming import Streamed, begun
-from periscope.exporting import PAGE, ExportFormat, Permit, export
-from periscope.models import Severity, Status
+from periscope.exporting import PAGE, ExportFormat, export
 
 MEDIA_TYPES = {
     ExportFormat.NDJSON: "application/x-ndjson",
@@ -30,17 +38,11 @@ async def export_threats(
     format: Annotated[  # noqa: A002 - the name of the parameter
         ExportFormat, Parameter(description="`ndjson` (documents) or `csv` (for spreadsheets).")
     ] = ExportFormat.NDJSON,
-    level: Annotated[int, Parameter(description="1 work, 2 validated, 3 known.", ge=1, le=3)] = 1,
-    severity: Annotated[
-        Severity | None, Parameter(description="Only this severity (level 1).")
-    ] = None,
-    status: Annotated[
-        Status | None, Parameter(description="Only this status of level 1; default: open.")
-    ] = None,
-    overdue: Annotated[bool, Parameter(description="Only what is past its target.")] = False,
-    industry: Annotated[
-        str | None, Parameter(description="Only this industry (level 3).", max_length=256)
-    ] = None,
+    level: OfLevel = 1,
+    severity: OfSeverity = None,
+    status: OfStatus = None,
+    overdue: Overdue = False,
+    industry: OfIndustry = None,
 ) -> ASGIApp:
     """Export a list of threats in rank order, of any length, as of one moment.
 
@@ -48,7 +50,14 @@ async def export_threats(
     spreadsheet would take for a formula has a quotation mark before it.
     """
     caller = caller_of(request)
-    asked = Asked(level, severity, status, None, None, None, overdue, industry, None, PAGE)
+    asked = Asked(
+        level=level,
+        severity=severity,
+        status=status,
+        overdue=overdue,
+        industry=industry,
+        limit=PAGE,
+    )
     check(asked)
     policy = caller.periscope.functions.rules.policy
     parts = export(
@@ -62,11 +71,6 @@ async def export_threats(
     return Streamed(
         await begun(parts), MEDIA_TYPES[format], timeout_s, {"content-disposition": disposition}
     )
-
-
-def permit_of(limits: Limits) -> Permit | None:
-    """Return what says whether a threat is within the limits of a key; None without any."""
-    return (lambda threat: sees(limits, threat)) if limits else None
 
 
 ROUTES: tuple[Any, ...] = (export_threats,)

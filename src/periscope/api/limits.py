@@ -10,6 +10,7 @@ import msgspec
 from periscope.access import NO_LIMITS, Limits
 from periscope.api.gate import Caller
 from periscope.errors import Forbidden, ThreatUnknown
+from periscope.exporting import Permit
 from periscope.feeds.markings import tlp_word
 from periscope.models import Report, Severity, Unreadable
 from periscope.threat import Threat
@@ -28,6 +29,11 @@ def refuse_limited(caller: Caller) -> None:
 def sees(limits: Limits, threat: Threat) -> bool:
     """Say whether a threat is within the limits, as it stands."""
     return limits.permit(threat.source, threat.severity, tlp_word(threat.metadata.get("tlp")))
+
+
+def permit_of(limits: Limits) -> Permit | None:
+    """Return what says whether a threat is within the limits of a key; None without any."""
+    return (lambda threat: sees(limits, threat)) if limits else None
 
 
 def unknown() -> ThreatUnknown:

@@ -12,11 +12,11 @@ from litestar.params import HeaderParameter, Parameter
 from litestar.types import ASGIApp
 
 from periscope.access import Scope
-from periscope.api.export import permit_of
 from periscope.api.forms import EVENTS
 from periscope.api.gate import Caller, caller_of, identify
+from periscope.api.limits import permit_of
 from periscope.api.problems import RequestRefused
-from periscope.api.streaming import Streamed
+from periscope.api.streaming import Streamed, begun
 from periscope.api.tenants import Tenants
 from periscope.errors import EventsLost, Unauthenticated, UsageError
 from periscope.exporting import Permit
@@ -87,7 +87,7 @@ async def follow_events(
         raise RequestRefused(422, "position-unfit", str(exc), field="since") from None
     stream = _Stream(request, caller, subscription)
     timeout_s = tenants.settings.serve_body_timeout_s
-    return Streamed(stream.parts(), MEDIA_TYPE, timeout_s, HEADERS)
+    return Streamed(await begun(stream.parts()), MEDIA_TYPE, timeout_s, HEADERS)
 
 
 def _check_room(tenants: Tenants) -> None:

@@ -6,11 +6,20 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import AsyncIterator
+from http import HTTPStatus
 from typing import Any
 
 from litestar.types import Receive, Scope, Send
 
+from periscope.errors import PeriscopeError
+
 log = logging.getLogger("periscope.api")
+
+
+class Unread(PeriscopeError):
+    """A client does not take its answer: no fault of the service, and nothing to be told to it."""
+
+    http_status = HTTPStatus.REQUEST_TIMEOUT
 
 
 class Streamed:
@@ -57,23 +66,35 @@ class Streamed:
 
     async def _pass_on(self, send: Send, part: bytes, *, more: bool) -> None:
         message: Any = {"type": "http.response.body", "body": part, "more_body": more}
-        async with asyncio.timeout(self._timeout_s):
-            await send(message)
+        try:
+            async with asyncio.timeout(self._timeout_s):
+                await send(message)
+        except TimeoutError:
+            log.info("a client took no part of its answer for %g s: cut off", self._timeout_s)
+            raise Unread("no part of the answer was taken in time") from None
 
 
 async def begun(parts: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
-    """Wait for the first part, so that what is wrong is raised before the answer begins."""
-    first = await anext(parts, b"")
+    """Wait for the first part: what is wrong is raised before the answer begins.
 
-    async def all_of_it() -> AsyncIterator[bytes]:
-        try:
-            yield first
-            async for part in parts:
-                yield part
-        finally:
-            await _close(parts)
+    And what `parts` holds is given back in any case: one that never began would close nothing.
+    """
+    return _Begun(await anext(parts, b""), parts)
 
-    return all_of_it()
+
+class _Begun(AsyncIterator[bytes]):
+    """Parts of which the first has come: to close them closes them, whoever has taken none."""
+
+    def __init__(self, first: bytes, parts: AsyncIterator[bytes]) -> None:
+        self._first: bytes | None = first
+        self._parts = parts
+
+    async def __anext__(self) -> bytes:
+        first, self._first = self._first, None
+        return await anext(self._parts) if first is None else first
+
+    async def aclose(self) -> None:
+        await _close(self._parts)
 
 
 async def _until_gone(receive: Receive) -> None:
