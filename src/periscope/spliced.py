@@ -165,10 +165,6 @@ def exactness(position: str | None, indexed_ms: int | None) -> bytes:
     return b',"position":%s,%s' % (_quote(position), _time("indexed", indexed_ms or 0).encode())
 
 
-def _to(cap: int) -> range:
-    return range(cap + 1)
-
-
 def _static(policy: Policy, rank: int, interactions: int, escalations: int) -> float:
     """Return the part of a score that time does not change."""
     return (

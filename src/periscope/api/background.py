@@ -19,7 +19,7 @@ class Background:
         self._tasks: set[asyncio.Task[Any]] = set()
 
     def start(self, work: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
-        """Begin some work; whoever wants its result awaits the task, shielded."""
+        """Begin some work; whoever wants its result, or its failure, awaits the task, shielded."""
         task = asyncio.ensure_future(work)
         self._tasks.add(task)
         task.add_done_callback(self._ended)
@@ -35,4 +35,4 @@ class Background:
     def _ended(self, task: asyncio.Task[Any]) -> None:
         self._tasks.discard(task)
         if not task.cancelled() and (exc := task.exception()) is not None:
-            log.info("what a request began has failed: %s", exc)
+            log.debug("what a request began has failed: %s", exc)

@@ -12,7 +12,7 @@ from periscope import documents
 from periscope.access import Limits, Scope
 from periscope.api.acting import ThreatId, threat_id_of
 from periscope.api.answers import json_answer
-from periscope.api.gate import Caller, caller_of
+from periscope.api.gate import caller_of
 from periscope.api.limits import check_visible
 from periscope.api.problems import RequestRefused
 from periscope.api.tenants import Tenant
@@ -152,13 +152,10 @@ async def count_facets(
     await reached(index, after)
     where = Where(text=text, source=source, tag=tag, tlp=tlp, indicator=indicator, holder=holder)
     query = None if status is None else status_query(status)
-    found = await index.facets(query, limited(where, caller.identity.limits), analyst=me(caller))
+    found = await index.facets(
+        query, limited(where, caller.identity.limits), analyst=caller.identity.analyst
+    )
     return json_answer(documents.facets(found))  # type: ignore[no-any-return]
-
-
-def me(caller: Caller) -> str | None:
-    """Return whose claims are "mine"."""
-    return caller.identity.analyst
 
 
 ROUTES: tuple[Any, ...] = (list_similar, count_facets)

@@ -10,7 +10,7 @@ from litestar.connection import ASGIConnection
 from litestar.handlers import BaseRouteHandler
 
 from periscope.access import Identity, Scope
-from periscope.api.parameters import query_fields
+from periscope.api.parameters import query_fields, scopes_of
 from periscope.api.problems import RequestRefused
 from periscope.api.tenants import Tenant, Tenants
 from periscope.errors import Forbidden, Unauthenticated
@@ -65,12 +65,6 @@ async def gate(connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRout
             raise Forbidden(f"this needs the scope {names}, which your key does not have")
         await caller.tenant.access.spend(caller.identity)
     _check_query(connection)
-
-
-def scopes_of(handler: BaseRouteHandler) -> tuple[Scope, ...]:
-    """Return the scopes any of which lets one in; none where it is open to all."""
-    given: Scope | tuple[Scope, ...] = handler.opt.get("scope", ())
-    return (given,) if isinstance(given, Scope) else given
 
 
 async def identify(connection: ASGIConnection[Any, Any, Any, Any]) -> Caller:

@@ -8,7 +8,7 @@ from litestar import Request, Response, get
 from litestar.params import Parameter
 
 from periscope.access import Scope
-from periscope.api.pages import Asked, Cursor, Fields, Limit, answer_page, fields_of
+from periscope.api.pages import Asked, Cursor, Fields, Limit, OfIndustry, answer_page, fields_of
 from periscope.models import Severity
 from periscope.shapes import ThreatPage
 
@@ -22,9 +22,7 @@ async def list_knowledge(
             description="2 validated, 3 known (default: 3 with an industry, else 2).", ge=2, le=3
         ),
     ] = None,
-    industry: Annotated[
-        str | None, Parameter(description="Only this industry (level 3).", max_length=256)
-    ] = None,
+    industry: OfIndustry = None,
     fields: Fields = None,
     cursor: Cursor = None,
     limit: Limit = 100,

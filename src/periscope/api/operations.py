@@ -22,7 +22,7 @@ from litestar.typing import FieldDefinition
 
 from periscope.access import Scope
 from periscope.api.answers import JSON
-from periscope.api.parameters import parameters_of
+from periscope.api.parameters import parameters_of, scopes_of
 
 
 class Forms(dict[str, Any]):
@@ -63,10 +63,7 @@ class Operation:
     @property
     def scopes(self) -> tuple[Scope, ...]:
         """Any of these is needed; none: open to all."""
-        given = self.handler.opt.get("scope")
-        if given is None:
-            return ()
-        return given if isinstance(given, tuple) else (given,)
+        return scopes_of(self.handler)
 
     @property
     def has_etag(self) -> bool:

@@ -205,7 +205,6 @@ def rank_query(asked: Asked, cap: int) -> RankQuery:
     Raises:
         UsageError: it cannot be asked so.
     """
-    query = RankQuery()
     found: dict[str, Any] = {}
     if asked.status is not None:
         found["status"] = status_query(asked.status).status
@@ -218,11 +217,7 @@ def rank_query(asked: Asked, cap: int) -> RankQuery:
         highest = 1e6 if asked.max_score is None else asked.max_score
         bounds = score_query(lowest, highest)
         found["lowest"], found["highest"] = bounds.lowest, bounds.highest
-    return RankQuery(**{**_fields(query), **found})
-
-
-def _fields(query: RankQuery) -> dict[str, Any]:
-    return {name: getattr(query, name) for name in query.__slots__}
+    return RankQuery(**found)
 
 
 def check(asked: Asked) -> None:

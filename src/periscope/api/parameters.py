@@ -1,4 +1,4 @@
-"""The parameters of a handler: which a client gives, where, and by which name."""
+"""What a handler asks for: parameters (which a client gives, where, by which name), a scope."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ from functools import cache
 from litestar.handlers import BaseRouteHandler
 from litestar.params import CookieParameter, HeaderParameter
 from litestar.typing import FieldDefinition
+
+from periscope.access import Scope
 
 _IN_PATH = re.compile(r"{(\w+)[:}]")
 _GIVEN_BY_LITESTAR = frozenset(
@@ -30,6 +32,12 @@ def parameters_of(handler: BaseRouteHandler) -> tuple[tuple[str, str, FieldDefin
                 place = where
         found.append((place, str(getattr(kwarg, "name", None) or field.name), field))
     return tuple(found)
+
+
+def scopes_of(handler: BaseRouteHandler) -> tuple[Scope, ...]:
+    """Return the scopes any of which lets one in; none where it is open to all."""
+    given: Scope | tuple[Scope, ...] = handler.opt.get("scope", ())
+    return (given,) if isinstance(given, Scope) else given
 
 
 @cache

@@ -188,6 +188,3 @@ def _at_fault(exc: HTTPException) -> tuple[str | None, str]:
         return str(field)[:200], f"{field}: {message}"[:1000]
     detail = exc.detail.split(" for GET ")[0].split(" for POST ")[0]
     return None, detail[:1000]
-
-
-__all__ = ["RequestRefused", "answer", "handle", "instance_of", "problem_of", "tell"]

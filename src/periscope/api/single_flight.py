@@ -11,13 +11,16 @@ import asyncio
 from collections.abc import Awaitable, Callable, Hashable
 from typing import Any, TypeVar
 
+from periscope.api.background import Background
+
 T = TypeVar("T")
 
 
 class SingleFlight:
     """Answers equal questions with one read. Cancelling one asker harms no other."""
 
-    def __init__(self) -> None:
+    def __init__(self, background: Background) -> None:
+        self._background = background
         self._flying: dict[Hashable, asyncio.Task[Any]] = {}
         self._waiting: dict[Hashable, asyncio.Task[Any]] = {}
 
@@ -25,9 +28,8 @@ class SingleFlight:
         """Answer the question by `read`, or by one that began after this was called."""
         task = self._waiting.get(question)
         if task is None:
-            task = asyncio.ensure_future(self._next(question, read))
+            task = self._background.start(self._next(question, read))
             self._waiting[question] = task
-            task.add_done_callback(_seen)
         found: T = await asyncio.shield(task)
         return found
 
@@ -43,9 +45,3 @@ class SingleFlight:
         finally:
             if self._flying.get(question) is me:
                 del self._flying[question]
-
-
-def _seen(task: asyncio.Task[Any]) -> None:
-    """Keep the loop from complaining of an error whose askers have all gone away."""
-    if not task.cancelled():
-        task.exception()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
 from functools import partial
 from pathlib import Path
@@ -51,8 +51,8 @@ class Tenant:
         self.hub: EventHub
         self.index: ReadIndex | None = None
         self.metrics: Metrics
-        self.flights = SingleFlight()
         self.background = Background()
+        self.flights = SingleFlight(self.background)
         self.one_preview = asyncio.Lock()
         self.supervisor: Supervisor | None = None
         self._stack = AsyncExitStack()
@@ -225,7 +225,7 @@ class Tenants:
         Raises:
             Unauthenticated: nobody's here, or no longer.
         """
-        return await self._identify("identify_key", secret)
+        return await self._identify(lambda access: access.identify_key(secret))
 
     async def identify_session(self, token: str) -> tuple[Tenant, Identity]:
         """Whose session this is.
@@ -233,13 +233,15 @@ class Tenants:
         Raises:
             Unauthenticated: nobody's here, or no longer.
         """
-        return await self._identify("identify_session", token)
+        return await self._identify(lambda access: access.identify_session(token))
 
-    async def _identify(self, how: str, secret: str) -> tuple[Tenant, Identity]:
+    async def _identify(
+        self, ask: Callable[[Access], Awaitable[Identity]]
+    ) -> tuple[Tenant, Identity]:
         refusal: Unauthenticated | None = None
         for tenant in self.all:
             try:
-                return tenant, await getattr(tenant.access, how)(secret)
+                return tenant, await ask(tenant.access)
             except Unauthenticated as exc:
                 refusal = exc
         assert refusal is not None  # noqa: S101 - there is at least one tenant
