@@ -84,7 +84,7 @@ class Service:
         self._serving = asyncio.create_task(self._server.serve(), name="periscope-http")
         self._stack.push_async_callback(self._stop_listening)
         await self._until_listening()
-        log.info("listening on %s, settings %s", self.url, self.settings.shown())
+        log.info("listening on %s", self.url)
 
     async def close(self) -> None:
         """End: readiness false first, then what is in hand is finished, then all is closed."""
