@@ -27,7 +27,10 @@ OF_DOCUMENTS = (
 OF_METADATA = ("title", "type", "tlp", "tags", "indicators", "references", "industry")
 COLUMNS = (*OF_DOCUMENTS, *OF_METADATA, "content", "metadata")
 BEGINS_FORMULA = frozenset("=+-@|%\t\r\n\0" + "＝＋－＠｜％")
-UNSEEN = "".join(map(chr, (0x20, 0xA0, 0x200B, 0x200C, 0x200D, 0x2060, 0xFEFF, 0x00AD)))
+_INVISIBLE = (0x20, 0xA0, 0xAD, *range(0x200B, 0x2010), *range(0x202A, 0x202F), 0x2060, 0xFEFF)
+UNSEEN = "".join(map(chr, (*_INVISIBLE, *range(0x2066, 0x206A))))
+_CONTROLS = dict.fromkeys((*range(1, 32), *range(127, 160)), "�")
+VISIBLE: dict[int, str | None] = {**_CONTROLS, **{ord(one): one for one in "\t\r\n"}, 0: None}
 
 Page = Callable[[str | None], Awaitable["RecordPage"]]
 """Reads the page after a cursor."""
@@ -72,10 +75,10 @@ async def export(
 def safe_cell(text: str) -> str:
     """Return text that no spreadsheet takes for a formula, whatever stands before its first letter.
 
-    A quotation mark is put before what would be one, as OWASP advises; NUL is left out, as readers
-    of CSV end at it.
+    A quotation mark is put before what would be one, as OWASP advises. NUL is left out, as readers
+    of CSV end at it; other control characters, which a terminal would obey, are replaced.
     """
-    text = text.replace("\0", "")
+    text = text.translate(VISIBLE)
     begin = text.lstrip(UNSEEN + '"')[:1]
     return f"'{text}" if begin in BEGINS_FORMULA and begin else text
 

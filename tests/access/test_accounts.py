@@ -54,6 +54,8 @@ async def test_tokens_that_are_none(access: Access, token: Any) -> None:
         ("name", {"name": ""}),
         ("name", {"name": "key:siem"}),
         ("name", {"name": "Key:siem"}),
+        ("name", {"name": "\uff2bEY:siem"}),
+        ("name", {"name": "Periscope"}),
         ("name", {"name": "x" * 129}),
         ("name", {"name": "a\u202e\n"}),
         ("scopes", {"scopes": []}),

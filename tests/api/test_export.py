@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from periscope.access import Limits
-from periscope.exporting import BEGINS_FORMULA, COLUMNS, UNSEEN, safe_cell
+from periscope.exporting import BEGINS_FORMULA, COLUMNS, UNSEEN, VISIBLE, safe_cell
 from tests.api.conftest import Served
 
 FORMULAS = [
@@ -82,4 +82,9 @@ async def test_what_is_wrong_is_said_before_anything_is_sent(served: Served, que
 def test_no_cell_begins_a_formula(text: str) -> None:
     cell = safe_cell(text)
     assert cell.lstrip(UNSEEN + '"')[:1] not in BEGINS_FORMULA or not cell.lstrip(UNSEEN + '"')
-    assert cell.removeprefix("'").replace("'", "") == text.replace("\0", "").replace("'", "")
+    assert cell.removeprefix("'").replace("'", "") == text.translate(VISIBLE).replace("'", "")
+
+
+def test_no_cell_commands_a_terminal() -> None:
+    assert safe_cell("a\x1b[2J\x9b2J\x07\x7f\0b\r\n\tc") == "a\ufffd[2J\ufffd2J\ufffd\ufffdb\r\n\tc"
+    assert safe_cell("\u202e=1+1") == "'\u202e=1+1"

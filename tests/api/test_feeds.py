@@ -224,6 +224,12 @@ async def test_letters_shown_read_again_dropped(with_file: Served, tmp_path: Pat
     assert len(await remarks(with_file, "replay_deadletters")) == 2
 
 
+async def test_places_of_letters_beyond_all_counting(served: Served) -> None:
+    answer = await served.admin.get(f"/v1/deadletters/siem?offset={2**63 - 1}")
+    assert answer.status_code == 400
+    assert answer.json()["field"] == "offset"
+
+
 async def test_files_that_cannot_be_read_are_said_and_not_shown(served: Served) -> None:
     path = served.tenant.periscope.settings.dead_letters_path
     (path / "kev.ndjson").mkdir(parents=True)

@@ -35,6 +35,15 @@ async def test_one_interaction(served: Served) -> None:
     refused(await served.admin.post("/v1/interactions", json=wrong), 422, "body-unfit", "action")
 
 
+@pytest.mark.parametrize("name", ["key:first", "KEY:first", "periscope"])
+async def test_nobody_acts_under_the_name_of_a_key(served: Served, name: str) -> None:
+    await put(served, "t")
+    answer = await served.admin.post("/v1/interactions", json=view("t", name))
+    refused(answer, 422, "body-unfit", "analyst_id")
+    told = fits(await served.admin.post(BATCH, json=[view("t", name)]), InteractionsTaken)
+    assert (told["recorded"], told["rejected"]) == (0, 1)
+
+
 @pytest.mark.parametrize("form", ["array", "lines"])
 async def test_many_with_exact_counts(served: Served, form: str) -> None:
     await put(served, "t", "u")

@@ -79,6 +79,16 @@ async def test_previewed_made_seen_at_work_ended(served: Served) -> None:
         assert [who for who, _ in await remarks(served, action)] == ["key:first"], action
 
 
+async def test_a_rule_in_force_is_on_record_whatever_is_in_it(served: Served) -> None:
+    where = [{"field": "source", "op": "=", "value": "\1" * 200}] * 6
+    body = {"where": where, "reason": "r"}
+    answer = await served.admin.post("/v1/suppressions", json=body)
+    rule = shaped(answer, SuppressionDocument, 201)
+    ((who, told),) = await remarks(served, "add_suppression")
+    assert (who, told["subject"]) == ("key:first", rule.id)
+    assert told["where"].startswith("source=\1\1")
+
+
 async def test_pages_of_what_is_suppressed(served: Served) -> None:
     await served.admin.post("/v1/suppressions", json=RULE)
     reports = [{**DRILL, "threat_id": f"n{number}"} for number in range(25)]

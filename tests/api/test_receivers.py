@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import gzip
 import hmac
 import json
@@ -206,6 +207,29 @@ async def test_bodies_are_bounded_before_their_sender_is_known(
             assert answer.status_code == 413
             if not isinstance(content, bytes):
                 break
+
+
+@pytest.mark.parametrize("moment", ["9" * 400, "9" * 1000, "-1", "1e9", "²", ""])
+async def test_moments_that_are_none(receiving: Served, moment: str) -> None:
+    """A number that no float holds was a fault, and told that there is such a receiver."""
+    headers = {**standard(REPORT), "webhook-timestamp": moment.encode()}
+    answer = await post(receiving, "std", REPORT, headers)  # type: ignore[arg-type]
+    assert answer.status_code == 401
+
+
+async def test_bodies_that_trickle_keep_no_room(serve: Serve, config: Path) -> None:
+    """Each part comes in time, and the whole would take for ever: others need the room."""
+    served = await serve(config=str(config), serve_body_timeout_s=0.5)
+    reader, writer = await asyncio.open_connection("127.0.0.1", served.service.port)
+    writer.write(b"POST /v1/ingest/code HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\n")
+    answer = asyncio.create_task(reader.readuntil(b"\r\n"))
+    for _ in range(100):
+        writer.write(b" ")
+        done, _ = await asyncio.wait({answer}, timeout=0.1)
+        if done:
+            break
+    assert (await answer).startswith(b"HTTP/1.1 408 ")
+    writer.close()
 
 
 def test_unproven_bodies_have_room_together() -> None:

@@ -107,6 +107,8 @@ async def test_a_page_of_another_origin_signs_nobody_in_or_out(served: Served) -
     elsewhere: list[dict[str, str]] = [
         {"Origin": "https://evil.example"},
         {"Origin": "null"},
+        {"Origin": "null", "Host": ""},
+        {"Origin": "http://["},
         {"Sec-Fetch-Site": "cross-site"},
         {"Sec-Fetch-Site": "same-site", "Origin": served.service.url},
     ]
@@ -126,6 +128,21 @@ async def test_a_page_of_another_origin_signs_nobody_in_or_out(served: Served) -
     assert (await client.post("/v1/session", json=given)).status_code == 403
     assert (await client.delete("/v1/session")).status_code == 403
     assert (await client.get("/v1/session")).status_code == 200
+
+
+async def test_of_two_origins_both_must_be_ours(served: Served) -> None:
+    await added(served)
+    client, _ = await sign_in(served)
+    cookie, ours = client.headers["Cookie"], served.service.url
+    evil = "https://evil.example"
+    for name, good, bad in (
+        ("Origin", ours, evil),
+        ("Sec-Fetch-Site", "same-origin", "cross-site"),
+    ):
+        for first, second in ((good, bad), (bad, good)):
+            headers = [("Cookie", cookie), (name, first), (name, second)]
+            answer = await served.client(None).delete("/v1/session", headers=headers)
+            assert answer.status_code == 403, (first, second)
 
 
 async def test_an_expired_session_is_none(served: Served) -> None:

@@ -10,6 +10,7 @@ from periscope.shapes import FormatList, LedgerDocument, StatsDocument
 from tests.api.conftest import Served
 from tests.api.shaped import shaped
 
+Serve = Callable[..., Awaitable[Served]]
 GOOD = {"threat_id": "a", "content": "beacon", "severity": "HIGH"}
 
 
@@ -54,3 +55,15 @@ async def test_tenants_do_not_see_what_the_server_has_in_all(
     served = await serve(serve_namespaces="one,two")
     found = shaped(await served.admin.get("/v1/stats"), StatsDocument)
     assert found.server.used_memory_bytes is None
+
+
+async def test_a_tenant_is_not_told_of_what_all_share(serve: Serve) -> None:
+    """Memory, disk and CPU move with what others do; the operator's own namespace is told."""
+    served = await serve(serve_namespaces="one,two", namespace="one")
+    shared = ("process_", "python_", "periscope_store_memory", "periscope_store_disk_free")
+    for tenant, is_told in zip(served.service.tenants.all, (True, False), strict=True):
+        _, secret = await tenant.access.create_key("watch", ["read"], by="tests")
+        lines = (await served.client(secret).get("/metrics")).text.splitlines()
+        found = {one for one in shared if any(line.startswith(one) for line in lines)}
+        assert found >= {"process_", "periscope_store_memory"} if is_told else not found
+        assert any(line.startswith("periscope_threats{") for line in lines)

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from datetime import datetime, timedelta
 from math import ceil, isfinite
 from typing import Any
+from unicodedata import normalize
 
 from periscope.access.words import Limits, Scope
 from periscope.acts import check_name
@@ -14,6 +15,7 @@ from periscope.models import MAX_SOURCE_BYTES, Severity
 from periscope.work import MAX_ANALYST_BYTES
 
 MAX_KEY_NAME_BYTES = 100
+ITSELF = "periscope"  # what the audit trail calls the program, and no account's name
 KEY_NAMES = "key:"  # begins what the audit trail calls a key, and no account's name
 MAX_LIMITS = 100
 MAX_RATE = 1_000_000.0
@@ -43,9 +45,18 @@ def checked_account(name: Any, field: str = "name") -> str:
     Raises:
         AccessInvalid: it cannot be one.
     """
-    if checked_name(name, field).lower().startswith(KEY_NAMES):
-        raise AccessInvalid(f"{field}: {KEY_NAMES} begins what API keys are called", field=field)
+    if is_reserved(checked_name(name, field)):
+        raise AccessInvalid(
+            f"{field}: {KEY_NAMES} begins what API keys are called, {ITSELF} is Periscope itself",
+            field=field,
+        )
     return str(name)
+
+
+def is_reserved(name: str) -> bool:
+    """Would the audit trail, as it is read, take this for a key, or for Periscope itself?"""
+    seen = normalize("NFKC", name).casefold()
+    return seen.startswith(KEY_NAMES) or seen == ITSELF
 
 
 def checked_scopes(scopes: Iterable[Any]) -> tuple[Scope, ...]:

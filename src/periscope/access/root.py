@@ -23,7 +23,7 @@ from periscope.periscope import Periscope
 
 MAX_DETAIL_BYTES = 4096
 MAX_SUBJECT_CHARS = 512
-ITSELF = "periscope"
+ITSELF = checks.ITSELF
 _ACTION = re.compile(r"[a-z][a-z0-9_]{0,63}")
 
 log = logging.getLogger("periscope")

@@ -7,6 +7,7 @@ from urllib.parse import unquote_to_bytes
 
 from litestar.params import HeaderParameter, Parameter
 
+from periscope.access.checks import is_reserved
 from periscope.api.gate import Caller, caller_of
 from periscope.api.limits import check_visible, unknown
 from periscope.api.problems import RequestRefused
@@ -23,6 +24,8 @@ IdempotencyKey = Annotated[
         max_length=128,
     ),
 ]
+
+NO_ANALYST = "so the audit trail calls API keys and Periscope itself, and no analyst"
 
 
 def threat_id_of(encoded: str) -> str:
@@ -53,7 +56,7 @@ def analyst_of(caller: Caller, given: str | None) -> str:
 
     Raises:
         Forbidden: the body names somebody else.
-        RequestRefused: nobody is named.
+        RequestRefused: nobody is named, or who is no analyst.
     """
     own = caller.identity.analyst
     if own is None and given is None:
@@ -65,6 +68,8 @@ def analyst_of(caller: Caller, given: str | None) -> str:
         )
     if own is not None and given not in (None, own):
         raise Forbidden(f"you act as {own!r}, and cannot act for others")
+    if own is None and is_reserved(str(given)):
+        raise RequestRefused(422, "body-unfit", f"analyst_id: {NO_ANALYST}", field="analyst_id")
     return str(own or given)
 
 

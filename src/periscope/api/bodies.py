@@ -6,6 +6,8 @@ import asyncio
 import threading
 from collections import deque
 from collections.abc import AsyncIterator, Iterator
+from math import inf
+from time import monotonic
 from typing import Any
 
 from litestar import Request
@@ -91,8 +93,10 @@ def slices(body: bytes) -> Iterator[bytes]:
     return (body[at : at + SLICE_BYTES] for at in range(0, len(body), SLICE_BYTES))
 
 
-async def parts(request: Request[Any, Any, Any], timeout_s: float) -> AsyncIterator[bytes]:
-    """Give the body as it comes.
+async def parts(
+    request: Request[Any, Any, Any], timeout_s: float, ends_at: float = inf
+) -> AsyncIterator[bytes]:
+    """Give the body as it comes; all of it until `ends_at`, of the monotonic clock.
 
     Raises:
         BrokenOff: it ended early.
@@ -100,11 +104,11 @@ async def parts(request: Request[Any, Any, Any], timeout_s: float) -> AsyncItera
     """
     while True:
         try:
-            async with asyncio.timeout(timeout_s):
+            async with asyncio.timeout(min(timeout_s, ends_at - monotonic())):
                 message: Any = await request.receive()
         except TimeoutError:
             raise RequestRefused(
-                408, "body-timeout", f"no part of the body came for {timeout_s:g} s"
+                408, "body-timeout", f"the body, or a part of it, did not come in {timeout_s:g} s"
             ) from None
         if message["type"] == "http.disconnect":
             raise BrokenOff

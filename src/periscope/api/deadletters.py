@@ -39,6 +39,7 @@ log = logging.getLogger("periscope.api")
 
 EXCERPT_CHARACTERS = 500
 SHOWN_CHARACTERS = 16_384
+MOST_PASSED = 1_000_000_000
 Feed = Annotated[
     str, Parameter(description="The feed or receiver; `ingest`: what the command could not read.")
 ]
@@ -61,7 +62,9 @@ async def list_kept(request: Request[Any, Any, Any]) -> Response[LettersKeptList
 async def list_letters(
     request: Request[Any, Any, Any],
     feed: Feed,
-    offset: Annotated[int, Parameter(description="Letters to pass over.", ge=0)] = 0,
+    offset: Annotated[
+        int, Parameter(description="Letters to pass over.", ge=0, le=MOST_PASSED)
+    ] = 0,
     limit: Annotated[int, Parameter(description="Letters of a page.", ge=1, le=1000)] = 100,
 ) -> Response[LetterPage]:
     """List what of one feed could not be read, in the order in which it came."""

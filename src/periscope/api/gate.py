@@ -95,15 +95,24 @@ def check_origin(connection: ASGIConnection[Any, Any, Any, Any]) -> None:
         RequestRefused: it comes from elsewhere, or changes something and does not say whence.
     """
     headers = connection.headers
-    site, origin = headers.get("sec-fetch-site"), headers.get("origin")
-    if site not in (None, "same-origin", "none"):
+    sites, origins = headers.getall("sec-fetch-site", []), headers.getall("origin", [])
+    host = headers.get("host")
+    if any(one not in ("same-origin", "none") for one in sites):
         raise RequestRefused(403, "other-origin", "this was sent by a page of another origin")
-    if origin is not None and urlsplit(origin).netloc != headers.get("host"):
+    if any(not host or _host_of(one) != host for one in origins):
         raise RequestRefused(403, "other-origin", "this was sent by a page of another origin")
-    if origin is None and site is None and connection.scope["method"] not in _SAFE:  # type: ignore[typeddict-item]
+    if not origins and not sites and connection.scope["method"] not in _SAFE:  # type: ignore[typeddict-item]
         raise RequestRefused(
             403, "other-origin", "a change by a session needs the header Origin; use a key instead"
         )
+
+
+def _host_of(origin: str) -> str:
+    """Return host and port of an origin; nothing where it has none, as `null`."""
+    try:
+        return urlsplit(origin).netloc
+    except ValueError:
+        return ""
 
 
 def _check_query(connection: ASGIConnection[Any, Any, Any, Any]) -> None:

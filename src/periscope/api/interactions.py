@@ -12,7 +12,8 @@ from litestar.params import JSONBody
 
 from periscope import documents
 from periscope.access import Scope
-from periscope.api.acting import IdempotencyKey, analyst_of, request_id_of
+from periscope.access.checks import is_reserved
+from periscope.api.acting import NO_ANALYST, IdempotencyKey, analyst_of, request_id_of
 from periscope.api.answers import json_answer
 from periscope.api.bodies import check_values, slices, whole
 from periscope.api.forms import INTERACTIONS
@@ -105,15 +106,17 @@ def _screened(caller: Caller, items: Iterable[Any]) -> Iterable[Any] | AsyncIter
     """Return the items as the caller's own: who acts is filled in, what may not be is refused."""
     if caller.identity.limits:
         return _within(caller, iter(items))
-    own = caller.identity.analyst
-    return items if own is None else (_own(item, own) for item in items)
+    return (_own(item, caller.identity.analyst) for item in items)
 
 
 def _own(item: Any, analyst: str | None) -> Any:
-    """Return an item as an act of whom the key stands for."""
-    if analyst is None or not isinstance(item, dict):
+    """Return an item as an act of whom the key stands for, or of whom it names."""
+    if not isinstance(item, dict):
         return item
     given = item.get("analyst_id")
+    if analyst is None:
+        is_none = isinstance(given, str) and is_reserved(given)
+        return Unreadable(f"analyst_id: {NO_ANALYST}", _id_of(item)) if is_none else item
     if given not in (None, analyst):
         reason = f"analyst_id: you act as {analyst!r}, and cannot act for others"
         return Unreadable(reason, _id_of(item))

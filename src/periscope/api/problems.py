@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import logging
 import re
+import traceback
 from http import HTTPStatus
 from math import ceil
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -101,9 +103,16 @@ def handle(request: Request[Any, Any, Any], exc: Exception) -> Response[bytes]:
 def tell(exc: BaseException, status: int, instance: str) -> None:
     """Put in the log what the answer does not say."""
     if status == HTTPStatus.INTERNAL_SERVER_ERROR:
-        log.error("request %s failed", instance, exc_info=exc)
+        log.error("request %s failed: %s", instance, _fault(exc), exc_info=exc)
     elif status > HTTPStatus.INTERNAL_SERVER_ERROR:
         log.warning("request %s: %s: %s", instance, type(exc).__name__, exc)
+
+
+def _fault(exc: BaseException) -> str:
+    """Return what a fault is and where: its own words may hold what came with the request."""
+    frames = traceback.extract_tb(exc.__traceback__, limit=-1)
+    where = "".join(f" at {Path(one.filename).name}:{one.lineno}" for one in frames)
+    return type(exc).__name__ + where
 
 
 def instance_of(scope: Any) -> str:

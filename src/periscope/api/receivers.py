@@ -11,6 +11,7 @@ import io
 import logging
 from collections import Counter
 from secrets import token_bytes
+from time import monotonic
 from typing import Annotated, Any, NamedTuple
 
 from litestar import Request, Response, post
@@ -115,9 +116,10 @@ async def _proven(
     check_length(request, most)
     unproven: Unproven = request.app.state.unproven
     found: list[bytes] = []
-    size = 0
+    size, ends_at = 0, monotonic() + timeout_s
     try:
-        async for part in parts(request, timeout_s):
+        # In time as a whole: bodies that trickle would take the room of all others, for nothing.
+        async for part in parts(request, timeout_s, ends_at):
             unproven.take(len(part))
             size += len(part)
             if size > most:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Annotated, Any
 
+import msgspec
 from litestar import Request, Response, delete, get, post
 from litestar.params import JSONBody, Parameter
 
@@ -32,6 +33,8 @@ from periscope.shapes import (
 
 NEWEST = 10
 TOLD_CHARACTERS = 1000
+TOLD_BYTES = 3500
+"""Of a rule at most in the audit trail, as JSON: a rule in force must not be too long for it."""
 RuleId = Annotated[str, Parameter(description="The id of the rule.")]
 
 
@@ -64,7 +67,7 @@ async def add_suppression(
         force=data.force,
     )
     told = " and ".join(map(str, rule.where))[:TOLD_CHARACTERS]
-    await _remark(caller, "add_suppression", rule.id, {"where": told})
+    await _remark(caller, "add_suppression", rule.id, {"where": _cut(told)})
     return json_answer(documents.suppression_rule(rule), status=201)  # type: ignore[no-any-return]
 
 
@@ -157,6 +160,13 @@ def _caller(request: Request[Any, Any, Any]) -> Caller:
     caller = caller_of(request)
     refuse_limited(caller)
     return caller
+
+
+def _cut(text: str) -> str:
+    """Return as much of a text as the audit trail has room for: a character takes up to six."""
+    while len(msgspec.json.encode(text)) > TOLD_BYTES:
+        text = text[: len(text) * 3 // 4]
+    return text
 
 
 async def _remark(caller: Caller, action: str, subject: str, detail: dict[str, Any]) -> None:

@@ -45,8 +45,9 @@ log = logging.getLogger("periscope.api")
 class Tenant:
     """One namespace: its open database, its keys and accounts, its archive."""
 
-    def __init__(self, periscope: Periscope) -> None:
+    def __init__(self, periscope: Periscope, *, tells_all: bool = True) -> None:
         self.periscope = periscope
+        self._tells_all = tells_all
         self.access: Access
         self.hub: EventHub
         self.index: ReadIndex | None = None
@@ -120,6 +121,7 @@ class Tenant:
             letters=letters.sizes,
             index=self._index_state,
             streams=lambda: self.hub.subscribers - (self.index is not None),
+            tells_all=self._tells_all,
         )
 
     def _index_state(self) -> IndexState | None:
@@ -155,7 +157,10 @@ class Tenants:
         self.receivers = receivers_of(settings, set(names))
         if settings.namespace not in names:
             _warn_of_feeds(settings)
-        self.all = [Tenant(Periscope(_settings_of(settings, name))) for name in names]
+        own = settings.namespace if len(names) > 1 else names[0]
+        self.all = [
+            Tenant(Periscope(_settings_of(settings, name)), tells_all=name == own) for name in names
+        ]
         self.streams = 0
         """Event streams that are open."""
         self._by_name = {tenant.name: tenant for tenant in self.all}

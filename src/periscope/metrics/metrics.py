@@ -37,7 +37,8 @@ class Metrics:
     What stands outside the store is asked for when somebody looks: `workers` of this process,
     `feeds` as the store knows them, `letters` (bytes of dead letters by feed; it may block),
     `index` (None while there is none), `streams` (how many are open). `in_flight` is to be kept by
-    whoever answers requests.
+    whoever answers requests. `tells_all` False leaves out what is of the store and the process as a
+    whole (memory, disk, CPU): where others live in them too, it would tell of those.
     """
 
     def __init__(
@@ -49,12 +50,14 @@ class Metrics:
         letters: Callable[[], Mapping[str, int]] | None = None,
         index: Callable[[], IndexState | None] | None = None,
         streams: Callable[[], int] | None = None,
+        tells_all: bool = True,
         clock: Callable[[], float] = monotonic,
     ) -> None:
         self.in_flight = 0
         self._periscope = periscope
         self._workers, self._feeds, self._letters = workers, feeds, letters
         self._index, self._streams, self._clock = index, streams, clock
+        self._tells_all = tells_all
         self._requests = Requests(periscope.settings.namespace)
         self._forecasts = {"memory": Forecast(), "disk": Forecast()}
         self._one_at_a_time = asyncio.Lock()
@@ -91,7 +94,8 @@ class Metrics:
             self._put_room(sheet, found.capacity)
             await self._put_feeds(sheet)
         self._put_own(sheet)
-        return [*sheet.families(), *self._requests.families(), *own.process_families()]
+        process = own.process_families() if self._tells_all else ()
+        return [*sheet.families(), *self._requests.families(), *process]
 
     async def _put_feeds(self, sheet: Sheet) -> None:
         if self._feeds is None:
@@ -119,17 +123,26 @@ class Metrics:
 
     def _put_room(self, sheet: Sheet, capacity: Capacity | None) -> None:
         """What is left of memory and disk, and when it is used up."""
-        now_s, name = self._clock(), "periscope_store_time_to_full_seconds"
-        if capacity is not None and capacity.max_memory_bytes:
-            used, most = capacity.used_memory_bytes, capacity.max_memory_bytes
-            sheet.put(name, self._forecasts["memory"].seconds(now_s, used, most), "memory")
         free, reserve = self._free_bytes(), self._periscope.settings.min_free_mb * MIB
-        if free is not None:
-            sheet.put("periscope_store_disk_free_bytes", free)
-            sheet.put(name, self._forecasts["disk"].seconds(now_s, -free, -reserve), "disk")
+        if self._tells_all:
+            self._put_forecasts(sheet, capacity, free, reserve)
         if capacity is not None:
             is_writable = capacity.writable is Writable.YES and (free is None or free >= reserve)
             sheet.put("periscope_store_writable", is_writable)
+
+    def _put_forecasts(
+        self, sheet: Sheet, capacity: Capacity | None, free: int | None, reserve: int
+    ) -> None:
+        now_s, name = self._clock(), "periscope_store_time_to_full_seconds"
+        if capacity is not None:
+            used, most = capacity.used_memory_bytes, capacity.max_memory_bytes
+            sheet.put("periscope_store_memory_used_bytes", used)
+            if most:
+                sheet.put("periscope_store_memory_limit_bytes", most)
+                sheet.put(name, self._forecasts["memory"].seconds(now_s, used, most), "memory")
+        if free is not None:
+            sheet.put("periscope_store_disk_free_bytes", free)
+            sheet.put(name, self._forecasts["disk"].seconds(now_s, -free, -reserve), "disk")
 
     def _free_bytes(self) -> int | None:
         try:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any, Protocol
 
-from periscope.connection import Capacity
 from periscope.metrics.reading import Reading
 from periscope.metrics.sheet import Sheet
 from periscope.models import SEVERITIES
@@ -74,8 +73,6 @@ def put_store(sheet: Sheet, periscope: Periscope, found: Reading | None) -> None
     _put_policy(sheet, periscope.functions.rules.policy, partitions)
     _put_queue(sheet, found)
     _put_holdings(sheet, found.holdings)
-    if found.capacity is not None:
-        _put_memory(sheet, found.capacity)
     if found.is_whole:
         _put_counters(sheet, found)
 
@@ -118,11 +115,6 @@ def _put_counters(sheet: Sheet, found: Reading) -> None:
     sheet.put("periscope_forgotten_early_total", found.holdings["forgotten_early"])
     for action, count in found.watch.acts.items():
         sheet.put("periscope_acts_total", count, action)
-
-
-def _put_memory(sheet: Sheet, capacity: Capacity) -> None:
-    sheet.put("periscope_store_memory_used_bytes", capacity.used_memory_bytes)
-    sheet.put("periscope_store_memory_limit_bytes", capacity.max_memory_bytes or None)
 
 
 def _put_holdings(sheet: Sheet, holdings: Mapping[str, int]) -> None:

@@ -9,6 +9,7 @@ and `open_socket`, which every connection goes through.
 from __future__ import annotations
 
 import asyncio
+import logging
 import re
 import socket
 from collections.abc import Awaitable, Callable, Iterable
@@ -36,6 +37,8 @@ MAX_URL_CHARS = 8_000
 SHOWN_CHARS = 200
 MAX_ADDRESSES = 16
 UNFIT = re.compile(r"[\x00-\x20\x7f\\]")
+
+log = logging.getLogger(__name__)
 
 
 async def system_lookup(host: str, port: int) -> list[str]:
@@ -193,8 +196,10 @@ class Guard:
         if self.allowed.names(host) and kind not in NEVER_BY_NAME:
             return
         named = "the address" if kind in NEVER_BY_NAME else "host or address"
+        # The error is told to whoever reads about feeds: what a name leads to is our network's own.
+        log.warning("%s: %s has the address %s: %s", shown(url), host, address, kind)
         raise FetchRefused(
-            f"{shown(url)}: {host} is {address}, {kind}, where feeds are not fetched from; "
+            f"{shown(url)}: {host} is {kind}, where feeds are not fetched from; "
             f"if it is meant, name {named} in allow"
         )
 
