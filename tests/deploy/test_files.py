@@ -164,6 +164,8 @@ def test_the_unit_says_what_it_must() -> None:
         "StateDirectory": "periscope",
         "KillMode": "mixed",
         "Restart": "on-failure",
+        "RestartPreventExitStatus": "2",
+        "StartLimitIntervalSec": "0",
         "CapabilityBoundingSet": "",
     }.items():
         assert lines[name] == [value], name
