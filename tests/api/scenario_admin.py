@@ -33,6 +33,7 @@ STEPS = (
     Step("get_policy"),
     Step("set_policy", body={"promote_score": 0.75, "working_ttl_ms": 7_200_000}),
     Step("get_stats"),
+    Step("get_kpis", query={"for_s": 3600}),
     Step("get_ledger", query={"deep": True}),
     Step("list_formats"),
     Step(

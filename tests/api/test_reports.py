@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
+import gc
 import gzip
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
 import zstandard
 
 from tests.api.conftest import Served
+from tests.support.nodes import wait_until
 
 GOOD = {"threat_id": "a", "content": "beacon", "severity": "HIGH"}
 LINES = b"".join(
@@ -120,3 +124,28 @@ async def test_a_key_is_refused_where_it_cannot_be_kept(served: Served) -> None:
     assert answer.headers["connection"] == "close", "its body is unread: the next request goes anew"
     query = await served.admin.post("/v1/reports?idempotency_key=7f", json=GOOD)
     assert query.json()["type"] == "urn:periscope:problem:parameter-unknown"
+
+
+async def test_what_is_kept_for_a_second_pass_is_given_back(served: Served) -> None:
+    headers = {"content-type": "application/stix+json"}
+    gc.disable()
+    try:
+        before = deleted_files()
+        for _ in range(5):
+            await served.admin.post("/v1/reports", content=b'{"type": "bundle"', headers=headers)
+
+        async def given_back() -> bool:
+            return deleted_files() <= before
+
+        await wait_until(given_back, "the temporary files are closed")
+    finally:
+        gc.enable()
+
+
+def deleted_files() -> int:
+    """Files that are open here and have no name any more, as temporary ones."""
+    found = 0
+    for link in Path("/proc/self/fd").iterdir():
+        with contextlib.suppress(OSError):
+            found += str(link.readlink()).endswith("(deleted)")
+    return found

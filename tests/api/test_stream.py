@@ -91,3 +91,29 @@ async def test_streams_end_when_the_service_does(served: Served) -> None:
             _, kind, data = await anext(events(answer))
         assert (kind, data) == ("ended", {"why": "closed"})
     await closing
+
+
+async def test_a_tenant_hears_nothing_of_another(serve: Any) -> None:
+    one = await serve(serve_namespaces="one,two")
+    other = one.service.tenants.named("two")
+    _, secret = await other.access.create_key("theirs", ["ingest", "read"], by="tests")
+    theirs = one.client(secret)
+    async with one.admin.stream("GET", "/v1/events") as answer:
+        told = events(answer)
+        body = {"threat_id": "theirs", "content": "x", "severity": "HIGH"}
+        assert (await theirs.post("/v1/reports", json=body)).status_code == 200
+        await add(one, "mine")
+        position, _, data = await anext(told)
+        assert data["threat_ids"] == ["mine"]
+    assert (await theirs.get("/v1/threats/mine")).status_code == 404
+    headers = {"Last-Event-ID": position}
+    async with theirs.stream("GET", "/v1/events?since=0-0", headers=headers) as answer:
+        if (
+            answer.status_code == 200
+        ):  # a place of another stream shows what is one's own, or nothing
+            await theirs.post("/v1/reports", json={**body, "content": "news"})
+            async with asyncio.timeout(10):
+                async for _, _, data in events(answer):
+                    assert "mine" not in str(data)
+                    if "theirs" in str(data) or "why" in data:
+                        break

@@ -64,6 +64,14 @@ def test_every_line_of_a_json_log_is_json(program: Program) -> None:
     assert any(one["message"].startswith("ending: ") for one in records)
 
 
+def test_a_word_that_is_none_is_told_with_those_that_are(program: Program) -> None:
+    done = program.with_(PERISCOPE_SERVE_INDEX="maybe")("serve", "--port", "0")
+    assert (done.code, done.out) == (2, "")
+    assert (
+        done.err == "periscope: setting serve_index: Invalid enum value 'maybe'; one of on, off\n"
+    )
+
+
 def test_a_port_that_is_taken_is_told_before_anything_is_opened(program: Program) -> None:
     with socket.create_server(("127.0.0.1", 0)) as other:
         port = other.getsockname()[1]

@@ -45,7 +45,9 @@ from periscope.shapes.deadletters import (
     ReplayDocument,
     ReplayFailure,
 )
-from periscope.shapes.events import EventDocument
+from periscope.shapes.events import (
+    EventDocument,
+)
 from periscope.shapes.feeds import (
     FeedCounts,
     FeedDefinition,
@@ -55,10 +57,34 @@ from periscope.shapes.feeds import (
     FeedRun,
     FeedRunResult,
 )
-from periscope.shapes.found import FacetsDocument, SimilarDocument, SimilarList
-from periscope.shapes.health import Standing
-from periscope.shapes.keys import KeyCreated, KeyDocument, KeyLimits, KeyList, NewKey
-from periscope.shapes.lookups import Known, LookupBody, SeenBody, SeenDocument, ThreatsFound
+from periscope.shapes.found import (
+    FacetsDocument,
+    SimilarDocument,
+    SimilarList,
+)
+from periscope.shapes.health import (
+    Standing,
+)
+from periscope.shapes.keys import (
+    KeyCreated,
+    KeyDocument,
+    KeyLimits,
+    KeyList,
+    NewKey,
+)
+from periscope.shapes.kpis import (
+    FlowBucket,
+    KpisDocument,
+    SourceRateDocument,
+    SpreadDocument,
+)
+from periscope.shapes.lookups import (
+    Known,
+    LookupBody,
+    SeenBody,
+    SeenDocument,
+    ThreatsFound,
+)
 from periscope.shapes.noise import (
     ConditionDocument,
     ExplainBody,
@@ -80,10 +106,21 @@ from periscope.shapes.noise import (
     WarninglistDropped,
     WarninglistList,
 )
-from periscope.shapes.policy import PolicyDocument, PolicyShown
-from periscope.shapes.problem import Problem
-from periscope.shapes.reports import Rejected, ReportsTaken
-from periscope.shapes.session import SessionDocument, SignIn
+from periscope.shapes.policy import (
+    PolicyDocument,
+    PolicyShown,
+)
+from periscope.shapes.problem import (
+    Problem,
+)
+from periscope.shapes.reports import (
+    Rejected,
+    ReportsTaken,
+)
+from periscope.shapes.session import (
+    SessionDocument,
+    SignIn,
+)
 from periscope.shapes.stats import (
     FormatDocument,
     FormatList,
@@ -143,6 +180,7 @@ __all__ = [
     "FeedList",
     "FeedRun",
     "FeedRunResult",
+    "FlowBucket",
     "Forgotten",
     "FormatDocument",
     "FormatList",
@@ -156,6 +194,7 @@ __all__ = [
     "KeyLimits",
     "KeyList",
     "Known",
+    "KpisDocument",
     "LedgerDocument",
     "LetterDocument",
     "LetterPage",
@@ -198,6 +237,8 @@ __all__ = [
     "SimilarDocument",
     "SimilarList",
     "SnoozeBody",
+    "SourceRateDocument",
+    "SpreadDocument",
     "Standing",
     "StatsDocument",
     "SuppressedDocument",
