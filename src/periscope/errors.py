@@ -292,7 +292,7 @@ class AccessError(PeriscopeError):
 
 
 class Unauthenticated(AccessError):
-    """An API key, session or password is not good, or not any more; never says which, or why."""
+    """An API key, session or password is not good, or not any more. Why is never said."""
 
     http_status = 401
 

@@ -315,7 +315,9 @@ def _fit(name: str, value: Any) -> Any:
     try:
         return msgspec.convert(value, kind, strict=not isinstance(value, str))
     except msgspec.ValidationError as exc:
-        raise SettingInvalid(f"setting {name}: {exc}") from None
+        words = get_args(get_args(kind)[0]) if get_origin(get_args(kind)[0]) is Literal else ()
+        one_of = f"; one of {', '.join(words)}" if words else ""
+        raise SettingInvalid(f"setting {name}: {exc}{one_of}") from None
 
 
 def describe() -> list[tuple[str, str, Any, str, bool]]:

@@ -35,7 +35,9 @@ def test_a_key_from_its_making_to_its_end(program: Program) -> None:
     }
     assert (listed["rate_per_s"], listed["burst"], listed["analyst"]) == (2.5, 9, "robot")
     assert listed["expires_ms"] - listed["created_ms"] == 90 * 86_400_000
-    assert "good" in program("keys", "list").out
+    told = program("keys", "list").out
+    assert "good" in told
+    assert "HIGH CRITICAL; TLP GREEN; source siem" in told
     assert program("keys", "revoke", "siem", "--analyst", "bob").out == (
         f"Key siem ({listed['prefix']}) is good no more.\n"
     )

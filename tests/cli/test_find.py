@@ -43,6 +43,11 @@ def loaded(program: Program) -> Program:
     return program
 
 
+def test_one_is_one(loaded: Program) -> None:
+    last = loaded("find", "--source", "s1", "--text", "evil1.example", "--count", "1").out
+    assert "\n1 threat, as of " in last
+
+
 def test_all_conditions_hold(loaded: Program) -> None:
     words = ["--text", "evil1.example", "--source", "s1", "--tag", "c2", "--tlp", "amber"]
     document = loaded("find", *words, "--severity", "high", "--json").document

@@ -23,6 +23,7 @@ def worked(held: Program) -> Program:
     assert program("ingest", "-", given=json.dumps(HOSTILE)).code == 0
     if json.loads(ok(program, "audit", "--json"))["items"]:
         return program  # another test was here before
+    ok(program, "keys", "create", "siem", "--scope", "ingest")  # on record, and about no threat
     ok(program, "act", "CVE-2021-44228", "escalate", "--analyst", "ann")
     ok(program, "decide", "CVE-2021-44228", "true_positive_impact", "--analyst", "ann")
     ok(program, "act", HOSTILE_ID, "view", "--analyst", "ann")

@@ -12,6 +12,7 @@ from pathlib import Path
 import compose_spec
 import pytest
 
+from periscope import __version__
 from periscope.settings import Settings
 from tests.deploy.files import COMPOSE, CONTAINERFILE, ROOT, UNIT, read_yaml, unit
 
@@ -123,7 +124,7 @@ def test_the_containers_are_shut_in() -> None:
     assert compose["networks"]["store"] == {"internal": True}
     assert all(port.startswith("127.0.0.1:") for port in periscope["ports"])
     assert periscope["depends_on"] == {"valkey": {"condition": "service_healthy"}}
-    assert periscope["image"].partition(":")[2] != "latest"
+    assert periscope["image"] == f"periscope:{__version__}"
     # No secret stands in the file, or in a variable.
     assert set(compose["secrets"]) == {"valkey_password", "periscope.toml"}
     assert not [name for name in periscope["environment"] if "URL" in name or "PASSWORD" in name]
@@ -163,6 +164,8 @@ def test_the_unit_says_what_it_must() -> None:
         "StateDirectory": "periscope",
         "KillMode": "mixed",
         "Restart": "on-failure",
+        "RestartPreventExitStatus": "2",
+        "StartLimitIntervalSec": "0",
         "CapabilityBoundingSet": "",
     }.items():
         assert lines[name] == [value], name

@@ -127,7 +127,7 @@ async def test_levels_2_and_3_are_known_too(periscope: Periscope, tmp_path: Path
         await periscope.record_interaction("t3", analyst, "escalate")
     assert (await periscope.promote_eligible_threats()).promoted_ids == ["t3"]
     async with indexed(periscope, tmp_path) as index:
-        assert (await index.facets()).level == {"WORKING": 3, "SHORT_TERM": 1}
+        assert (await index.facets()).level == {"1": 3, "2": 1}
         assert await index.matching(["t3"], Where(text="beacon 3 seen")) == {"t3"}
         assert not (await index.page(RankQuery(), Where(text='"beacon 3"'))).items
 

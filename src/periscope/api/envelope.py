@@ -164,13 +164,15 @@ def _raised(exc: Exception) -> Exception:
 
 def _log(request: _Request) -> None:
     """Log a request: `log.info` would look up who calls it, for a fifth of what a request costs."""
+    caller = request.caller
     told: dict[str, Any] = {
         "request_id": request.id,
         "route": request.route,
         "method": request.method,
         "status": request.status,
         "seconds": round(request.seconds, 6),
-        "caller": "" if request.caller is None else request.caller.who,
+        "caller": "" if caller is None else caller.who,
+        "tenant": "" if caller is None else caller.tenant.name,
     }
     words = (request.method, request.route, request.status)
     record = log.makeRecord(

@@ -39,7 +39,10 @@ async def metrics(request: Request[Any, Any, Any]) -> Response[str]:
     refuse_limited(caller)
     is_open = "application/openmetrics-text" in request.headers.get("accept", "")
     text = await caller.tenant.metrics.render(is_open)
-    return Response(text, media_type=content_type(openmetrics=is_open))  # type: ignore[arg-type]
+    kind = content_type(openmetrics=is_open)
+    if kind.startswith("text/"):  # of these Litestar says the charset, and twice is once too often
+        kind = kind.removesuffix("; charset=utf-8")
+    return Response(text, media_type=kind)  # type: ignore[arg-type]
 
 
 ROUTES: tuple[Any, ...] = (healthz, readyz, metrics)

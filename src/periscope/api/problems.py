@@ -34,8 +34,23 @@ TITLES = {
     404: "There is nothing of this name.",
     405: "This cannot be done here.",
     413: "The body is too large.",
+    406: "The answer cannot be given in that form.",
+    409: "It does not fit what is there.",
+    410: "It is no longer there.",
+    411: "The length of the body is missing.",
+    412: "It has changed meanwhile.",
     415: "The body is of a kind that is not read here.",
+    422: "What is asked for cannot be.",
+    428: "The version that is to be changed is missing.",
+    429: "Too much at once.",
+    503: "It cannot be done just now.",
 }
+
+DETAILS = {
+    404: "There is no such address; GET /openapi.json lists all that there are.",
+    405: "This address does not take that method; the header Allow lists those that it takes.",
+}
+"""What is told where HTTP's own phrase is all that is known."""
 
 log = logging.getLogger("periscope.api")
 
@@ -196,4 +211,6 @@ def _at_fault(exc: HTTPException) -> tuple[str | None, str]:
     if field and message:
         return str(field)[:200], f"{field}: {message}"[:1000]
     detail = exc.detail.split(" for GET ")[0].split(" for POST ")[0]
+    if detail == HTTPStatus(exc.status_code).phrase:
+        detail = DETAILS.get(exc.status_code, detail)
     return None, detail[:1000]

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import logging
 import socket
+import ssl
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Any, Self, cast
@@ -75,10 +76,11 @@ class Service:
         return self
 
     async def _start(self) -> None:
+        sock = listening_socket(self.settings)  # first: a port that is taken is told at once
+        self._stack.callback(sock.close)
         await self.tenants.start(self._jobs)
         self._stack.push_async_callback(self.tenants.close)
         self._app = create_app(self.tenants)
-        sock = listening_socket(self.settings)
         self.port = int(sock.getsockname()[1])
         self._server = _server(self._app, self.settings, sock)
         self._serving = asyncio.create_task(self._server.serve(), name="periscope-http")
@@ -127,20 +129,42 @@ class Service:
 
 
 def check_listening(settings: Settings) -> None:
-    """Refuse to send keys over a network in the clear, unless told to.
+    """Refuse a certificate that is none, and to send keys in the clear unless told to.
 
     Raises:
         SettingInvalid: says what to do.
     """
     if bool(settings.serve_certificate) != bool(settings.serve_certificate_key):
         raise SettingInvalid("settings serve_certificate and serve_certificate_key go together")
-    if settings.serve_certificate or settings.serve_insecure or is_loopback(settings.serve_host):
+    if settings.serve_certificate and settings.serve_certificate_key:
+        _check_certificate(settings.serve_certificate, settings.serve_certificate_key)
+        return
+    if settings.serve_insecure or is_loopback(settings.serve_host):
         return
     raise SettingInvalid(
         f"setting serve_host: {settings.serve_host} is not loopback, and there is no TLS: keys and "
         "threats could be read on the way. Give serve_certificate and serve_certificate_key; or, "
         "behind a proxy that has TLS, set serve_insecure"
     )
+
+
+def _check_certificate(certificate: str, key: str) -> None:
+    """Refuse files that TLS cannot be spoken with, before anything is opened."""
+    for name, place in (("serve_certificate", certificate), ("serve_certificate_key", key)):
+        try:
+            Path(place).read_bytes()
+        except OSError as exc:
+            raise SettingInvalid(f"setting {name}: {place}: {exc.strerror}") from None
+    try:
+        # A key that is locked would be asked for at the terminal; granian has no word for it.
+        ssl.create_default_context(ssl.Purpose.CLIENT_AUTH).load_cert_chain(
+            certificate, key, password=lambda: ""
+        )
+    except (ssl.SSLError, ValueError):
+        raise SettingInvalid(
+            f"settings serve_certificate and serve_certificate_key: {certificate} and {key} are "
+            "not a certificate and the key of it, both PEM, the key without a password"
+        ) from None
 
 
 def is_loopback(host: str) -> bool:

@@ -260,6 +260,15 @@ WORK_COMMANDS = (
         ("periscope audit --since 1d --count 20",),
     ),
     Command(
+        "events",
+        "periscope.cli.events:events",
+        MEMORY,
+        "Follow what happens, one line an event, until Ctrl-C.",
+        "From now on, or from a position on. While the store is away it waits, and goes on where "
+        "it was: nothing is left out or told twice.",
+        ("periscope events --since 0-0 --count 3",),
+    ),
+    Command(
         "kpis",
         "periscope.cli.kpis:kpis",
         MEMORY,

@@ -23,11 +23,11 @@ from periscope.cli.when import until
 from periscope.documents import moment
 
 if TYPE_CHECKING:
-    from periscope.access import Access, ApiKey
+    from periscope.access import Access, ApiKey, Limits
     from periscope.periscope import Periscope
 
 MAY = Group("What it may", sort_key=10)
-HEADS = ("PREFIX", "STATE", "SCOPES", "LAST USED", "EXPIRES", "RATE", "NAME")
+HEADS = ("PREFIX", "STATE", "SCOPES", "LAST USED", "EXPIRES", "RATE", "LIMITS", "NAME")
 Scopes = Annotated[
     tuple[str, ...],
     Parameter(
@@ -189,5 +189,12 @@ def _cells(one: ApiKey, now_ms: int) -> tuple[str, ...]:
         "" if one.last_used_ms is None else moment(one.last_used_ms),
         "" if one.expires_ms is None else moment(one.expires_ms),
         "" if one.rate_per_s is None else f"{one.rate_per_s:g}/s",
+        _limits(one.limits),
         one.name,
     )
+
+
+def _limits(limits: Limits) -> str:
+    """Return the limits of a key in few words: all of these kinds must hold, any word of each."""
+    kinds = {"": limits.severities, "TLP ": limits.tlp, "source ": limits.sources}
+    return "; ".join(f"{kind}{' '.join(words)}" for kind, words in kinds.items() if words)

@@ -32,6 +32,19 @@ class SafeFormatter(logging.Formatter):
         return safe(super().format(record))
 
 
+class ServiceFormatter(SafeFormatter):
+    """A line a record, with its time; of a request also who asked, how long it took, and its id."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Return the record as text for a terminal."""
+        line = f"{moment(int(record.created * 1000))} {super().format(record)}"
+        told = record.__dict__
+        if "request_id" not in told:
+            return line
+        who = f"{told['caller']} of {told['tenant']}" if told["caller"] else "nobody known"
+        return f"{line} in {told['seconds'] * 1000:.1f} ms, {safe(who)}, {told['request_id']}"
+
+
 class JsonFormatter(logging.Formatter):
     """A JSON object a record, in ASCII, with what requests say of themselves."""
 
@@ -54,7 +67,7 @@ def set_up_service(log_format: str, *, debug: bool) -> None:
     # What no line says need not be found out, several times for each request.
     logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
     handler = logging.StreamHandler()
-    handler.setFormatter(JsonFormatter() if log_format == "json" else SafeFormatter(debug=debug))
+    handler.setFormatter(JsonFormatter() if log_format == "json" else ServiceFormatter(debug=debug))
     level = logging.DEBUG if debug else logging.INFO
     logging.basicConfig(level=level, handlers=[handler], force=True)
     for name in ("_granian", "granian.access"):

@@ -84,8 +84,10 @@ class Walk:
         from rich.text import Text
 
         shown, noun = len(page.items), self.noun
-        total = "" if page.total is None else f" of {counted(page.total, noun)}"
-        summary = f"{shown:,}{total or f' {noun}s'}, as of {moment(page.as_of_ms)}"
+        of = counted(shown, noun)
+        if page.total is not None:
+            of = f"{shown:,} of {counted(page.total, noun)}"
+        summary = f"{of}, as of {moment(page.as_of_ms)}"
         if not page.items:
             output.write(f"{summary}\n")
             return

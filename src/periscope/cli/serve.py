@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import logging
 import signal
 from typing import TYPE_CHECKING, Annotated
 
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
     from periscope.api import Service
 
 SERVICE = Group("Service", sort_key=15)
+log = logging.getLogger("periscope.api")
+
 STOPPING = (signal.SIGTERM, signal.SIGINT)
 
 
@@ -48,7 +51,7 @@ async def serve(
             _settle()
             await _say_where(service, out)
             await told.wait()
-            output.note("ending: what is in hand is finished first")
+            log.info("ending: what is in hand is finished first")
     finally:
         for number in STOPPING:
             loop.remove_signal_handler(number)

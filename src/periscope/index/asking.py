@@ -14,7 +14,7 @@ from periscope.functions import RankQuery
 from periscope.index.facts import MOST_SHARED, number_of
 from periscope.index.sheet import ALL, KIND, SOURCE, TAG, TLP, pairs_in
 from periscope.index.where import Wanted, Where
-from periscope.models import SEVERITIES, STATUSES, Level
+from periscope.models import SEVERITIES, STATUSES
 
 STEPS = 20_000  # of SQLite's machine between two looks at the clock
 MOST_TERMS = 100  # of a facet
@@ -332,7 +332,7 @@ def _added_up(rows: Sequence[Any]) -> dict[str, dict[str, int]]:
             for name, value in (
                 ("severity", SEVERITIES[severity].value),
                 ("status", STATUSES[status].value),
-                ("level", Level(level).name),
+                ("level", str(level)),
             ):
                 found[name][value] = found[name].get(value, 0) + count
         else:

@@ -159,8 +159,13 @@ class Gathering:
             self.lives.add(_life(threat_id.decode(), record, None))
 
     def _keep(self, entries: Iterable[AuditEntry]) -> None:
-        """Each once, by its name; the archive's word is the later one: it may be erased there."""
+        """Each once, by its name; the archive's word is the later one: it may be erased there.
+
+        What was done to keys, rules and the like is about no threat, and no key figure either.
+        """
         for one in entries:
+            if not one.threat_id:
+                continue
             self._entries[one.partition, one.stream_id, one.position] = one
 
     def _is_full(self, what: str, count: int) -> bool:

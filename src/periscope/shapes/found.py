@@ -31,7 +31,8 @@ class SimilarList(msgspec.Struct, frozen=True):
 class FacetsDocument(msgspec.Struct, frozen=True):
     """How many of the threats that fit have which value, the most frequent first.
 
-    Null: too many to count in time. `mine` are those that the asker holds (null: nobody asked).
+    Null: too many to count in time. Levels are `1`, `2` and `3`. `mine` are those that the asker
+    holds (null: nobody asked).
     """
 
     total: int | None

@@ -12,6 +12,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from periscope.errors import UsageError
+from periscope.spans import short
 from periscope.workers.status import WorkerStatus
 from periscope.workers.worker import GRACE, Worker
 
@@ -50,7 +51,9 @@ class Supervisor:
             await self.stop()
             raise
         self._watching = asyncio.create_task(self._watch(), name="periscope-supervisor")
-        log.info("workers: %s", ", ".join(f"{w.name} every {w.interval}" for w in self.workers))
+        log.info(
+            "workers: %s", ", ".join(f"{w.name} every {short(w.interval)}" for w in self.workers)
+        )
         return self
 
     async def stop(self, grace: timedelta = GRACE) -> None:
