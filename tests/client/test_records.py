@@ -48,6 +48,9 @@ async def test_what_the_board_does_not_index(served: Served, client: Client) -> 
     await wait_until(is_indexed, "the index has come so far")
     assert set(await found()) == {f"t{n}" for n in range(1, 40, 2)}
     assert (await client.threats_page(text="beacon")).position
+    assert (await client.facets(source="s1")).source == {"s1": 20}
+    assert (await client.similar("t1")).items == []
+    assert (await client.kpis(for_s=3600)).flow
 
 
 async def test_many_ids_at_once(client: Client) -> None:

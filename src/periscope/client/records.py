@@ -15,11 +15,14 @@ from periscope.shapes import (
     AuditPage,
     DepartureDocument,
     DeparturePage,
+    FacetsDocument,
     Known,
+    KpisDocument,
     LedgerDocument,
     PolicyShown,
     SeenDocument,
     SessionDocument,
+    SimilarList,
     StatsDocument,
     ThreatDesk,
     ThreatDocument,
@@ -85,6 +88,22 @@ class Records:
             known = (await self._transport.read(call, Known)).known
             found.update((one.threat_id, one) for one in known)
         return found
+
+    async def similar(self, threat_id: str, *, limit: int = 20) -> SimilarList:
+        """Return threats that share an indicator or the content with one, the most alike first."""
+        path = f"/v1/threats/{segment(threat_id)}/similar"
+        return await self._get(path, SimilarList, limit=limit)
+
+    async def facets(self, **where: str) -> FacetsDocument:
+        """Count what fits by severity, status, level, source, TLP and tag.
+
+        `where` are the filters of `threats_page` that the read index answers, and `status`.
+        """
+        return await self._get("/v1/facets", FacetsDocument, **where)
+
+    async def kpis(self, *, for_s: int = 86_400) -> KpisDocument:
+        """Return the key figures of the last `for_s` seconds."""
+        return await self._get("/v1/kpis", KpisDocument, for_s=for_s)
 
     async def history(self, threat_id: str, *, limit: int = 100) -> ThreatHistory:
         """Return the newest of what was done to a threat; of one that departed, too."""
