@@ -91,7 +91,7 @@ async def test_the_file_that_sets_tls_up(store: ServerProcess, tmp_path: Path) -
     certificate.write_bytes(chain)
     key.write_bytes(issued.private_key_pem.bytes())
     for path in (certificate, key):
-        settings = settings.replace(f'"{path.name}"', f'"{path}"')
+        settings = settings.replace(f'"/etc/periscope/{path.name}"', f'"{path}"')
     config = tmp_path / "periscope.toml"
     config.write_text(settings)
     service = ServiceProcess(store, tmp_path, config=config, serve_host="127.0.0.1")

@@ -116,7 +116,7 @@ async def preview_suppression(
     """
     caller = _caller(request)
     archive = await caller.tenant.archive() if data.archive else None
-    async with caller.tenant.one_preview:
+    async with caller.tenant.one_scan:
         found = await caller.periscope.preview_suppression(
             _where(data.where), timedelta(seconds=data.since_s), archive=archive, force=data.force
         )

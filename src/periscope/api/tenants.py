@@ -54,7 +54,7 @@ class Tenant:
         self.metrics: Metrics
         self.background = Background()
         self.flights = SingleFlight(self.background)
-        self.one_preview = asyncio.Lock()
+        self.one_scan = asyncio.Lock()
         self.supervisor: Supervisor | None = None
         self._stack = AsyncExitStack()
         self._archive: Archive | None = None
