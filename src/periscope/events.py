@@ -114,13 +114,16 @@ class Events:
         task = asyncio.create_task(call)
         self._waits.add(task)
         try:
-            return await task
+            found = await task
         except asyncio.CancelledError:
             if _is_cancelled() or not self._closed:
                 raise
             raise StoreUnavailable(CLOSED) from None
         finally:
             self._waits.discard(task)
+        if _is_cancelled():  # what was awaited ended just then, and dropped it
+            raise asyncio.CancelledError
+        return found
 
     async def _next(self, walk: _Walk) -> list[_Entry]:
         """The next entries, or none after a while; waits as long as the store is away.

@@ -10,7 +10,7 @@ from tests.cli.conftest import Program
 MISTAKES = [
     (["tpo"], "unknown command 'tpo'; did you mean top?"),
     (["server", "stpo"], "unknown command 'server stpo'; did you mean stop?"),
-    (["xyzzy"], "unknown command 'xyzzy'; one of act, allow, audit"),
+    (["xyzzy"], "unknown command 'xyzzy'; one of accounts, act, allow"),
     (["--limit", "3", "top"], "unexpected --limit before the command"),
     (["top", "--lmit", "3"], "unknown option --lmit; did you mean --limit?"),
     (["top", "--zzzz"], "unknown option --zzzz; see periscope top --help"),
