@@ -136,8 +136,11 @@ class Cluster:
             moved += len(keys)
         # The target first, then the source: a slot must never be without an owner.
         others = [node for node in await self.primaries() if node not in (source, target)]
-        for node in (target, source, *others):
+        for node in (target, source):
             await node.ask("CLUSTER", "SETSLOT", str(slot), "NODE", target_id)
+        for node in others:
+            with suppress(ReplyError):  # no primary any more, just now: it learns from the others
+                await node.ask("CLUSTER", "SETSLOT", str(slot), "NODE", target_id)
         return moved
 
     async def migrate(self, first: int, last: int, target: Node) -> None:

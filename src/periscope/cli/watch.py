@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Group
 from rich.live import Live
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from periscope.threat import Threat
 
+INSIST_S = 0.5
 LINES_AROUND = 3
 """Lines of the screen that are no threats: the header, the caption, the state of the server."""
 
@@ -41,17 +42,33 @@ async def watch_screen(store: StoreOptions, limit: int, interval_s: float) -> in
     """
     screen = output.console()
     view = View(screen)
-    with Live(view.render(), console=screen, screen=True, auto_refresh=False) as live:
-        while True:
-            try:
-                await _follow(store, limit, interval_s, view, live)
-            except StoreError as exc:
-                if not view.looked:
-                    raise
-                view.trouble = str(exc)
-                live.update(view.render(), refresh=True)
-            _heed()
-            await asyncio.sleep(interval_s)
+    insisting = asyncio.create_task(_insist(asyncio.current_task()))
+    try:
+        with Live(view.render(), console=screen, screen=True, auto_refresh=False) as live:
+            while True:
+                try:
+                    await _follow(store, limit, interval_s, view, live)
+                except StoreError as exc:
+                    if not view.looked:
+                        raise
+                    view.trouble = str(exc)
+                    live.update(view.render(), refresh=True)
+                _heed()
+                await asyncio.sleep(interval_s)
+    finally:
+        insisting.cancel()
+
+
+async def _insist(task: asyncio.Task[Any] | None) -> None:
+    """Say again to a task that was told to end and goes on: what it awaits may have dropped it.
+
+    It is not counted as told twice, so that the first Ctrl-C stays the one that ended it.
+    """
+    while task is not None:
+        await asyncio.sleep(INSIST_S)
+        if task.cancelling():
+            task.cancel()
+            task.uncancel()
 
 
 async def _follow(
