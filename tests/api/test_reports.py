@@ -176,3 +176,22 @@ def deleted_files() -> int:
         with contextlib.suppress(OSError):
             found += str(link.readlink()).endswith("(deleted)")
     return found
+
+
+@pytest.mark.parametrize("pack", [gzip.compress, zstandard.compress])
+async def test_a_packed_body_that_was_cut_is_not_taken_for_whole(served: Served, pack: Any) -> None:
+    lines = b"".join(
+        json.dumps({**GOOD, "threat_id": f"c{n}", "content": hex(hash((n, "c")))}).encode() + b"\n"
+        for n in range(30_000)
+    )
+    encoding = "gzip" if pack is gzip.compress else "zstd"
+    headers = {**NDJSON, "content-encoding": encoding}
+    cut = pack(lines)[:-300]
+    answer = await served.admin.post("/v1/reports", content=cut, headers=headers)
+    assert answer.status_code == 400
+    assert answer.json()["type"] == "urn:periscope:problem:body-unreadable"
+    stored = (await served.tenant.periscope.get_stats()).queue
+    assert f"{stored:,} were stored" in answer.json()["detail"]
+    whole = await served.admin.post("/v1/reports", content=pack(lines), headers=headers)
+    assert whole.status_code == 200
+    assert (await served.tenant.periscope.get_stats()).queue == 30_000

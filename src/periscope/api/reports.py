@@ -185,6 +185,9 @@ async def _take_stream(
             await filling
     if isinstance(pipe.failure, RequestRefused):
         raise _cut_short(pipe.failure, result)
+    if feed.failure is not None:
+        refusal = RequestRefused(400, "body-unreadable", f"the body breaks off: {feed.failure}")
+        raise _cut_short(refusal, result)
     return answer_taken(result, feed.format, dict(feed.skipped))
 
 
