@@ -4,30 +4,27 @@ PYTHON ?= $(firstword $(foreach p,python3.11 python3.12 python3.13 python3,$(she
 VENV := .venv
 BIN := $(VENV)/bin
 DEMO := .demo
+DEMO_S ?= $(if $(CI),15)
 FUZZ_S := 60
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet
 
 .DEFAULT_GOAL := help
-.PHONY: help demo setup test soak fuzz check format lint types docs serve-docs bench figures lock clean
+.PHONY: help demo setup test soak fuzz check format lint types docs serve-docs bench figures pictures lock vendor clean
 
 help: ## List what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-demo: $(VENV)/runtime ## Ingest a small real feed into an embedded server and show the ranked queue
+demo: $(VENV)/runtime ## Open the console on a small real feed, until Ctrl-C (or for DEMO_S seconds)
 	@$(BIN)/periscope --version
-	$(BIN)/periscope ingest --data-dir $(DEMO) samples/kev-sample.json samples/stix-sample.json
-	$(BIN)/periscope top --data-dir $(DEMO) --limit 15
-	$(BIN)/periscope ledger --data-dir $(DEMO)
-	@echo
-	@echo "Next: $(BIN)/periscope show --data-dir $(DEMO) CVE-2025-53770   (or: periscope --help)"
+	$(BIN)/periscope demo --data-dir $(DEMO) $(if $(DEMO_S),--seconds $(DEMO_S))
 
 setup: $(VENV)/dev ## Make the private environment for development in .venv
 
-test: $(VENV)/dev ## Run the tests, on real servers
+test: $(VENV)/dev $(VENV)/browser ## Run the tests, on real servers and in a real browser
 	$(BIN)/python -m pytest -n 2 --dist worksteal
 
 soak: $(VENV)/dev ## Run the long forms: faults of clusters, writers beside readers, many more examples
-	SOAK=1 $(BIN)/python -m pytest tests/cluster tests/coalesce tests/connection tests/faults tests/cli/test_large.py --timeout 3600
+	SOAK=1 $(BIN)/python -m pytest tests/cluster tests/coalesce tests/connection tests/faults tests/cli/test_large.py tests/browser/test_flood.py --timeout 3600
 	CRASHES=20 $(BIN)/python -m pytest tests/polling/test_killed.py --timeout 3600
 	$(BIN)/python -m tests.membership.crowd 8 1000000
 	EXAMPLES=2000 $(BIN)/python -m pytest tests/engine tests/lua tests/feeds tests/membership tests/polling --timeout 3600
@@ -59,7 +56,7 @@ serve-docs: $(VENV)/dev ## Serve the documentation on loopback while writing it
 bench: $(VENV)/runtime ## Measure this machine (a server of its own; minutes)
 	$(BIN)/periscope bench --scale 100k
 
-figures: $(VENV)/runtime ## Measure anew all that README and documentation show (an hour, on a machine at rest)
+figures: $(VENV)/runtime ## Measure anew all that README and documentation show (hours, on a machine at rest)
 	-$(BIN)/periscope bench --scale 100k,1m --brief --json docs/figures/bench.json
 	-$(BIN)/periscope bench --rows feeds --scale 100k --brief --json docs/figures/feeds.json
 	-$(BIN)/periscope bench --rows http --scale 100k,1m --brief --json docs/figures/http.json
@@ -67,11 +64,17 @@ figures: $(VENV)/runtime ## Measure anew all that README and documentation show 
 	$(BIN)/periscope bench chart docs/figures/seed.json --out docs/figures/growth.svg
 	$(BIN)/periscope bench readme docs/figures/bench.json --into README.md
 
+pictures: $(VENV)/dev $(VENV)/browser ## Make the documentation's pictures of the console anew
+	WRITE_PICTURES=1 $(BIN)/python -m pytest -n 0 tests/browser/test_pictures.py
+
 lock: $(VENV)/dev ## Renew the lock files from pyproject.toml
 	$(PIP) uv
 	$(BIN)/uv pip compile --quiet pyproject.toml --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header -o requirements.lock
 	$(BIN)/uv pip compile --quiet pyproject.toml --group dev --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header -o requirements-dev.lock
 	$(BIN)/uv pip compile --quiet --group build --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header -o deploy/requirements-build.lock
+
+vendor: $(VENV)/dev ## Take the console's libraries from npm anew (needs npm)
+	$(BIN)/python -m tests.browser.vendoring
 
 clean: ## Remove what the targets above made
 	rm -rf $(VENV) $(DEMO) site .mypy_cache .ruff_cache .pytest_cache .hypothesis
@@ -85,6 +88,9 @@ $(VENV)/runtime: $(VENV)/python requirements.lock pyproject.toml
 	$(PIP) --require-hashes -r requirements.lock
 	$(PIP) --no-deps --editable .
 	@touch $@
+
+$(VENV)/browser: $(VENV)/dev tests/browser/chromium.py
+	-$(BIN)/python -m tests.browser.chromium && touch $@
 
 $(VENV)/dev: $(VENV)/runtime requirements-dev.lock
 	$(PIP) --require-hashes -r requirements-dev.lock

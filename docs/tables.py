@@ -10,7 +10,7 @@ import re
 from pathlib import Path
 from typing import Any
 
-from periscope import errors
+from periscope import console, errors
 from periscope.api.app import assembled
 from periscope.api.operations import Operation, operations_of
 from periscope.api.problem_table import all_kinds
@@ -232,7 +232,82 @@ def problem_types() -> str:
     return table(("status", f"`{PREFIX}`", "when"), rows)
 
 
+CONSOLE = Path(console.__file__).parent / "static" / "js"
+ELSEWHERE = {"EXTRAS": "Filter", "help.js": "Everywhere", "parts.js": "Tables"}
+"""Groups of the modules, and of the lists in them, whose commands another one binds."""
+BOUND = re.compile(r"""(?:bind|useRows)\(\s*"([^"]+)",\s*(?:([a-z]\w*)\()?""")
+COMMAND = re.compile(
+    r"""\{ keys: (\[(?:"(?:[^"\\]|\\.)+"(?:, )?)+\]|\[String\(.*?\)\]|\w+\.map\(.*?\)\)),"""
+    r"""\s*label(?:: ("(?:[^"\\]|\\.)*"|`[^`]*`))?[,\s}]"""
+)
+NAMED = re.compile(r"^(?:export )?(?:default )?(?:async )?(?:function|const) (\w+)", re.MULTILINE)
+PAGE = re.compile(r"""name: "\w+", title: "([^"]+)", key: "(\w)\"""")
+QUOTED = re.compile(r"""\"((?:[^"\\]|\\.)*)\"""")
+
+
+def console_terms() -> str:
+    """Every name of the console's query language, from its own table."""
+    text = (CONSOLE / "core" / "query.js").read_text()
+    terms = re.search(r"^export const NAMES = \{\n(.*?)^\};", text, re.MULTILINE | re.DOTALL)
+    rows = [
+        (f"`{name}:`", "".join(QUOTED.findall(said)), "yes" if "not: true" in line else "")
+        for name, said, line in _terms(terms[1] if terms else "")
+    ]
+    return table(("name", "takes", "can be excluded (`-name:`)"), list(rows))
+
+
+def _terms(text: str) -> list[tuple[str, str, str]]:
+    starts = [*re.finditer(r"^  (\w+): \{", text, re.MULTILINE)]
+    ends = [*(one.start() for one in starts[1:]), len(text)]
+    pieces = [(one[1], text[one.start() : end]) for one, end in zip(starts, ends, strict=True)]
+    return [
+        (name, re.split(r"\b(?:values|not|some|facet):", rest)[0], rest) for name, rest in pieces
+    ]
+
+
+def console_keys() -> str:
+    """Every key of the console with what it does, from the tables that bind them."""
+    rows = [("Go to", f"`g` `{key}`", title) for title, key in pages_of_console()]
+    for path in sorted(CONSOLE.rglob("*.js")):
+        rows += [(group, pressed(keys), label) for group, keys, label in bound(path)]
+    return table(("group", "keys", "what they do"), list(rows))
+
+
+def pages_of_console() -> list[tuple[str, str]]:
+    """Title and key of every page."""
+    return PAGE.findall((CONSOLE / "shell" / "pages.js").read_text())
+
+
+def bound(path: Path) -> list[tuple[str, str, str]]:
+    """Group, keys and label of each command that a module binds."""
+    text = path.read_text()
+    makers = {maker: group for group, maker in BOUND.findall(text) if maker}
+    usual = next(iter(makers.values()), ELSEWHERE.get(path.name, ""))
+    found = []
+    for one in COMMAND.finditer(text):
+        here = [*NAMED.finditer(text, 0, one.start())][-1]
+        called = BOUND.findall(text[here.start() : one.start()])
+        group = called[-1][0] if called else makers.get(here[1], ELSEWHERE.get(here[1], usual))
+        found.append((group, one[1], said(one[2])))
+    return found
+
+
+def said(label: str | None) -> str:
+    """A label as a reader has it: what is only known in the page is left open."""
+    return re.sub(r"\$\{.*?\}", "…", label[1:-1]) if label else "each by its name"
+
+
+def pressed(keys: str) -> str:
+    """Keys as they are written in a page; numbered ones as the first two."""
+    if "String(" in keys:
+        return "`1`, `2` …"
+    ways = [" ".join(f"`{key}`" for key in way.split(" ")) for way in QUOTED.findall(keys)]
+    return " or ".join(ways)
+
+
 TABLES = {
+    "console_keys": console_keys,
+    "console_terms": console_terms,
     "problem_types": problem_types,
     "routes": routes,
     "client_calls": client_calls,

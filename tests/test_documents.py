@@ -53,7 +53,6 @@ def test_python_examples_run(page: Path, environment: dict[str, str]) -> None:
         assert done.returncode == 0, f"{example}\n{done.stderr}"
 
 
-@pytest.mark.timeout(300)  # a page has up to some fifty programs, one after the other
 @pytest.mark.parametrize("page", pages_with(CONSOLE), ids=name_of)
 async def test_commands_run(page: Path, environment: dict[str, str]) -> None:
     for block in CONSOLE.findall(page.read_text()):

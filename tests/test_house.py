@@ -19,7 +19,7 @@ MODULES = sorted(SOURCE.rglob("*.py"))
 FROM_THE_GROUND_UP = """
     error_root errors spans config service_settings settings
     policy scoring models marks
-    threat work positions key_table keys feed_keys access_keys header
+    threat work positions key_table keys feed_keys access_keys console_keys header
     server connection awaits library rules specs functions calls rank_queries
     suppressed cursor ledger archive rejections intake acts batches
     chunks lines lane noise batch bound room coalesce gathered
@@ -30,9 +30,13 @@ FROM_THE_GROUND_UP = """
     client
     access hub
     feeds index
+    rows
     metrics kpis
     workers backup moving
+    metrics kpis board views
+    workers timeline backup moving
     polling
+    console
     api
     bench
     cli __main__

@@ -89,7 +89,7 @@ from periscope.work import (
     WakeStats,
 )
 
-__version__ = "0.5.0"
+__version__ = "0.6.0"
 
 __all__ = [
     "AccessError",

@@ -6,7 +6,7 @@ import asyncio
 import json
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
-from itertools import groupby
+from itertools import chain, groupby
 from typing import Any, NamedTuple
 
 from periscope.acts import ActReply, PackedAct, check_action, check_name, check_note, pack_act
@@ -138,12 +138,16 @@ class Analysts:
         return self._threat(act.threat_id, reply, act.request_id), Level(reply.extra)
 
     async def undo(
-        self, interaction_id: str, analyst_id: str | None, durability: Acknowledgement | None
+        self,
+        interaction_id: str,
+        analyst_id: str | None,
+        past: PastAct | None,
+        durability: Acknowledgement | None,
     ) -> Threat:
         """See `Periscope.undo`."""
         if analyst_id is not None:
             check_name(analyst_id, "analyst_id", MAX_ANALYST_BYTES)
-        found = await self.find(interaction_id)
+        found = past or await self.find(interaction_id)
         if found is None:
             reason = f"nothing is remembered of {interaction_id!r}; ids are kept for a day"
             raise ThreatUnknown(reason)
@@ -152,19 +156,26 @@ class Analysts:
 
     async def find(self, request_id: str) -> PastAct | None:
         """See `Periscope.find_act`."""
-        check_name(request_id, "interaction_id", MAX_REQUEST_BYTES)
+        (found,) = await self.find_all([request_id])
+        return found
+
+    async def find_all(self, request_ids: Sequence[str]) -> list[PastAct | None]:
+        """See `Periscope.find_acts`."""
+        for one in request_ids:
+            check_name(one, "interaction_id", MAX_REQUEST_BYTES)
         partitions = self._keyspace.partitions
         away: PartitionsMissing | None = None
         try:
-            answers = await over(partitions, lambda keys: self._calls.find(keys, request_id))
+            answers = await over(partitions, lambda keys: self._calls.find(keys, request_ids))
         except PartitionsMissing as exc:
-            answers, away = exc.partial, exc
-        for found in answers:
-            if found is not None:
-                return PastAct(*found)
-        if away is not None:
-            raise away
-        return None
+            answers, away = exc.partial or [], exc
+        found: list[PastAct | None] = [None] * len(request_ids)
+        for position, past in chain.from_iterable(map(enumerate, answers)):
+            if past is not None:
+                found[position] = PastAct(*past)
+        if away is not None and None in found:
+            raise away.having(found)
+        return found
 
     async def allow(self, threat_id: str, analyst_id: str, request_id: str | None) -> None:
         """See `Periscope.allow`."""

@@ -16,6 +16,7 @@ from periscope.keys import PartitionKeys
 from periscope.rules import Rules
 
 VOID = "VOID"
+AT_ONCE = 250  # ids that one call looks for
 
 
 class LevelEntry(NamedTuple):
@@ -162,14 +163,16 @@ class Calls:
                 ranks = zip(map(float, flat[1::3]), map(int, flat[2::3]), flat[::3], strict=True)
                 return Unclaimed(now_ms, list(ranks))
 
-    async def find(self, keys: PartitionKeys, request_id: str) -> tuple[str, str, str] | None:
-        """(verb, analyst, threat id) of a remembered act; None if nothing is remembered."""
+    async def find(
+        self, keys: PartitionKeys, request_ids: Sequence[str]
+    ) -> list[tuple[str, str, str] | None]:
+        """(verb, analyst, threat id) of each remembered act; None where nothing is remembered."""
         names = [keys.meta, keys.done, keys.done_before]
-        found = await self.functions.call("periscope_find", names, (request_id,))
-        if not found:
-            return None
-        verb, analyst, threat_id = (part.decode() for part in found)
-        return verb, analyst, threat_id
+        found: list[tuple[str, str, str] | None] = []
+        for first in range(0, len(request_ids), AT_ONCE):
+            some = request_ids[first : first + AT_ONCE]
+            found += map(_past, await self.functions.call("periscope_find_2", names, some))
+        return found
 
     async def desk(self, keys: PartitionKeys, threat_id: bytes) -> tuple[int, dict[bytes, bytes]]:
         """(server time, analysts hash) of a threat."""
@@ -334,3 +337,10 @@ def _departure(words: bytes, expected: int) -> str:
     if text != VOID and (len(text) != expected or text.strip("dk")):
         raise BugError(f"a departure of {expected} threats was answered {text!r:.100}")
     return text
+
+
+def _past(found: list[bytes]) -> tuple[str, str, str] | None:
+    if not found:
+        return None
+    verb, analyst, threat_id = (part.decode() for part in found)
+    return verb, analyst, threat_id

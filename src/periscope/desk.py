@@ -165,19 +165,21 @@ class AnalystsDesk(Database):
         interaction_id: str,
         analyst_id: str | None = None,
         *,
+        past: PastAct | None = None,
         durability: Acknowledgement | None = None,
     ) -> Threat:
         """Take back an analyst's last act on a threat: interaction, decision, reopening or snooze.
 
         Counts, status and latch are as before (last activity only if nothing followed); what other
-        analysts decided since stays. The undoing is in the audit trail as well.
+        analysts decided since stays. The undoing is in the audit trail as well. `past` is what
+        `find_act` said of it, if it was asked already.
 
         Raises:
             TooLate: after ten minutes, or once the threat was promoted or has departed.
             NotLast: the analyst did something else since, or it is somebody else's act.
             ThreatUnknown: nothing is remembered under this id.
         """
-        return await self._analysts.undo(interaction_id, analyst_id, durability)
+        return await self._analysts.undo(interaction_id, analyst_id, past, durability)
 
     async def recall(
         self,
@@ -273,7 +275,7 @@ class AnalystsDesk(Database):
         request_id: str | None = None,
         durability: Acknowledgement | None = None,
     ) -> None:
-        """Give a claim back.
+        """Give a claim back; with `ANY_TOKEN`, whatever claim the analyst has on the threat.
 
         Raises:
             ClaimLost: it has ended, or somebody else has the threat now.
@@ -283,6 +285,15 @@ class AnalystsDesk(Database):
     async def find_act(self, interaction_id: str) -> PastAct | None:
         """The act that is remembered under an interaction or request id; None: nothing is."""
         return await self._analysts.find(interaction_id)
+
+    async def find_acts(self, interaction_ids: Sequence[str]) -> list[PastAct | None]:
+        """The acts that are remembered under these ids, in their order, None where nothing is.
+
+        Raises:
+            PartitionsMissing: some are away, and some ids were not found in the others: `partial`
+                are the answers of those, in which None says nothing.
+        """
+        return await self._analysts.find_all(interaction_ids)
 
     async def get_desk(self, threat_id: str) -> Desk:
         """Who holds a threat now, and what each analyst did to it last."""

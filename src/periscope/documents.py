@@ -11,7 +11,7 @@ from periscope.models import SEVERITIES, to_datetime
 if TYPE_CHECKING:
     from periscope.archive import AuditEntry, Departure
     from periscope.connection import Capacity, ServerFacts
-    from periscope.index import Facets, FilteredPage, Similar
+    from periscope.index import Facets, FilteredPage, Histogram, Similar
     from periscope.ledger import Ledger, Stats
     from periscope.membership import Seen
     from periscope.noise import SuppressionRule, Warninglist
@@ -124,6 +124,11 @@ def facets(one: Facets) -> Document:
     """Return how many of what fits have which value; null where it is not known in time."""
     counts = {name: value for name, value in asdict(one).items() if name != "indexed_ms"}
     return {**counts, **times("indexed", one.indexed_ms)}
+
+
+def histogram(one: Histogram) -> Document:
+    """Return how many of what fits were first seen when; null where it is not known in time."""
+    return asdict(one)
 
 
 def ledger(one: Ledger) -> Document:

@@ -25,6 +25,7 @@ FLAG_ESCALATED = 2
 FLAG_PROTECTED = 4
 FLAG_SOURCES = 8
 NO_SOURCE = bytes(SOURCE_BYTES)
+FINGERPRINT = slice(HEADER_BYTES - 8 - SOURCE_BYTES, HEADER_BYTES)  # of the report and its source
 SNOOZED = STATUSES.index(Status.SNOOZED)
 
 _LAYOUT = Struct("<7B6I2H" + "IH" * 4 + "dB" + "IH" + "8s6s")
@@ -71,6 +72,7 @@ class Body(msgspec.Struct, frozen=True):
 
 
 _decode_body = msgspec.json.Decoder(Body).decode
+_NOTHING_SAID = Body("", "")
 _new = object.__new__
 _set = object.__setattr__
 _LEVELS = {int(level): level for level in Level}
@@ -143,6 +145,26 @@ def read_threat(
         raise StoreDamaged(
             f"the body of threat {threat_id.decode(errors='replace')!r} cannot be read: {exc}"
         ) from None
+    return _threat(threat_id, v, body, as_of_ms, policy, interaction_id)
+
+
+def read_header(threat_id: bytes, record: bytes, as_of_ms: int, policy: Policy) -> Threat:
+    """A record as a Threat without its report: content, source and metadata are empty.
+
+    Raises:
+        StoreDamaged: the header cannot be read.
+    """
+    return _threat(threat_id, unpack(record), _NOTHING_SAID, as_of_ms, policy, None)
+
+
+def _threat(
+    threat_id: bytes,
+    v: tuple[Any, ...],
+    body: Body,
+    as_of_ms: int,
+    policy: Policy,
+    interaction_id: str | None,
+) -> Threat:
     try:
         fields = _fields(v, body)
     except (ValueError, LookupError) as exc:

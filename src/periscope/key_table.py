@@ -98,6 +98,22 @@ KEY_TABLE = (
         "periscope_spend",
     ),
     KeyKind(
+        "views",
+        "{ns:control}:views",
+        "hash",
+        "view -> its revision, the ms of its last change, and what it is as JSON",
+        "until removed; 1,000 at most, 100 of an owner",
+        "periscope_view_put",
+    ),
+    KeyKind(
+        "timeline",
+        "{ns:control}:timeline",
+        "stream",
+        "a sample of the queue in figures as JSON; the id of an entry is its minute in ms",
+        "1,440 samples, a minute each, oldest first",
+        "periscope_sample",
+    ),
+    KeyKind(
         "meta",
         "{ns:p}:meta",
         "hash",

@@ -76,6 +76,10 @@ class ServiceSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, k
             "Whether the service keeps a read index, which answers text, tag, source and similar."
         ),
     ] = "on"
+    serve_console: Annotated[
+        Literal["on", "off"],
+        described("Whether the service serves the console, the page for analysts, at /console/."),
+    ] = "on"
     serve_workers: Annotated[
         Literal["on", "off"],
         described(

@@ -111,6 +111,7 @@ SPECS: dict[str, Spec] = {
     "periscope_watch": Spec(
         ("singles...",), ("now_ms", "low", "medium", "high", "critical", "latched"), False
     ),
+    "periscope_board": Spec(("meta", "board", "promotable"), _NOW, False),
     "periscope_act": Spec(
         ("singles...", "reply", "before", "pair..."),
         (*_NOW, "full", "first", "act..."),
@@ -118,6 +119,7 @@ SPECS: dict[str, Spec] = {
         "each act is remembered by its id",
     ),
     "periscope_find": Spec(("meta", "done", "done_before"), ("request",), False),
+    "periscope_find_2": Spec(("meta", "done", "done_before"), ("request...",), False),
     "periscope_desk": Spec(("meta", "analysts"), ("now_ms",), False),
     "periscope_promotable": Spec(
         ("meta", "promotable", "claims"), ("now_ms", "offset", "count"), False
@@ -248,6 +250,20 @@ SPECS: dict[str, Spec] = {
         True,
         "takes once more: the safe side",
         lasting=False,
+    ),
+    "periscope_sample": Spec(
+        ("control", "timeline"),
+        ("minute_ms", "sample", "now_ms"),
+        True,
+        "finds it there",
+        lasting=False,
+    ),
+    "periscope_timeline": Spec(("timeline",), ("span_ms", "now_ms"), False),
+    "periscope_view_put": Spec(
+        ("control", "views"),
+        ("id", "expected_revision", "view", "now_ms"),
+        True,
+        "finds it stored",
     ),
     "periscope_remark": Spec(
         ("meta", "audit", "reply"),

@@ -15,6 +15,8 @@ MAX_REQUEST_BYTES = 128
 MAX_NOTE_BYTES = 16 * 1024
 MAX_LEASE_S = 30 * 24 * 60 * 60
 DEFAULT_LEASE_S = 15 * 60
+ANY_TOKEN = -1
+"""In place of a claim's token where it is given back: whatever claim the analyst has."""
 
 
 class Interaction(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -86,7 +86,7 @@ async def test_they_change_while_a_move_copies_and_stand_still_when_it_carries_t
         noted = Move(**{**{n: getattr(move, n) for n in move.__struct_fields__}, "phase": phase})
         await client.hset(control, "move", noted.note)
         if stands_still:
-            with pytest.raises(Moving, match="change keys and accounts when that is done"):
+            with pytest.raises(Moving, match="change what belongs to no threat when that is done"):
                 await access.revoke_key(key.prefix, by="ann")
         else:
             await access.create_key("b", ["read"], by="ann")

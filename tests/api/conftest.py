@@ -30,6 +30,11 @@ class Served:
         self.admin = self.client(secret)
 
     @property
+    def url(self) -> str:
+        """Where it listens."""
+        return self.service.url
+
+    @property
     def tenant(self) -> Tenant:
         """The first tenant."""
         return self.service.tenants.all[0]

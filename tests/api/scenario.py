@@ -8,6 +8,7 @@ from urllib.parse import quote
 
 import httpx
 
+from periscope.api.selected import derived_id
 from tests.api import scenario_admin
 from tests.api.described import OPERATIONS
 from tests.api.steps import Step
@@ -15,6 +16,7 @@ from tests.api.steps import Step
 JSON = "application/json"
 WHO = {"analyst_id": "ana"}
 THREAT = {"threat_id": "CVE-2024-0001"}
+MANY = {"threat_ids": ["CVE-2024-0001", "unknown"]}
 
 
 def report(threat_id: str, severity: str) -> dict[str, Any]:
@@ -43,12 +45,20 @@ STEPS = (
     Step("snooze", THREAT, body={**WHO, "for_s": 3600, "note": "Patch window."}),
     Step("reopen", THREAT, body={**WHO, "request_id": "act-2"}),
     Step("undo", body={**WHO, "interaction_id": "act-2"}),
+    Step("act_on_many", body={**WHO, **MANY, "act": "investigate", "request_id": "many-1"}),
+    Step(
+        "undo_many",
+        body={**WHO, "interaction_ids": [derived_id("many-1", "CVE-2024-0001")]},
+    ),
     Step("recall", THREAT, body=WHO),
     Step("decide", THREAT, body={**WHO, "outcome": "true_positive_impact", "note": "Confirmed."}),
     Step("get_threat", THREAT),
+    Step("list_rows", query={"level": 2}),
+    Step("look_up_rows", body={"threat_ids": ["host-17", "unknown"]}),
     Step("look_up", body={"ids": ["CVE-2024-0001", "unknown"], "fields": ["threat_id", "level"]}),
     Step("seen", body={"ids": ["CVE-2024-0001", "unknown"]}),
     Step("count_facets"),
+    Step("count_by_time", query={"not_source": ["edr", "proxy"], "buckets": 4}),
     Step("list_similar", THREAT),
     Step("get_threat_interactions", THREAT),
     Step("get_threat_history", THREAT),
@@ -70,7 +80,10 @@ STEPS = (
 ENDLESS = frozenset(("follow_events",))
 UNIQUE = {
     "openapi": "the document itself",
+    "list_settings": "of this machine",
+    "get_timeline": "as many samples as minutes began",
     "count_facets": "as far as the index has come",
+    "count_by_time": "as far as the index has come",
     "list_similar": "as far as the index has come",
 }
 SAMPLES = {

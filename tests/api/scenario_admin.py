@@ -15,6 +15,7 @@ KEV = {"name": "kev"}
 LISTED = {"name": "Known harmless hosts"}
 DRILL = {"where": ["source=drill", "severity<=MEDIUM"]}
 DRILLED = {"threat_id": "drill-1", "content": "ET SCAN", "severity": "LOW", "source": "drill"}
+VIEW = {"view_id": Of("add_view", "id")}
 RULE = {"rule_id": Of("add_suppression", "id")}
 LETTER = letter(
     *("kev", "kev.json"),
@@ -33,6 +34,17 @@ STEPS = (
     Step("get_policy"),
     Step("set_policy", body={"promote_score": 0.75, "working_ttl_ms": 7_200_000}),
     Step("get_stats"),
+    Step("list_settings"),
+    Step("get_board"),
+    Step("get_timeline", query={"for_s": 3600}),
+    Step("add_view", body={"name": "Mail gateways", "query": "tag:mail", "shared": True}),
+    Step("list_views"),
+    Step(
+        "change_view",
+        VIEW,
+        body={"name": "Mail gateways", "query": "tag:mail", "shared": True, "revision": 1},
+    ),
+    Step("remove_view", VIEW),
     Step("get_kpis", query={"for_s": 3600}),
     Step("get_ledger", query={"deep": True}),
     Step("list_formats"),

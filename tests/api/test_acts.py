@@ -191,7 +191,7 @@ async def test_acts_that_come_together_travel_together(served: Served) -> None:
         posts = [asyncio.create_task(client.post("/v1/interactions", json=one)) for one in bodies]
 
         async def all_are_in_hand() -> bool:
-            return len(served.service._app._in_hand) == len(ids)
+            return served.service._app._in_hand == len(ids)
 
         await wait_until(all_are_in_hand, "all requests are in hand")
         await server.client_unpause()

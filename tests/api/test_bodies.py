@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import gzip
 
 import pytest
@@ -56,3 +57,26 @@ async def test_packed_bodies_and_bodies_left_out(served: Served) -> None:
     client = await served.key("act", analyst="ann")
     assert (await client.post("/v1/threats/t/reopen")).is_success
     assert (await client.post("/v1/threats/t/reopen", json={})).is_success
+
+
+@pytest.mark.parametrize(
+    ("key", "status"), [("", 401), ("Authorization: Bearer {secret}\r\n", 413)]
+)
+async def test_whoever_is_refused_in_the_midst_of_sending_gets_the_answer(
+    served: Served, key: str, status: int
+) -> None:
+    """The connection was closed on what was still coming: a reset, which destroys the answer."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", served.service.port)
+    head = "POST /v1/threats/t/comment HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+    length = "Content-Length: 99000000\r\n\r\n"
+    writer.write((head + key.format(secret=served.secret) + length).encode())
+    first = await asyncio.wait_for(reader.readline(), 5)
+    for _ in range(20):
+        writer.write(b"x" * 50_000)
+        await writer.drain()
+    writer.write_eof()
+    rest = await asyncio.wait_for(reader.read(), 5)
+    assert first.startswith(b"HTTP/1.1 %d " % status)
+    assert b"connection: close" in rest.lower()
+    writer.close()
+    await writer.wait_closed()

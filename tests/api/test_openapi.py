@@ -97,7 +97,6 @@ def test_types_of_problems_are_told_apart() -> None:
     assert len(set(kinds)) == len(kinds)
 
 
-@pytest.mark.timeout(180)
 def test_a_generator_of_clients_reads_it(tmp_path: Path) -> None:
     (tmp_path / "openapi.json").write_text(json.dumps(DOCUMENT))
     config = {

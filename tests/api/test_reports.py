@@ -90,6 +90,42 @@ async def test_a_bad_line_costs_itself(served: Served) -> None:
     assert [one["index"] for one in answer.json()["rejections"]] == [1, 2, 3, 4]
 
 
+@pytest.mark.parametrize(
+    ("bad", "why"),
+    [
+        (b'{"title":"cut off \\ud83d"}', "half of a surrogate pair"),
+        (b"[" * 2000 + b"]" * 2000, "nested deeper"),
+        (b'{"title" "x"}', "not valid JSON"),
+        (b"01", "not valid JSON"),
+    ],
+    ids=["half a character", "deep", "no object", "no number"],
+)
+async def test_a_bad_element_costs_itself(served: Served, bad: bytes, why: str) -> None:
+    """A parser gives up on the whole array over it; a title cut off in an emoji is enough."""
+    one, other = (json.dumps({**GOOD, "threat_id": name}).encode() for name in "ab")
+    body = b"[%s]" % b",".join((one, bad, other))
+    answer = await served.admin.post("/v1/reports", content=body, headers=JSON)
+    assert counts(answer) == {"received": 3, "added": 2, "rejected": 1}
+    (rejection,) = answer.json()["rejections"]
+    assert (rejection["index"], why in rejection["reason"]) == (1, True), rejection
+
+
+async def test_arrays_one_after_the_other_are_one(served: Served) -> None:
+    one, other = (json.dumps({**GOOD, "threat_id": name}).encode() for name in "ab")
+    body = b"[%s]\n[%s]" % (one, other)
+    answer = await served.admin.post("/v1/reports", content=body, headers=JSON)
+    assert counts(answer) == {"received": 2, "added": 2}
+
+
+@pytest.mark.parametrize("body", [b"[%s", b"[%s,]", b"[%s] x", b"[%s}", b'[%s,"\\ud800'])
+async def test_an_array_that_breaks_off_is_refused_whole(served: Served, body: bytes) -> None:
+    answer = await served.admin.post(
+        "/v1/reports", content=body % json.dumps(GOOD).encode(), headers=JSON
+    )
+    refused(answer, 400, "body-unreadable")
+    assert (await served.tenant.periscope.get_ledger()).received == 0
+
+
 async def test_a_feed_by_its_name_and_by_its_content(served: Served) -> None:
     body = (
         b'{"vulnerabilities": [{"cveID": "CVE-2024-0001", "vendorProject": "Example", '

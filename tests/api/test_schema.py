@@ -19,7 +19,7 @@ from tests.api.scenario_admin import arrange
 ROOT = Path(__file__).parent.parent.parent
 CONFIG = ROOT / "schemathesis.toml"
 EXAMPLES = int(os.environ.get("EXAMPLES", "60"))
-MOST_S = 110 + EXAMPLES
+MOST_S = 220 + EXAMPLES
 
 
 @pytest.mark.timeout(MOST_S + 10)

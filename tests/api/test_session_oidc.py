@@ -64,6 +64,14 @@ async def back(served: Served, pending: str, **params: Any) -> httpx.Response:
     return await client.get("/v1/session/oidc/callback", params=params, headers=headers)
 
 
+async def test_the_console_offers_the_provider_where_there_is_one(
+    serve: Serve, config: Path
+) -> None:
+    served = await serve(config=str(config))
+    page = await served.client(None, event_hooks={}).get("/console/")
+    assert '<html lang="en" data-sign-on="yes">' in page.text
+
+
 async def test_in_through_the_provider(serve: Serve, config: Path) -> None:
     served = await serve(config=str(config))
     url, pending = await begun(served)

@@ -12,6 +12,7 @@ import pytest
 from periscope.bench import ROWS, run
 from periscope.bench.figures import Figure
 from periscope.bench.machine import Machine
+from periscope.bench.plan import Plan
 from periscope.bench.stand import DIRECTORY_PREFIX, stand
 from periscope.errors import UsageError
 
@@ -67,6 +68,39 @@ async def test_what_cannot_be_measured_is_refused(
 ) -> None:
     with pytest.raises(UsageError):
         await run(scales, rows, None, runs)
+
+
+@pytest.mark.parametrize("place", [".", "none/figures.json"])
+async def test_a_file_that_cannot_be_written_is_told_first(temporary: Path, place: str) -> None:
+    with pytest.raises(UsageError, match="cannot write"):
+        await run([10**9], ["limit"], temporary / place, 1)
+
+
+async def test_a_run_that_is_cut_short_keeps_what_it_measured(
+    temporary: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = temporary / "figures.json"
+    reached = asyncio.Event()
+
+    async def endless(plan: Plan) -> list[Figure]:
+        reached.set()
+        await asyncio.Event().wait()
+        return []
+
+    rows = {"exists": ROWS["exists"], "endless": endless}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("periscope.bench.choose", lambda _: rows)
+        task = asyncio.create_task(run([SCALE], None, file, 1))
+        async with asyncio.timeout(60):
+            await reached.wait()
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+    assert {one["row"] for one in json.loads(file.read_bytes())["figures"]} == {"exists"}
+    shown = capsys.readouterr()
+    assert "exists" in shown.out
+    assert shown.err.endswith("Cut short. What was measured until then:\n")
+    assert_nothing_left(temporary)
 
 
 async def test_a_cancelled_run_leaves_nothing(temporary: Path) -> None:

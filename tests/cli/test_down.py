@@ -102,7 +102,9 @@ async def test_a_server_that_does_not_come_back_leaves_exact_counts(
         running.give(lines(0, 1_000))
 
         async def all_stored() -> bool:
-            return await stored(own) == 1_000
+            """By the counts alone: a deep recount is for a database at rest."""
+            async with Periscope.open(own.url) as p:
+                return (await p.get_ledger()).level_1 == 1_000
 
         await wait_until(all_stored, "the first are stored")
         if how == "killed":
@@ -139,7 +141,9 @@ async def test_a_server_that_dies_between_two_files_takes_no_count_along(
     with program.start(*arguments) as running:
 
         async def all_stored() -> bool:
-            return await stored(own) == 1_000
+            """By the counts alone: a deep recount is for a database at rest."""
+            async with Periscope.open(own.url) as p:
+                return (await p.get_ledger()).level_1 == 1_000
 
         await wait_until(all_stored, "the first file is stored")
         own.kill()

@@ -58,6 +58,22 @@ def test_all_conditions_hold(loaded: Program) -> None:
     assert document["as_of_ms"] > 0
 
 
+def test_what_is_left_out(loaded: Program) -> None:
+    words = ("--not-source", "s1", "--not-severity", "low", "--not-severity", "MEDIUM")
+    document = loaded("find", "--text", "evil1.example", *words, "--json").document
+    for one in document["items"]:
+        assert (one["source"], one["severity"]) != ("s1", "LOW")
+        assert one["source"] != "s1"
+        assert one["severity"] in ("HIGH", "CRITICAL")
+    assert document["items"]
+    first = loaded("find", *words, "--not-tag", "none", "--not-tlp", "", "--count", "1").out
+    (line,) = [line for line in first.splitlines() if line.startswith("Next page: ")]
+    for flag in ("--not-source=s1", "--not-severity=low", "--not-severity=MEDIUM", "--not-tlp="):
+        assert flag in line
+    again = loaded(*line.removeprefix("Next page: periscope ").replace("'", "").split())
+    assert again.code == 0
+
+
 def test_pages_lead_on(loaded: Program) -> None:
     first = loaded("find", "--indicator", "evil0[.]example", "--count", "3").out
     assert "3 threats, as of" in first
@@ -96,6 +112,8 @@ def test_hostile_threats_leave_the_terminal_alone(loaded: Program) -> None:
         (("find", "--indicator", ""), 2),
         (("find", "--cursor", "x"), 2),
         (("find", "--status", "none"), 2),
+        (("find", "--not-tag", ""), 2),
+        (("find", "--not-severity", "SEVERE"), 2),
         (("similar", "nobody"), 1),
     ],
 )

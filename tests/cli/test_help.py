@@ -19,7 +19,7 @@ from tests.cli.conftest import ROOT, Program
 
 PAGE = (ROOT / "docs" / "reference" / "commands.md").read_text()
 # They need a terminal, or minutes, or go on for ever: their own tests run them.
-NOT_HERE = ("--watch", "bench", "periscope serve")
+NOT_HERE = ("--watch", "bench", "periscope serve", "periscope demo")
 
 
 @pytest.mark.parametrize(
@@ -54,7 +54,6 @@ def shell(place: Path, tmp_path: Path) -> dict[str, str]:
     return {**program.environment, "PATH": path}
 
 
-@pytest.mark.timeout(300)  # some forty programs, one after the other
 def test_the_examples_run(shell: dict[str, str]) -> None:
     lines = [*ROOT_EXAMPLES, *(line for command in COMMANDS for line in command.examples)]
     for line in lines:

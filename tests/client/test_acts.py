@@ -67,6 +67,42 @@ async def test_many_interactions(client: Client) -> None:
     assert [(one.index, one.threat_id) for one in taken.rejections] == [(1, "nobody")]
 
 
+async def test_a_selection_and_its_receipt(client: Client) -> None:
+    await add(client, "a", "b", "c", "held")
+    held = await client.claim("held", "bob")
+    claimed = await client.act_on_many("claim", ["a", "b"], "ann", lease=timedelta(minutes=1))
+    tokens = {one.threat_id: one.claim.token for one in claimed.changed if one.claim is not None}
+    assert set(tokens) == {"a", "b"}
+    released = await client.act_on_many("release", ["a", "b"], "ann", tokens=tokens)
+    assert [one.threat_id for one in released.changed] == ["a", "b"]
+    again = [
+        await client.act_on_many("dismiss", ["a", "held", "b"], "ann", note="ours", request_id="r1")
+        for _ in range(2)
+    ]
+    assert again[0].skipped == again[1].skipped
+    assert [(one.threat_id, one.status) for one in again[0].skipped] == [("held", 409)]
+    assert {one.row.dismissals for one in again[1].changed if one.row is not None} == {1}
+    undone = await client.undo_many([str(one.interaction_id) for one in again[0].changed], "ann")
+    assert {one.row.status for one in undone.undone if one.row is not None} == {"open"}
+    assert undone.skipped == []
+    ours = await client.act_on_many("claim", ["held"], "ann", take_over=True)
+    assert ours.changed[0].claim is not None
+    assert ours.changed[0].claim.token > held.token
+    for end in (timedelta(hours=1), datetime.now(UTC) + timedelta(hours=2), None):
+        slept = await client.act_on_many("snooze", ["a"], "ann", until=end)
+        assert slept.changed[0].row is not None
+        assert (slept.changed[0].row.snoozed_until_ms is None) == (end is None)
+    closed = await client.act_on_many(
+        "decide", ["b", "c"], "ann", outcome="duplicate", duplicate_of="a"
+    )
+    assert {one.row.outcome for one in closed.changed if one.row is not None} == {"duplicate"}
+    with pytest.raises(ApiProblem) as caught:
+        await client.act_on_many("view", ["a"], "ann", until=timedelta(hours=1))
+    assert caught.value.field == "for_s"
+    said = await client.act_on_many("comment", ["a"], "ann", text="hm")
+    assert said.changed[0].interaction_id
+
+
 async def test_removed_allowed_and_erased(client: Client) -> None:
     await add(client, "a", "b")
     assert (await client.promote()).promoted == 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Any
 
 import pytest
 
@@ -32,6 +33,20 @@ async def test_the_queue_page_by_page(client: Client) -> None:
     assert (caught.value.status, caught.value.field) == (422, "severity")
 
 
+async def test_the_queue_in_rows(client: Client) -> None:
+    names = [f"t{number}" for number in range(250)]
+    await add(client, names)
+    page = await client.rows_page(severity="HIGH", limit=200)
+    assert (len(page.items), page.total) == (200, 250)
+    rest = await client.rows_page(severity="HIGH", limit=200, cursor=page.next_cursor)
+    assert {one.threat_id for one in (*page.items, *rest.items)} == set(names)
+    await client.claim("t7", analyst_id="ann")
+    found = await client.lookup_rows(["x", *names])
+    assert [one.threat_id for one in found] == names
+    assert [one.threat_id for one in found if one.holder == "ann"] == ["t7"]
+    assert await client.lookup_rows([]) == []
+
+
 async def test_what_the_board_does_not_index(served: Served, client: Client) -> None:
     given = [
         {"threat_id": f"t{n}", "content": f"beacon {n}", "severity": "LOW", "source": f"s{n % 2}"}
@@ -49,6 +64,13 @@ async def test_what_the_board_does_not_index(served: Served, client: Client) -> 
     assert set(await found()) == {f"t{n}" for n in range(1, 40, 2)}
     assert (await client.threats_page(text="beacon")).position
     assert (await client.facets(source="s1")).source == {"s1": 20}
+    left_out: dict[str, Any] = {"not_source": ["s0", "none"], "not_severity": ["HIGH"]}
+    assert (await client.facets(**left_out, severity="LOW", level=1)).total == 20
+    assert (await client.histogram(**left_out, buckets=2)).counts == [0, 20]
+    assert (await client.histogram(from_ms=0, until_ms=10, buckets=3)).counts == [0, 0, 0]
+    page = await client.threats_page(not_source=("s0",), first_seen_from=1)
+    assert {one.source for one in page.items} == {"s1"}
+    assert (await client.rows_page(not_source=["s1", "s0"])).total == 0
     assert (await client.similar("t1")).items == []
     assert (await client.kpis(for_s=3600)).flow
 

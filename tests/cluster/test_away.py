@@ -25,6 +25,7 @@ from periscope.errors import (
     StoreUnavailable,
 )
 from periscope.keys import control_key, slot_of_key
+from periscope.work import PastAct
 from periscope.workers import ArchiveWriter, ExpiryWorker, PromotionWorker, State, Supervisor
 from tests.cli.conftest import Program
 from tests.support.clusters import Cluster, cluster
@@ -161,6 +162,11 @@ async def test_single_calls(broken: Broken) -> None:
             assert not isinstance(caught.value, OutcomeUnknown)
         with pytest.raises(PartitionsMissing):
             await p.undo("of nobody that can be asked")
+    found = await p.find_acts([f"act-{here}"])
+    assert found == [PastAct("view", "ann", here)]
+    with pytest.raises(PartitionsMissing) as some:
+        await p.find_acts(["of nobody that can be asked", f"act-{here}"])
+    assert some.value.partial == [None, *found]
 
 
 async def test_a_batch_for_partitions_that_are_there_notices_nothing(broken: Broken) -> None:

@@ -42,7 +42,7 @@ def durable() -> Iterator[ServerProcess]:
     process.stop()
 
 
-@pytest.mark.timeout(900 if SOAK else 120)
+@pytest.mark.timeout(900 if SOAK else 300)
 @pytest.mark.parametrize("retry_s", [20.0, 0.0], ids=["patient", "impatient"])
 async def test_a_killed_server_has_all_that_was_acknowledged(
     durable: ServerProcess, tmp_path: Path, retry_s: float

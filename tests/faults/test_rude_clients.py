@@ -90,7 +90,6 @@ def head(service: ServiceProcess, *more: str) -> bytes:
     return "\r\n".join(lines).encode()
 
 
-@pytest.mark.timeout(300 if SOAK else 120)
 async def test_slow_silent_and_cut_off(store: ServerProcess, service: ServiceProcess) -> None:
     before_s = await p99_s(service)
     rss = service.rss_mib

@@ -71,7 +71,7 @@ async def balances(service: ServiceProcess) -> None:
     assert done.returncode == 0, (done.stdout + done.stderr).decode()
 
 
-@pytest.mark.timeout(600 if SOAK else 120)
+@pytest.mark.timeout(600 if SOAK else 300)
 async def test_killed_stopped_and_starved(store: ServerProcess, service: ServiceProcess) -> None:
     every = os.sched_getaffinity(0)
     sent = 0
@@ -156,7 +156,7 @@ def service_is_there(answers: list[int]) -> bool:
     return not answers or answers[-1] != 0
 
 
-@pytest.mark.timeout(600 if SOAK else 120)
+@pytest.mark.timeout(600 if SOAK else 300)
 async def test_the_store_killed_and_back(store: ServerProcess, service: ServiceProcess) -> None:
     async with (
         posters(service.url, service.secret, timeout_s=15) as told,

@@ -28,6 +28,7 @@ from periscope.feeds.registry import all_formats, by_name
 from periscope.intake import Intake
 from periscope.models import Severity
 from tests.feeds.support import MIB, REPO, Pipe, read, real_data, reasons, refusal, reports
+from tests.support.patience import PATIENCE
 
 DEEP = 100_000
 GROWTH_KIB = 64 * 1024
@@ -139,14 +140,13 @@ def readings(path: Path, *names: str) -> list[dict[str, Any]]:
     return [json.loads(line) for line in done.stdout.splitlines()]
 
 
-@pytest.mark.timeout(300)
 def test_hostile_shapes_cost_nothing(shape: Path) -> None:
     allowed = min(SECONDS_IN_ALL, SECONDS_A_PART * (1 + shape.stat().st_size / PART_BYTES))
     found = readings(shape)
     assert [one["format"] for one in found] == [None, *format_names()]
     for one in found:
-        assert one["first"] < 1, one
-        assert one["seconds"] < allowed, one
+        assert one["first"] < PATIENCE, one
+        assert one["seconds"] < allowed * PATIENCE, one
         assert one["grown_kib"] < GROWTH_KIB, one
         for text in one["told"]:
             refusal(FeedError(text))
@@ -199,7 +199,7 @@ def test_no_repetition_takes_long(name: str | None, head: str, part: str) -> Non
         read(data, name, default_severity=Severity.LOW)
     except FeedError as exc:
         refusal(exc)
-    assert time.process_time() - began < SECONDS_A_PART
+    assert time.process_time() - began < SECONDS_A_PART * PATIENCE
 
 
 def test_xml_is_named_whatever_format_is_asked_for(tmp_path: Path) -> None:
@@ -313,4 +313,4 @@ def test_no_pattern_is_slow_on_its_worst_food(name: str) -> None:
                 text = food * (60_000 // len(food))
                 began = time.process_time()
                 taken(json.dumps(changed(record, path, text + "\0")).encode(), name)
-                assert time.process_time() - began < 1, (path, food)
+                assert time.process_time() - began < PATIENCE, (path, food)

@@ -9,6 +9,7 @@ import pytest
 from periscope.feeds import open_feed
 from periscope.models import Report, Severity
 from tests.feeds.support import Pipe, read, real_data, reasons, reports
+from tests.support.patience import PATIENCE
 
 LIST = b"""\xef\xbb\xbf# a blocklist
 ! ad blocker
@@ -105,7 +106,7 @@ def test_a_long_url_has_a_short_id() -> None:
 def test_no_line_takes_long(line: bytes) -> None:
     began = time.process_time()
     read((line + b"\n") * 8, "plain")
-    assert time.process_time() - began < 1
+    assert time.process_time() - began < PATIENCE
 
 
 @pytest.mark.parametrize(

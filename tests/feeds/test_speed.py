@@ -15,6 +15,7 @@ import pytest
 from periscope.feeds import open_feed
 from periscope.feeds.formats.suricata import Suricata
 from tests.feeds.support import MIB, SAMPLES
+from tests.support.patience import PATIENCE
 
 STATUS = Path("/proc/self/status")
 MEASURE = """
@@ -65,12 +66,10 @@ def test_native_ndjson_is_fast() -> None:
         "metadata": {"n": 1},
     }
     data = (json.dumps(record) + "\n").encode() * 100_000
-    began = time.perf_counter()
+    began = time.process_time()
     with open_feed(BytesIO(data)) as feed:
         assert sum(1 for _ in feed) == 100_000
-    assert 100_000 / (time.perf_counter() - began) > 100_000, (
-        "200,000 a second, halved for slow machines"
-    )
+    assert 100_000 / (time.process_time() - began) > 200_000 / PATIENCE
 
 
 def test_eve_is_fast() -> None:
@@ -81,4 +80,4 @@ def test_eve_is_fast() -> None:
     with open_feed(BytesIO(data)) as feed:
         assert sum(1 for _ in feed) == 40_000
     rate = 40_000 / (time.process_time() - began)
-    assert rate > 35_000, "100,000 a second where nothing else runs"
+    assert rate > 100_000 / PATIENCE

@@ -138,6 +138,7 @@ async def test_older_than_what_is_kept_here_comes_from_the_store(periscope: Peri
     async with hub.subscribe(beginning(periscope)) as subscription:
         for one in ids[30:]:
             await periscope.add_threat(one, "x", "LOW")
+        await wait_until(lambda: _is(hub.ring.end == 30), "the hub has them, and keeps the last")
         assert await hear(subscription, 60) == ids
     await hub.close()
 

@@ -24,6 +24,7 @@ from periscope.noise.packed import pack_list, unpack_list
 from periscope.noise.warninglist import MAX_VALUE, ListFile, parse_list
 from tests.noise.support import network_of, slow_list_of
 from tests.support.history import say
+from tests.support.patience import PATIENCE
 
 SHARED = Path(__file__).resolve().parents[3] / "shared" / "data" / "warninglists"
 SHARED_FILES = sorted(SHARED.glob("*.json"))
@@ -264,18 +265,18 @@ HOSTILE = ["", "\0", "\ud800", *(text * 32_768 for text in ("xy", "..", "a.", "1
 @pytest.mark.parametrize("value", HOSTILE, ids=range(len(HOSTILE)))
 def test_hostile_values_cost_nothing(value: str) -> None:
     judge = KnownGood(map(Prepared, read_lists(SHARED)))
-    began = time.perf_counter()
+    began = time.process_time()
     for kind in KINDS:
         assert judge.list_of(kind, value) is None
         judge.list_of(kind, value[:MAX_VALUE])
-    assert time.perf_counter() - began < 0.1
+    assert time.process_time() - began < 0.1 * PATIENCE
 
 
 def test_an_expression_takes_no_more_time_than_a_value_is_long() -> None:
     judge = known(a_list("regex", ["/(a+)+b$/", "/(a|aa)+c/"]))
-    began = time.perf_counter()
+    began = time.process_time()
     assert judge.list_of("other", "a" * MAX_VALUE) is None
-    assert time.perf_counter() - began < 0.1
+    assert time.process_time() - began < 0.1 * PATIENCE
 
 
 # --- what is no list -----------------------------------------------------------------------------

@@ -19,6 +19,7 @@ from periscope.noise.holding import glob, holds
 from periscope.noise.index import MAX_ACTIVE, MAX_ENDED, Index, decode_index, encode_index
 from periscope.noise.kinds import KINDS
 from tests.support.history import say
+from tests.support.patience import PATIENCE
 
 NOW = 1_790_000_000_000
 REPORT: dict[str, Any] = {
@@ -129,9 +130,9 @@ def test_a_glob_is_that_of_brute_force(pattern: str, text: str) -> None:
 
 @pytest.mark.parametrize("pattern", ["*a" * 200 + "b", "*a?" * 100 + "b", "*" * 1000, "a" * 1000])
 def test_a_glob_is_not_slow(pattern: str) -> None:
-    began = time.perf_counter()
+    began = time.process_time()
     glob(pattern)("a" * 65_536)
-    assert time.perf_counter() - began < 1
+    assert time.process_time() - began < PATIENCE
 
 
 # --- nothing breaks them --------------------------------------------------------------------------
@@ -217,9 +218,9 @@ def test_a_report_of_hostile_size_costs_little(size: int) -> None:
     for _ in range(32):
         nested = {"a": [nested] * 3}
     metadata = {"tags": ["x"] * 20_000, "title": "t" * size, "host": nested, "a": nested}
-    began = time.perf_counter()
+    began = time.process_time()
     assert judge.mark({**texts, "severity": "LOW", "metadata": metadata}) is not None
-    assert time.perf_counter() - began < 0.25
+    assert time.process_time() - began < 0.25 * PATIENCE
 
 
 # --- the judge ------------------------------------------------------------------------------------

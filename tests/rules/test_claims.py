@@ -23,6 +23,7 @@ from periscope import (
     ThreatUnknown,
 )
 from periscope.archive import Archive
+from periscope.work import ANY_TOKEN
 from tests.conftest import OpenHere
 from tests.rules.scene import (
     HOUR_MS,
@@ -147,6 +148,21 @@ async def test_nobody_releases_with_a_forged_token(p: Periscope) -> None:
         with pytest.raises(ClaimLost):
             await p.release(Claim("t", analyst, token, claim.until_ms))
     assert await holder(p, "t") == "ann"
+
+
+async def test_whatever_one_has_claimed_is_given_back_without_its_token(p: Periscope) -> None:
+    await add(p, "t")
+    await p.claim("t", "ann")
+    with pytest.raises(ClaimLost):
+        await p.release(Claim("t", "bob", ANY_TOKEN, 0))
+    await p.release(Claim("t", "ann", ANY_TOKEN, 0), request_id="r")
+    assert await holder(p, "t") is None
+    await p.claim("t", "ann")
+    await p.release(Claim("t", "ann", ANY_TOKEN, 0), request_id="r")
+    assert await holder(p, "t") == "ann"
+    await p.release(Claim("t", "ann", ANY_TOKEN, 0))
+    with pytest.raises(ClaimLost):
+        await p.release(Claim("t", "ann", ANY_TOKEN, 0))
 
 
 @pytest.mark.parametrize("action", ["view", "escalate", "monitor", "investigate", "dismiss"])
@@ -396,6 +412,11 @@ async def test_the_same_pull_again_gets_the_same_claim(spread: Periscope) -> Non
     found = await p.find_act("pull")
     assert found == PastAct("next", "ann", first.threat_id)
     assert await p.find_act("nothing") is None
+    ids = [*(f"unheard of {number}" for number in range(600)), "pull"]
+    assert await p.find_acts(ids) == [None] * 600 + [found]
+    assert await p.find_acts([]) == []
+    with pytest.raises(ActInvalid):
+        await p.find_acts(["pull", ""])
 
 
 async def test_the_first_of_ones_own_ranking(spread: Periscope) -> None:

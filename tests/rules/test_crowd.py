@@ -8,8 +8,6 @@ import sys
 from asyncio.subprocess import PIPE, Process
 from collections import Counter
 
-import pytest
-
 from periscope import Level, Periscope, Threat
 from periscope.archive import Archive
 from tests.rules.crowd import ACTIONS, THREATS
@@ -53,7 +51,6 @@ def counts(threat: Threat) -> tuple[int, ...]:
     )
 
 
-@pytest.mark.timeout(300)
 async def test_counts_are_exact(spread: Periscope, archive: Archive) -> None:
     p = spread
     p.functions.now_ms = None
@@ -73,7 +70,6 @@ async def test_counts_are_exact(spread: Periscope, archive: Archive) -> None:
     assert (await p.get_holdings())["remembered"] == expected
 
 
-@pytest.mark.timeout(300)
 async def test_promotions_and_claims_happen_once(spread: Periscope) -> None:
     p = spread
     p.functions.now_ms = None

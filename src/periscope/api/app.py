@@ -11,7 +11,9 @@ from litestar.handlers import HTTPRouteHandler
 from periscope.api import (
     accounts,
     acts,
+    board,
     claims,
+    console,
     deadletters,
     export,
     feeds,
@@ -26,8 +28,11 @@ from periscope.api import (
     policy,
     receivers,
     reports,
+    rows,
+    selection,
     session,
     session_oidc,
+    settings,
     stats,
     stream,
     suppressed,
@@ -35,6 +40,7 @@ from periscope.api import (
     threats,
     trail,
     upkeep,
+    views,
     warninglists,
 )
 from periscope.api.envelope import Envelope
@@ -46,6 +52,7 @@ from periscope.api.tenants import Tenants
 NOUNS = (
     accounts,
     acts,
+    board,
     claims,
     deadletters,
     export,
@@ -59,8 +66,11 @@ NOUNS = (
     policy,
     receivers,
     reports,
+    rows,
+    selection,
     session,
     session_oidc,
+    settings,
     stats,
     stream,
     suppressed,
@@ -68,6 +78,7 @@ NOUNS = (
     threats,
     trail,
     upkeep,
+    views,
     warninglists,
 )
 """Modules whose routes stand under /v1, a noun each."""
@@ -75,7 +86,8 @@ NOUNS = (
 
 def create_app(tenants: Tenants) -> Envelope:
     """Return the ASGI application that serves these tenants, which must be open."""
-    app = assembled(tenants.settings.serve_max_body_mb << 20)
+    settings = tenants.settings
+    app = assembled(settings.serve_max_body_mb << 20, has_console=settings.serve_console == "on")
     envelope = Envelope(app, tenants.observe)
     described = msgspec.json.encode(openapi.document(app))
     app.state.update(
@@ -89,7 +101,7 @@ def create_app(tenants: Tenants) -> Envelope:
     return envelope
 
 
-def assembled(max_body_bytes: int) -> Litestar:
+def assembled(max_body_bytes: int, *, has_console: bool = True) -> Litestar:
     """Return all routes behind the gate; they serve nobody yet."""
     routes = [route for noun in NOUNS for route in noun.ROUTES]
     return Litestar(
@@ -97,6 +109,7 @@ def assembled(max_body_bytes: int) -> Litestar:
             Router("/v1", route_handlers=[*_options(routes), *routes]),
             *health.ROUTES,
             *openapi.ROUTES,
+            *(console.ROUTES if has_console else ()),
         ],
         guards=[gate],
         exception_handlers={Exception: handle},

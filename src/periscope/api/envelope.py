@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import re
 import time
@@ -27,6 +28,8 @@ HEADERS = (
 SERVER = (b"server", b"periscope")
 PRIVATE = (b"cache-control", b"no-store")
 ONLY_TLS = (b"strict-transport-security", b"max-age=31536000")
+LINGER_S = 5.0
+"""So long what a refused sender still sends is read, and thrown away."""
 
 Observe = Callable[[Any, str, str, int, float], None]
 """Called with the caller (None: unknown), route, method, status and seconds of each request that
@@ -45,7 +48,8 @@ class Envelope:
         self._app = app
         self._observe = observe
         self.draining = False
-        self._in_hand: set[asyncio.Task[Any]] = set()
+        self._tasks: set[asyncio.Task[Any]] = set()
+        self._in_hand = 0
         self._idle = asyncio.Event()
         self._idle.set()
 
@@ -54,24 +58,28 @@ class Envelope:
         await self._idle.wait()
 
     def give_up(self) -> None:
-        """Cut off what is in hand."""
-        for task in self._in_hand:
+        """Cut off what is in hand, and what is still being read behind an answer."""
+        for task in self._tasks:
             task.cancel()
-
-    def begin(self) -> None:
-        """Count a request that began."""
-        if (task := asyncio.current_task()) is not None:
-            self._in_hand.add(task)
-        self._idle.clear()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
-        await _Request(self, scope, receive, send).serve(self._app)
+        task = asyncio.current_task()
+        assert task is not None  # noqa: S101 - a coroutine runs in one
+        self._tasks.add(task)
+        try:
+            await _Request(self, scope, receive, send).serve(self._app)
+        finally:
+            self._tasks.discard(task)
+
+    def begin(self) -> None:
+        """Count a request that began."""
+        self._in_hand += 1
+        self._idle.clear()
 
     def ended(self, request: _Request) -> None:
-        """Count and log a request that ended."""
-        if (task := asyncio.current_task()) is not None:
-            self._in_hand.discard(task)
+        """Count and log a request that ended: it is answered."""
+        self._in_hand -= 1
         if not self._in_hand:
             self._idle.set()
         one = request
@@ -123,6 +131,18 @@ class _Request:
             await self._fail(_raised(exc))
         finally:
             self._envelope.ended(self)
+        if not self._is_read:
+            await self._linger()
+
+    async def _linger(self) -> None:
+        """Read what is still coming of a body that was answered before its end.
+
+        Closing on it would reset the connection, and that may destroy the answer on its way.
+        """
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(LINGER_S):
+                while not self._is_read:
+                    await self._take()
 
     async def _fail(self, exc: Exception) -> None:
         status, headers, body = answer(exc, self.id)

@@ -6,12 +6,14 @@ from typing import Annotated, Any
 
 import msgspec
 from litestar import Request, Response, get
-from litestar.params import Parameter
+from litestar.di import NamedDependency
+from litestar.params import Parameter, QueryParameter
 
 from periscope import documents
 from periscope.access import Limits, Scope
 from periscope.api.acting import ThreatId, threat_id_of
 from periscope.api.answers import json_answer
+from periscope.api.conditions import PART, Part
 from periscope.api.gate import caller_of
 from periscope.api.limits import check_visible
 from periscope.api.problems import RequestRefused
@@ -19,36 +21,15 @@ from periscope.api.tenants import Tenant
 from periscope.errors import IndexUnavailable
 from periscope.functions import RankQuery
 from periscope.index import FilteredPage, ReadIndex, Where
-from periscope.models import Level, Status
-from periscope.rank_queries import status_query
-from periscope.shapes import FacetsDocument, SimilarList
+from periscope.index.buckets import MOST_BUCKETS
+from periscope.models import Level
+from periscope.shapes import FacetsDocument, HistogramDocument, SimilarList
 from periscope.threat import Record
 
-Text = Annotated[
-    str | None,
-    Parameter(
-        description="Words of title, content, id or indicators: all of them; a phrase in quotes; "
-        "`*` at the end of a word for any further letters.",
-        max_length=1024,
-    ),
-]
-Source = Annotated[str | None, Parameter(description="Only of this source.", max_length=256)]
-Tag = Annotated[str | None, Parameter(description="Only with this tag.", max_length=256)]
-Tlp = Annotated[
-    str | None, Parameter(description="Only marked so; empty: not marked.", max_length=32)
-]
-Indicator = Annotated[
-    str | None,
-    Parameter(
-        description="Only with this indicator: a value, or `type:value`; `evil[.]example` is read "
-        "as what it stands for.",
-        max_length=4096,
-    ),
-]
-Holder = Annotated[
-    str | None,
-    Parameter(description="Only what this analyst has claimed; empty: nobody.", max_length=128),
-]
+DAY_MS = 86_400_000
+_FROM = "Begin of the stretch, in ms since 1970; default: 24 hours before its end."
+_UNTIL = "End of the stretch, not part of it, in ms since 1970; default: now."
+
 After = Annotated[
     str | None,
     Parameter(
@@ -132,30 +113,47 @@ async def list_similar(
     return json_answer(documents.similar(found))  # type: ignore[no-any-return]
 
 
-@get("/facets", opt={"scope": Scope.READ, "problems": (501,)}, tags=["threats"])
+@get("/facets", dependencies=PART, opt={"scope": Scope.READ, "problems": (501,)}, tags=["threats"])
 async def count_facets(
-    request: Request[Any, Any, Any],
-    status: Annotated[
-        Status | None, Parameter(description="Only this status of level 1; default: all levels.")
-    ] = None,
-    text: Text = None,
-    source: Source = None,
-    tag: Tag = None,
-    tlp: Tlp = None,
-    indicator: Indicator = None,
-    holder: Holder = None,
-    after: After = None,
+    request: Request[Any, Any, Any], part: NamedDependency[Part], after: After = None
 ) -> Response[FacetsDocument]:
     """Count what fits, by severity, status, level, source, TLP and tag."""
     caller = caller_of(request)
     index = index_of(caller.tenant)
     await reached(index, after)
-    where = Where(text=text, source=source, tag=tag, tlp=tlp, indicator=indicator, holder=holder)
-    query = None if status is None else status_query(status)
-    found = await index.facets(
-        query, limited(where, caller.identity.limits), analyst=caller.identity.analyst
-    )
+    identity = caller.identity
+    where = limited(part.where, identity.limits)
+    found = await index.facets(part.query, where, level=part.level, analyst=identity.analyst)
     return json_answer(documents.facets(found))  # type: ignore[no-any-return]
 
 
-ROUTES: tuple[Any, ...] = (list_similar, count_facets)
+@get(
+    "/histogram", dependencies=PART, opt={"scope": Scope.READ, "problems": (501,)}, tags=["threats"]
+)
+async def count_by_time(
+    request: Request[Any, Any, Any],
+    part: NamedDependency[Part],
+    from_: Annotated[
+        int | None,
+        QueryParameter(name="from", description=_FROM, ge=0, lt=2**48),
+    ] = None,
+    until: Annotated[int | None, Parameter(description=_UNTIL, ge=0, lt=2**48)] = None,
+    buckets: Annotated[
+        int, Parameter(description="In how many parts at most.", ge=1, le=MOST_BUCKETS)
+    ] = 48,
+    after: After = None,
+) -> Response[HistogramDocument]:
+    """Count what fits by when it was first seen: in equal parts of a stretch of time."""
+    caller = caller_of(request)
+    index = index_of(caller.tenant)
+    await reached(index, after)
+    until_ms = index.now_ms if until is None else until
+    from_ms = max(0, until_ms - DAY_MS) if from_ is None else from_
+    if from_ms >= until_ms:
+        raise RequestRefused(422, "parameters-unfit", "from must be before until", field="from")
+    where = limited(part.where, caller.identity.limits)
+    found = await index.histogram(from_ms, until_ms, buckets, part.query, where, level=part.level)
+    return json_answer(documents.histogram(found))  # type: ignore[no-any-return]
+
+
+ROUTES: tuple[Any, ...] = (list_similar, count_facets, count_by_time)

@@ -53,7 +53,7 @@ async def gate(connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRout
     """Let a request through, or raise: query as declared, caller known, scope held, rate kept.
 
     Raises:
-        RequestRefused: a query parameter that there is none of, or one given twice; another origin.
+        RequestRefused: a query parameter that there is none of, or too often; another origin.
         Unauthenticated, Forbidden, RateLimited: as they say.
     """
     needed = scopes_of(handler)
@@ -125,9 +125,11 @@ def _check_query(connection: ASGIConnection[Any, Any, Any, Any]) -> None:
     for name in given:
         if name not in known:
             raise _refused("unknown", name[:80], f"there is no parameter {name[:80]!r} here")
-        if len(given.getall(name)) > 1:
-            raise _refused("repeated", name, f"{name} is given more than once")
-        if known[name] and given[name].lower() == "null":
+        times, most = len(given.getall(name)), known[name].most
+        if times > most:
+            often = "once" if most == 1 else f"{most} times"
+            raise _refused("repeated", name, f"{name} is given more than {often}")
+        if known[name].has_null and given[name].lower() == "null":
             raise _refused("unfit", name, f"{name}: leave it out where you mean none")
 
 

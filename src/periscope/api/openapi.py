@@ -32,6 +32,7 @@ TAGS = {
     "records": "What is on record: who did what, and what has departed.",
     "reports": "What sources say: reports in any form that is read here.",
     "session": "People sign in and out; and who one is.",
+    "views": "What people look at, saved under a name.",
     "upkeep": "What administrators do to threats.",
     "threats": "What was reported: the queue as it ranks now, and what is known.",
 }

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Annotated, Any
+from typing import Annotated, Any, NamedTuple
 
 import msgspec
 from litestar import Request, Response
+from litestar.di import NamedDependency, Provide
 from litestar.params import Parameter
 
 from periscope.access import NO_LIMITS, Limits
 from periscope.api.answers import json_answer, tag_of, unchanged
-from periscope.api.finding import find_page, index_of, reached
+from periscope.api.conditions import WHERE
+from periscope.api.finding import After, find_page, index_of, reached
 from periscope.api.gate import caller_of
 from periscope.api.limits import sees
 from periscope.api.problems import RequestRefused
@@ -77,6 +79,47 @@ class Asked(msgspec.Struct, frozen=True):
     after: str | None = None
 
 
+def _asked(
+    where: NamedDependency[Where],
+    level: OfLevel = 1,
+    severity: OfSeverity = None,
+    status: OfStatus = None,
+    min_score: MinScore = None,
+    max_score: MaxScore = None,
+    min_interactions: MinInteractions = None,
+    overdue: Overdue = False,
+    industry: OfIndustry = None,
+    after: After = None,
+    cursor: Cursor = None,
+    limit: Limit = 100,
+) -> Asked:
+    return Asked(
+        *(level, severity, status, min_score, max_score, min_interactions, overdue),
+        *(industry, cursor, limit),
+        where=where,
+        after=after,
+    )
+
+
+ASKED = {**WHERE, "asked": Provide(_asked, sync_to_thread=False)}
+"""Of a handler that takes `asked: NamedDependency[Asked]`, and so all parameters of the queue."""
+
+
+class Read(NamedTuple):
+    """A page as it was read; `exact` is up to which position and moment the index knew."""
+
+    items: list[Record]
+    next_cursor: str | None
+    total: int | None
+    as_of_ms: int
+    exact: tuple[str | None, int | None] | None = None
+
+    def tag(self, *more: bytes) -> str:
+        """Return its entity tag, which whatever else is shown of it changes as well."""
+        state = [one.threat_id + one.record[:HEADER_BYTES] for one in self.items]
+        return tag_of(*state, repr((self.total, self.exact)).encode(), *more)
+
+
 async def answer_page(request: Request[Any, Any, Any], asked: Asked) -> Response[ThreatPage]:
     """Answer a page as far as the caller may see it, or that it is as they know it.
 
@@ -120,21 +163,31 @@ def picked(documents: list[bytes], fields: tuple[str, ...]) -> list[bytes]:
 
 async def _read(tenant: Tenant, asked: Asked) -> tuple[bytes, str]:
     """Return a page as it is answered, and its tag."""
+    page = await read_asked(tenant, asked)
+    items = picked(tenant.splicer.items(page.items, page.as_of_ms), asked.fields)
+    more = b"" if page.exact is None else exactness(*page.exact)
+    body = framed(items, page.next_cursor, page.total, page.as_of_ms, more)
+    return body, page.tag(repr(asked.fields).encode())
+
+
+async def read_asked(tenant: Tenant, asked: Asked) -> Read:
+    """Return the page that is asked for, within its limits, whoever finds it.
+
+    Raises:
+        RequestRefused: there is no read index, and only that could tell.
+        IndexUnavailable: it has not come as far as it must have.
+    """
     if asked.where != EVERYTHING:
         return await _read_found(tenant, asked)
     if asked.limits:
-        page, total = await _page_within(tenant, asked), None
-    else:
-        page = await read_page(tenant, asked)
-        total = page.total
-    items = picked(tenant.splicer.items(page.items, page.as_of_ms), asked.fields)
-    state = [one.threat_id + one.record[:HEADER_BYTES] for one in page.items]
-    tag = tag_of(*state, repr((total, asked.fields)).encode())
-    return framed(items, page.next_cursor, total, page.as_of_ms), tag
+        page = await _page_within(tenant, asked)
+        return Read(page.items, page.next_cursor, None, page.as_of_ms)
+    page = await read_page(tenant, asked)
+    return Read(page.items, page.next_cursor, page.total, page.as_of_ms)
 
 
-async def _read_found(tenant: Tenant, asked: Asked) -> tuple[bytes, str]:
-    """Return a page of what the read index finds, and its tag."""
+async def _read_found(tenant: Tenant, asked: Asked) -> Read:
+    """Return a page of what the read index finds."""
     await reached(index_of(tenant), asked.after)
     where = asked.where
     if asked.overdue:
@@ -149,11 +202,8 @@ async def _read_found(tenant: Tenant, asked: Asked) -> tuple[bytes, str]:
         cursor=asked.cursor,
         limit=asked.limit,
     )
-    items = picked(tenant.splicer.items(page.items, page.as_of_ms), asked.fields)
-    more = exactness(page.position, page.indexed_ms)
-    state = [one.threat_id + one.record[:HEADER_BYTES] for one in page.items]
-    tag = tag_of(*state, more, repr((page.total, asked.fields)).encode())
-    return framed(items, page.next_cursor, page.total, page.as_of_ms, more), tag
+    exact = (page.position, page.indexed_ms)
+    return Read(page.items, page.next_cursor, page.total, page.as_of_ms, exact)
 
 
 async def read_page(tenant: Tenant, asked: Asked) -> RecordPage:

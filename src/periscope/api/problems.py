@@ -209,7 +209,8 @@ def _at_fault(exc: HTTPException) -> tuple[str | None, str]:
     first = extra[0] if extra and isinstance(extra[0], dict) else {}
     field, message = first.get("key"), first.get("message")
     if field and message:
-        return str(field)[:200], f"{field}: {message}"[:1000]
+        name = str(field).removesuffix("_")  # where the parameter's own name is a word of Python
+        return name[:200], f"{name}: {message}"[:1000]
     detail = exc.detail.split(" for GET ")[0].split(" for POST ")[0]
     if detail == HTTPStatus(exc.status_code).phrase:
         detail = DETAILS.get(exc.status_code, detail)

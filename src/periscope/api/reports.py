@@ -138,7 +138,7 @@ async def _take_at_once(
 ) -> Response[ReportsTaken]:
     if media is not Media.NDJSON and not is_array(body):
         return await _take_one(caller, object_of(body), screen, token)
-    items = _of_lines(body) if media is Media.NDJSON else array_of(body)
+    items = _of_lines(body) if media is Media.NDJSON else await array_of(body)
     result = await caller.periscope.add_threats_batch(screen.all(items), request_id=token)
     return answer_taken(result, media.value, {})
 

@@ -21,6 +21,8 @@ _CONSTRAINTS = (
     ("lt", "exclusiveMaximum"),
     ("min_length", "minLength"),
     ("max_length", "maxLength"),
+    ("min_items", "minItems"),
+    ("max_items", "maxItems"),
     ("pattern", "pattern"),
 )
 

@@ -30,9 +30,11 @@ from periscope.periscope import Periscope
 from periscope.policy import Policy
 from periscope.polling import Feeds
 from periscope.polling.deadletters import DeadLetters
+from periscope.rows import Rows
 from periscope.settings import Settings
 from periscope.spliced import Splicer
-from periscope.workers import Supervisor, Worker
+from periscope.timeline import Sampler
+from periscope.workers import Supervisor, Worker, WorkerStatus
 
 Jobs = Callable[[Periscope, Archive], list[Worker[Any]]]
 """Makes the workers of a database."""
@@ -56,10 +58,12 @@ class Tenant:
         self.flights = SingleFlight(self.background)
         self.one_scan = asyncio.Lock()
         self.supervisor: Supervisor | None = None
+        self.sampling: Supervisor
         self._stack = AsyncExitStack()
         self._archive: Archive | None = None
         self._opening = asyncio.Lock()
         self._splicer = (Policy(), Splicer(Policy()))
+        self.rows = Rows()
 
     @property
     def name(self) -> str:
@@ -99,6 +103,9 @@ class Tenant:
         self._stack.push_async_callback(self.hub.close)
         await self._index()
         self.metrics = self._watched()
+        # Whoever runs the workers elsewhere looks at a dashboard here all the same.
+        sampling = Supervisor(Sampler(self.periscope))
+        self.sampling = await self._stack.enter_async_context(sampling)
         if jobs is not None and self.periscope.settings.serve_workers == "on":
             supervisor = Supervisor(*jobs(self.periscope, await self.archive()))
             self.supervisor = await self._stack.enter_async_context(supervisor)
@@ -116,13 +123,17 @@ class Tenant:
         letters = DeadLetters(periscope.settings.dead_letters_path)
         return Metrics(
             periscope,
-            workers=lambda: () if self.supervisor is None else self.supervisor.status(),
+            workers=self._workers,
             feeds=Feeds(periscope).get_feeds,
             letters=letters.sizes,
             index=self._index_state,
             streams=lambda: self.hub.subscribers - (self.index is not None),
             tells_all=self._tells_all,
         )
+
+    def _workers(self) -> list[WorkerStatus]:
+        found = [] if self.supervisor is None else self.supervisor.status()
+        return [*found, *self.sampling.status()]
 
     def _index_state(self) -> IndexState | None:
         if self.index is None:

@@ -6,70 +6,36 @@ import asyncio
 from typing import Any
 
 from litestar import Request, Response, get
+from litestar.di import NamedDependency
+from msgspec.structs import replace
 
 from periscope import documents
 from periscope.access import Scope
 from periscope.api.acting import ThreatId, threat_id_of
 from periscope.api.answers import json_answer, tag_of, unchanged
-from periscope.api.finding import After, Holder, Indicator, Source, Tag, Text, Tlp
 from periscope.api.gate import caller_of
 from periscope.api.limits import sees, unknown
-from periscope.api.pages import (
-    Asked,
-    Cursor,
-    Fields,
-    Limit,
-    MaxScore,
-    MinInteractions,
-    MinScore,
-    OfIndustry,
-    OfLevel,
-    OfSeverity,
-    OfStatus,
-    Overdue,
-    answer_page,
-    fields_of,
-)
-from periscope.index import Where
+from periscope.api.pages import ASKED, Asked, Fields, answer_page, fields_of
 from periscope.shapes import ThreatPage, ThreatShown
 
 
-@get("/threats", opt={"scope": Scope.READ, "etag": True, "problems": (501,)}, tags=["threats"])
+@get(
+    "/threats",
+    dependencies=ASKED,
+    opt={"scope": Scope.READ, "etag": True, "problems": (501,)},
+    tags=["threats"],
+)
 async def list_threats(
-    request: Request[Any, Any, Any],
-    level: OfLevel = 1,
-    severity: OfSeverity = None,
-    status: OfStatus = None,
-    min_score: MinScore = None,
-    max_score: MaxScore = None,
-    min_interactions: MinInteractions = None,
-    overdue: Overdue = False,
-    industry: OfIndustry = None,
-    text: Text = None,
-    source: Source = None,
-    tag: Tag = None,
-    tlp: Tlp = None,
-    indicator: Indicator = None,
-    holder: Holder = None,
-    after: After = None,
-    fields: Fields = None,
-    cursor: Cursor = None,
-    limit: Limit = 100,
+    request: Request[Any, Any, Any], asked: NamedDependency[Asked], fields: Fields = None
 ) -> Response[ThreatPage]:
     """List threats in rank order, page by page.
 
     Every page of a walk is of the moment of the first one, and a threat that does not change
-    meanwhile comes exactly once. Text, source, tag, TLP, indicator and holder are answered by the
-    read index: a page says how far that has come, and may be short; its order is the board's.
+    meanwhile comes exactly once. Text, source, tag, TLP, indicator, holder, what is left out and
+    bounds of time are answered by the read index: a page says how far that has come, and may be
+    short; its order is the board's.
     """
-    where = Where(text=text, source=source, tag=tag, tlp=tlp, indicator=indicator, holder=holder)
-    asked = Asked(
-        *(level, severity, status, min_score, max_score, min_interactions, overdue),
-        *(industry, cursor, limit, fields_of(fields)),
-        where=where,
-        after=after,
-    )
-    return await answer_page(request, asked)
+    return await answer_page(request, replace(asked, fields=fields_of(fields)))
 
 
 @get("/threats/{threat_id:str}", opt={"scope": Scope.READ, "etag": True}, tags=["threats"])

@@ -9,7 +9,8 @@ from periscope.archive.schema import SCHEMA_VERSION
 from periscope.backup.problem import BackupError
 from periscope.backup.progress import Progress
 from periscope.backup.reader import BackupReader
-from periscope.backup.records import ASIDE_FORMAT, ArchiveRow, End, Head, Key, Record
+from periscope.backup.records import VIEWS_FORMAT, ArchiveRow, End, Head, Key, Record
+from periscope.console_keys import console_keys
 from periscope.feed_keys import feed_keys
 from periscope.functions import LEDGER_FIELDS
 from periscope.keys import Keyspace, control_key, noise_key
@@ -55,7 +56,7 @@ def _check_head(reader: BackupReader, head: Head, settings: Settings) -> None:
             f"{reader.path} is a backup of namespace {head.namespace!r}, not of "
             f"{settings.namespace!r}; give the setting namespace as it was"
         )
-    if head.record_format > ASIDE_FORMAT:
+    if head.record_format > VIEWS_FORMAT:
         raise BackupError(
             f"{reader.path} was written by a newer Periscope ({head.program}); update this program"
         )
@@ -78,7 +79,8 @@ class _Looking:
         keyspace = Keyspace.of(head.namespace, head.partitions, head.generation)
         self._tags = frozenset(keys.tag for keys in keyspace.partitions)
         self._control = control_key(head.namespace)
-        self._aside = frozenset((*feed_keys(head.namespace).own, noise_key(head.namespace)))
+        name = head.namespace
+        self._aside = {*feed_keys(name).own, noise_key(name), console_keys(name).views}
         self._keys = 0
 
     def over(self, records: Iterator[Record]) -> Contents:

@@ -7,9 +7,10 @@
     32 bytes   blake2b of everything before
 
 The records, in this order: one `Head`; the keys about feeds, if there are any; for each partition
-its keys; the key of rules and lists, if there is one; the rows of the archive; the control key; one
-`End`. Feeds come first, because a position may never be ahead of the reports that it covers; the
-control key comes last, because a partition may never be of a newer policy than it.
+its keys; the keys of rules and lists and of saved views, if there are any; the rows of the archive;
+the control key; one `End`. Feeds come first, because a position may never be ahead of the reports
+that it covers; the control key comes last, because a partition may never be of a newer policy than
+it.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ DIGEST_BYTES = 32
 START_BYTES = len(MAGIC) + VERSION_BYTES
 FINISH_BYTES = COUNT_BYTES + DIGEST_BYTES
 ASIDE_FORMAT = 3
+VIEWS_FORMAT = 4
 # What a server takes as one value (proto-max-bulk-len), and room for the names around it.
 MAX_RECORD_BYTES = 512 * 2**20 + 4096
 
@@ -35,7 +37,8 @@ class Head(msgspec.Struct, frozen=True, tag="head", array_like=True):
     """Of which database, on which server, when (its time).
 
     `record_format` is 2 for a database that was repartitioned: programs before 0.3 refuse it. It
-    is 3 where there are feeds, suppression rules or warninglists: programs before 0.4 refuse it.
+    is 3 where there are feeds, suppression rules or warninglists: programs before 0.4 refuse it. It
+    is 4 where there are saved views: programs that know of none refuse it.
     """
 
     namespace: str

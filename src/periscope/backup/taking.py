@@ -12,8 +12,9 @@ from periscope.archive import Archive
 from periscope.backup.moment import Moment, look
 from periscope.backup.problem import BackupError
 from periscope.backup.progress import Progress
-from periscope.backup.records import ASIDE_FORMAT, ArchiveRow, End, Head, Key
+from periscope.backup.records import ASIDE_FORMAT, VIEWS_FORMAT, ArchiveRow, End, Head, Key
 from periscope.backup.writer import BackupWriter
+from periscope.console_keys import console_keys
 from periscope.feed_keys import feed_keys
 from periscope.header import FORMAT
 from periscope.keys import CONTROL_FORMAT, PartitionKeys, control_key, noise_key
@@ -118,7 +119,8 @@ class _Taking:
             self._writer.write(head)
             await self._dump(list(feed_keys(head.namespace).own))
             moments = [await self._partition(keys) for keys in self._periscope.keyspace.partitions]
-            await self._dump([noise_key(head.namespace)])
+            # Not the timeline: it is of the last day of the services that wrote it.
+            await self._dump([noise_key(head.namespace), console_keys(head.namespace).views])
             seen = await self._rows()
             if seen.departed == departed and not _is_ahead(seen, moments):
                 return await self._finish(head, moments, seen)
@@ -142,9 +144,12 @@ class _Taking:
 
     async def _format(self) -> int:
         """The lowest format that holds all there is, so that older programs read what they can."""
-        keyspace = self._periscope.keyspace
+        keyspace, client = self._periscope.keyspace, self._connections.client
+        views = console_keys(keyspace.namespace).views
+        if await self._connections.guarded(client.exists(views)):
+            return VIEWS_FORMAT
         aside = (*feed_keys(keyspace.namespace).own, noise_key(keyspace.namespace))
-        if await self._connections.guarded(self._connections.client.exists(*aside)):
+        if await self._connections.guarded(client.exists(*aside)):
             return ASIDE_FORMAT
         return CONTROL_FORMAT if keyspace.generation else FORMAT
 

@@ -7,13 +7,15 @@ settings are never touched. `docs/how-to/measure.md` says what each row means.
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from rich.console import Console
 
 from periscope.bench.chart import draw
 from periscope.bench.figures import Figure
-from periscope.bench.machine import look_around
+from periscope.bench.machine import Machine, look_around
 from periscope.bench.plan import Plan
 from periscope.bench.pool import sweep_pools
 from periscope.bench.pool_table import show_pool
@@ -22,6 +24,7 @@ from periscope.bench.report import (
     FORMAT,
     Document,
     brief_of,
+    check_place,
     missed,
     read_json,
     show,
@@ -53,46 +56,37 @@ async def run(
 
     0: every target that was judged is reached; 1: at least one is missed. `profile` also prints
     where the client's time goes during ingest. Progress goes to stderr, the table to stdout. A
-    `brief` file has spreads and ratios, but no samples.
+    `brief` file has spreads and ratios, but no samples. Cut short by Ctrl-C or an error, it shows
+    and keeps what was measured until then.
 
     Raises:
         UsageError: an unknown row, a number below 1, or a file that cannot be written.
         StoreError: no server can be started.
     """
-    _check(scales, runs)
+    _check(scales, runs, json_file)
     chosen = choose(rows)
-    ran_on = await look_around()
-    figures: list[Figure] = []
-    for scale in sorted(set(scales)):
-        plan = Plan(scale, runs, _say, profile)
-        for row in chosen.values():
-            figures += await row(plan)
-    figures += growth(figures) + resident_growth(figures)
-    document = Document(FORMAT, ran_on, sorted(set(scales)), runs, figures)
-    show(_console(), document)
-    _keep(document, json_file, brief)
+    with _kept(await look_around(), scales, runs, json_file, brief, show) as figures:
+        for scale in sorted(set(scales)):
+            plan = Plan(scale, runs, _say, profile)
+            for row in chosen.values():
+                figures += await row(plan)
+        figures += growth(figures) + resident_growth(figures)
     return 1 if missed(figures) else 0
 
 
 async def run_seed(
     scales: list[int], json_file: Path | None = None, runs: int = 3, brief: bool = False
 ) -> int:
-    """Measure the seed table and print it; return 0.
+    """Measure the seed table and print it; return 0. Cut short it keeps what it has, as `run`.
 
     Raises:
         UsageError: a number below 1, or a file that cannot be written.
         StoreError: no server can be started.
     """
-    _check(scales, runs)
-    ran_on = await look_around()
-    figures: list[Figure] = []
-    for scale in sorted(set(scales)):
-        figures += await seed_figures(Plan(scale, runs, _say))
-    document = Document(FORMAT, ran_on, sorted(set(scales)), runs, figures)
-    console = _console()
-    console.print(where(ran_on), highlight=False)
-    show_seed(console, figures)
-    _keep(document, json_file, brief)
+    _check(scales, runs, json_file)
+    with _kept(await look_around(), scales, runs, json_file, brief, _show_seed) as figures:
+        for scale in sorted(set(scales)):
+            figures += await seed_figures(Plan(scale, runs, _say))
     return 0
 
 
@@ -103,7 +97,7 @@ async def run_pool(json_file: Path | None, calls: int, runs: int) -> int:
         UsageError: a number below 1, or a file that cannot be written.
         StoreError: no server can be started.
     """
-    _check([calls], runs)
+    _check([calls], runs, json_file)
     document = await sweep_pools(calls, runs, _say)
     show_pool(_console(), document)
     if json_file is not None:
@@ -131,14 +125,40 @@ def run_readme(results: Path, page: Path) -> int:
     return 0
 
 
-def _check(numbers: list[int], runs: int) -> None:
+def _check(numbers: list[int], runs: int, json_file: Path | None) -> None:
     if not numbers or min(numbers) < 1 or runs < 1:
         raise UsageError("scales, calls and runs must be whole numbers from 1 on")
-
-
-def _keep(document: Document, json_file: Path | None, brief: bool) -> None:
     if json_file is not None:
-        write_json(json_file, brief_of(document) if brief else document)
+        check_place(json_file)
+
+
+@contextmanager
+def _kept(
+    ran_on: Machine,
+    scales: list[int],
+    runs: int,
+    json_file: Path | None,
+    brief: bool,
+    shown: Callable[[Console, Document], None],
+) -> Iterator[list[Figure]]:
+    """Show and keep the figures that the body adds, also where it is cut short."""
+    figures: list[Figure] = []
+    try:
+        yield figures
+    except BaseException:
+        _say("Cut short. What was measured until then:" if figures else "Cut short.")
+        raise
+    finally:
+        if figures:
+            document = Document(FORMAT, ran_on, sorted(set(scales)), runs, figures)
+            shown(_console(), document)
+            if json_file is not None:
+                write_json(json_file, brief_of(document) if brief else document)
+
+
+def _show_seed(console: Console, document: Document) -> None:
+    console.print(where(document.ran_on), highlight=False)
+    show_seed(console, document.figures)
 
 
 def _console() -> Console:

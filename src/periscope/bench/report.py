@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import msgspec
@@ -56,6 +57,17 @@ def write_json(file: Path, document: msgspec.Struct) -> None:
     """
     text = msgspec.json.format(msgspec.json.encode(document), indent=1).decode()
     write_text(file, text + "\n")
+
+
+def check_place(file: Path) -> None:
+    """Refuse, before an hour of measuring, a file that cannot be written at its end.
+
+    Raises:
+        UsageError: it is a directory, or stands in none that may be written to.
+    """
+    place = file if file.exists() else file.parent
+    if file.is_dir() or not place.exists() or not os.access(place, os.W_OK):
+        raise UsageError(f"cannot write {file}: name a file in a directory that you may write to")
 
 
 def write_text(file: Path, text: str) -> None:

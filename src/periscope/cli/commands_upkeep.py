@@ -32,6 +32,16 @@ UPKEEP_COMMANDS = (
         ("periscope serve --port 8080",),
     ),
     Command(
+        "demo",
+        "periscope.cli.demo:demo",
+        CARE,
+        "Try it: the console on a real feed, in a database of its own, until Ctrl-C.",
+        "Serves on a free port of loopback, makes an account, says where and with which password, "
+        "and lets the samples flow in. Settings and periscope.toml are left aside. Exit code: 1 "
+        "if the page or the queue cannot be had, or the ledger does not balance.",
+        ("periscope demo", "periscope demo --seconds 15 --no-open"),
+    ),
+    Command(
         "backup",
         "periscope.cli.backups:backup",
         CARE,

@@ -66,6 +66,7 @@ WORK_COMMANDS = (
         (
             "periscope find --text 'log4j* remote'",
             "periscope find --source cisa-kev --severity CRITICAL --count 10",
+            "periscope find --not-source edr --not-tag test --not-tag known",
         ),
     ),
     Command(

@@ -65,6 +65,46 @@ class ConditionOptions:
             name="--holder", group=CONDITIONS, help="Claimed by this analyst; '' for nobody."
         ),
     ] = None
+    not_source: Annotated[
+        tuple[str, ...],
+        Parameter(
+            name="--not-source",
+            negative="",
+            group=CONDITIONS,
+            help="Not last reported by this one; may be given several times.",
+            show_default=False,
+        ),
+    ] = ()
+    not_tag: Annotated[
+        tuple[str, ...],
+        Parameter(
+            name="--not-tag",
+            negative="",
+            group=CONDITIONS,
+            help="Without this tag; may be given several times.",
+            show_default=False,
+        ),
+    ] = ()
+    not_tlp: Annotated[
+        tuple[str, ...],
+        Parameter(
+            name="--not-tlp",
+            negative="",
+            group=CONDITIONS,
+            help="Not marked so, '' for marked; may be given several times.",
+            show_default=False,
+        ),
+    ] = ()
+    not_severity: Annotated[
+        tuple[str, ...],
+        Parameter(
+            name="--not-severity",
+            negative="",
+            group=CONDITIONS,
+            help="Not of this severity; may be given several times.",
+            show_default=False,
+        ),
+    ] = ()
     overdue: Annotated[
         bool,
         Parameter(
@@ -80,7 +120,16 @@ class ConditionOptions:
         """Return the conditions."""
         from periscope.index import Where
 
-        return Where(**self._given(), overdue=True if self.overdue else None)
+        return Where(
+            **self._given(),
+            overdue=True if self.overdue else None,
+            not_sources=self.not_source,
+            not_tags=self.not_tag,
+            not_tlps=self.not_tlp,
+            not_severities=tuple(
+                chosen(Severity, one, "--not-severity") for one in self.not_severity
+            ),
+        )
 
     def _given(self) -> dict[str, Any]:
         return {name: value for name in TEXTS if (value := getattr(self, name)) is not None}
@@ -88,9 +137,11 @@ class ConditionOptions:
     def words(self) -> list[str]:
         """Return the options that say the same."""
         flags = [f"--{name}={value}" for name, value in self._given().items()]
+        flags += [f"--not-{name}={one}" for name in LISTS for one in getattr(self, f"not_{name}")]
         return [*flags, *(["--overdue"] if self.overdue else [])]
 
 
+LISTS = ("source", "tag", "tlp", "severity")
 TEXTS = ("text", "source", "tag", "tlp", "indicator", "holder")
 
 

@@ -40,7 +40,12 @@ async def ledger(
     """Prove that nothing was lost."""
     async with store.open() as periscope:
         found = await (_recounted(periscope) if deep else periscope.get_ledger())
-    if out.as_json:
+    return tell_ledger(found, as_json=out.as_json)
+
+
+def tell_ledger(found: Ledger, *, as_json: bool) -> int:
+    """Show the sums; the exit code says whether they come out."""
+    if as_json:
         output.show_json(documents.ledger(found))
     else:
         output.show(*_parts(found))

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import gc
 import logging
 import signal
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Group, Parameter
@@ -42,20 +44,26 @@ async def serve(
 
     settings = store.settings(serve_host=host, serve_port=port)
     logs.set_up_service(settings.log_format, debug=out.debug)
-    told = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in STOPPING:
-        loop.add_signal_handler(number, told.set)
-    try:
+    with told_to_end() as told:
         async with Service(settings, jobs=pace.jobs) as service:
             _settle()
             await _say_where(service, out)
             await told.wait()
             log.info("ending: what is in hand is finished first")
+    return 0
+
+
+@contextlib.contextmanager
+def told_to_end() -> Iterator[asyncio.Event]:
+    """Give an event that Ctrl-C or SIGTERM sets, instead of what they do otherwise."""
+    told, loop = asyncio.Event(), asyncio.get_running_loop()
+    for number in STOPPING:
+        loop.add_signal_handler(number, told.set)
+    try:
+        yield told
     finally:
         for number in STOPPING:
             loop.remove_signal_handler(number)
-    return 0
 
 
 def _settle() -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from secrets import token_hex
 from typing import Any, TypeVar
@@ -14,6 +14,8 @@ from periscope.errors import UsageError
 from periscope.models import Action, Decision, Severity
 from periscope.shapes import (
     ActDone,
+    ActsDone,
+    ActWord,
     Allowed,
     ClaimDocument,
     Erased,
@@ -24,6 +26,7 @@ from periscope.shapes import (
     Released,
     Removed,
     UndoDone,
+    UndoManyDone,
 )
 
 T = TypeVar("T")
@@ -166,6 +169,51 @@ class Acts:
         body = {"interaction_id": interaction_id, "analyst_id": analyst_id}
         call = Call("POST", "/v1/undo", body=_encode(_given(body)))
         return await self._transport.read(call, UndoDone)
+
+    async def act_on_many(
+        self,
+        act: ActWord,
+        threat_ids: Sequence[str],
+        analyst_id: str | None = None,
+        *,
+        note: str | None = None,
+        text: str | None = None,
+        outcome: Decision | str | None = None,
+        duplicate_of: str | None = None,
+        until: datetime | timedelta | None = None,
+        lease: timedelta | None = None,
+        take_over: bool = False,
+        tokens: Mapping[str, int] | None = None,
+        request_id: str | None = None,
+    ) -> ActsDone:
+        """Do the same to up to 100 threats, each for itself; say what became of each.
+
+        `text` is for a comment, `lease` and `take_over` for a claim, `tokens` for a release,
+        `until` for a snooze (as `snooze` takes it). With the same `request_id` again only what was
+        skipped is tried again: repeat it where the receipt says 503.
+        """
+        body = {
+            "act": act,
+            "threat_ids": threat_ids,
+            "analyst_id": analyst_id,
+            "note": note,
+            "text": text,
+            "outcome": outcome,
+            "duplicate_of": duplicate_of,
+            "lease_s": _seconds(lease),
+            "take_over": take_over or None,
+            "tokens": tokens,
+            **(_end(until) if act == "snooze" or until is not None else {}),
+        }
+        return await self._act("/v1/acts", body, request_id, ActsDone)
+
+    async def undo_many(
+        self, interaction_ids: Sequence[str], analyst_id: str | None = None
+    ) -> UndoManyDone:
+        """Take back up to 100 acts of an analyst, as `undo` does; say what became of each."""
+        body = {"interaction_ids": interaction_ids, "analyst_id": analyst_id}
+        call = Call("POST", "/v1/acts/undo", body=_encode(_given(body)))
+        return await self._transport.read(call, UndoManyDone)
 
     async def promote(self) -> Promoted:
         """Promote what is eligible, now; the workers do so by themselves."""

@@ -7,9 +7,11 @@ import ssl
 from collections.abc import AsyncGenerator, AsyncIterable, Iterable
 from contextlib import aclosing
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Self, Unpack
 
 from periscope.client.acts import Acts
+from periscope.client.console import Console
+from periscope.client.filters import MoreFilters
 from periscope.client.following import Following, documents
 from periscope.client.records import Records
 from periscope.client.sender import Sender
@@ -29,7 +31,7 @@ SILENCE_S = 45.0
 _PACKED = {".gz": "gzip", ".zst": "zstd"}
 
 
-class Client(Acts, Records):
+class Client(Acts, Records, Console):
     """One service, seen by whoever holds `key`. Use as `async with Client(url, key=...) as c:`.
 
     All methods are safe to call concurrently, and cancelling one harms no other. What a service
@@ -154,18 +156,19 @@ class Client(Acts, Records):
         after: str | None = None,
         cursor: str | None = None,
         limit: int = 100,
+        **more: Unpack[MoreFilters],
     ) -> ThreatPage:
         """Return one page of threats in rank order; see `GET /v1/threats` for what fits what.
 
-        Text, source, tag, TLP, indicator and holder are answered by the service's read index: the
-        page says how far that has come.
+        Text, source, tag, TLP, indicator, holder and `more` are answered by the service's read
+        index: the page says how far that has come.
 
         Raises:
             Gone: the cursor is of a ranking that is no more; start again without it.
             ApiProblem: as the service says.
         """
-        query = {name: value for name, value in locals().items() if name != "self"}
-        return await self._transport.read(Call("GET", "/v1/threats", query), ThreatPage)
+        query = {name: value for name, value in locals().items() if name not in ("self", "more")}
+        return await self._transport.read(Call("GET", "/v1/threats", query | more), ThreatPage)
 
     async def threats(
         self, *, limit: int = 500, **filters: Any

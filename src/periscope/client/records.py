@@ -16,10 +16,13 @@ from periscope.shapes import (
     DepartureDocument,
     DeparturePage,
     FacetsDocument,
+    HistogramDocument,
     Known,
     KpisDocument,
     LedgerDocument,
     PolicyShown,
+    RowPage,
+    RowsFound,
     SeenDocument,
     SessionDocument,
     SimilarList,
@@ -27,11 +30,13 @@ from periscope.shapes import (
     ThreatDesk,
     ThreatDocument,
     ThreatHistory,
+    ThreatRow,
     ThreatsFound,
 )
 
 T = TypeVar("T")
 LOOKED_UP = 1000
+ROWS = 100
 ASKED = 100_000
 _REPEATABLE = ("GET", "HEAD", "PUT", "DELETE")
 
@@ -76,6 +81,24 @@ class Records:
             found += (await self._transport.read(call, ThreatsFound)).items
         return found
 
+    async def rows_page(
+        self, *, cursor: str | None = None, limit: int = 100, **filters: Any
+    ) -> RowPage:
+        """Return one page of threats in a line each, small whatever the size of the reports.
+
+        `filters` are those of `threats_page`; so are order and cursors. A row says who has the
+        threat claimed.
+        """
+        return await self._get("/v1/rows", RowPage, **filters, cursor=cursor, limit=limit)
+
+    async def lookup_rows(self, ids: Iterable[str]) -> list[ThreatRow]:
+        """Return the rows of the known ones among any number of ids, in the order given."""
+        found: list[ThreatRow] = []
+        for part in _parts(ids, ROWS):
+            call = _asking("/v1/rows/lookup", {"threat_ids": part})
+            found += (await self._transport.read(call, RowsFound)).items
+        return found
+
     async def seen(self, ids: Iterable[str], *, exact: bool = False) -> dict[str, SeenDocument]:
         """Return the known ones among any number of ids, by id, with level and last activity.
 
@@ -94,12 +117,28 @@ class Records:
         path = f"/v1/threats/{segment(threat_id)}/similar"
         return await self._get(path, SimilarList, limit=limit)
 
-    async def facets(self, **where: str) -> FacetsDocument:
+    async def facets(self, **where: Any) -> FacetsDocument:
         """Count what fits by severity, status, level, source, TLP and tag.
 
-        `where` are the filters of `threats_page` that the read index answers, and `status`.
+        `where` are the filters of `threats_page` that the read index answers; `status`, `severity`,
+        `level` and `overdue`.
         """
         return await self._get("/v1/facets", FacetsDocument, **where)
+
+    async def histogram(
+        self,
+        *,
+        from_ms: int | None = None,
+        until_ms: int | None = None,
+        buckets: int = 48,
+        **where: Any,
+    ) -> HistogramDocument:
+        """Count what fits by when it was first seen, in equal parts of a stretch of time.
+
+        Without `from_ms` and `until_ms`: of the last 24 hours. `where` as for `facets`.
+        """
+        stretch = {"from": from_ms, "until": until_ms, "buckets": buckets}
+        return await self._get("/v1/histogram", HistogramDocument, **stretch, **where)
 
     async def kpis(self, *, for_s: int = 86_400) -> KpisDocument:
         """Return the key figures of the last `for_s` seconds."""

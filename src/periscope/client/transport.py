@@ -200,8 +200,12 @@ def segment(text: str) -> str:
     return _DOTS.get(text) or quote(text, safe="")
 
 
-def _query(given: Mapping[str, Any]) -> dict[str, str]:
-    return {name: _text(value) for name, value in given.items() if value is not None}
+def _query(given: Mapping[str, Any]) -> dict[str, str | list[str]]:
+    return {
+        name: [_text(one) for one in value] if isinstance(value, list | tuple) else _text(value)
+        for name, value in given.items()
+        if value is not None
+    }
 
 
 def _text(value: Any) -> str:

@@ -4,6 +4,7 @@ from periscope.index.read_index import ReadIndex
 from periscope.index.status import (
     Facets,
     FilteredPage,
+    Histogram,
     IndexState,
     IndexStatus,
     Similar,
@@ -15,6 +16,7 @@ __all__ = [
     "EVERYTHING",
     "Facets",
     "FilteredPage",
+    "Histogram",
     "IndexState",
     "IndexStatus",
     "ReadIndex",

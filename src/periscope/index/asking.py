@@ -1,4 +1,4 @@
-"""Questions to the index file, of the threads that read it; SQL is made here and nowhere else."""
+"""Questions to the index file, of the threads that read it."""
 
 from __future__ import annotations
 
@@ -6,14 +6,15 @@ from __future__ import annotations
 import sqlite3
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from periscope.functions import RankQuery
-from periscope.index.facts import MOST_SHARED, number_of
-from periscope.index.sheet import ALL, KIND, SOURCE, TAG, TLP, pairs_in
-from periscope.index.where import Wanted, Where
+from periscope.index.buckets import Buckets
+from periscope.index.facts import MOST_SHARED
+from periscope.index.selecting import ANYTHING, Selection, Tallied
+from periscope.index.sheet import ALL, SOURCE, TAG, TLP, pairs_in
 from periscope.models import SEVERITIES, STATUSES
 
 STEPS = 20_000  # of SQLite's machine between two looks at the clock
@@ -27,20 +28,6 @@ class TooLong(Exception):
     """A question took longer than it may."""
 
 
-class Selection(NamedTuple):
-    """A condition on `threats t`, with its parameters."""
-
-    sql: str
-    values: tuple[Any, ...]
-
-    def aside(self) -> Selection:
-        """The same, where another condition is to lead: a sign keeps its index out."""
-        return self._replace(sql=self.sql.replace("t.", "+t."))
-
-    def __and__(self, other: Selection) -> Selection:
-        return Selection(f"{self.sql} AND {other.sql}", self.values + other.values)
-
-
 class Candidate(NamedTuple):
     """A threat that shares something, and for how much that counts."""
 
@@ -48,137 +35,11 @@ class Candidate(NamedTuple):
     weight: float
 
 
-def selection(
-    wanted: Wanted, now_ms: int, targets: Sequence[int], *, each: bool = False
-) -> Selection:
-    """What `wanted` means for the rows of `threats t`: to find them all, or to look at `each`.
+class Counted(NamedTuple):
+    """Rows that are counted; does more than when they were first seen lead to them?"""
 
-    Claims and what is overdue change by time, `targets` are the response targets in ms by severity.
-    Of words, indicator and tag one leads to the rows, the others are looked at in each of those.
-    """
-    ways = _ways(wanted)
-    lead = None if each else next(iter(ways), None)
-    parts = [lead_to if name == lead else look for name, (lead_to, look) in ways.items()]
-    columns = [*_of_columns(wanted), *_of_time(wanted, now_ms, targets)]
-    led = lead is not None or each
-    parts += [part.aside() if led else part for part in columns]
-    return _all([Selection("1", ()), *parts])
-
-
-def _of_columns(wanted: Wanted) -> list[Selection]:
-    where, parts = wanted.where, list[Selection]()
-    for texts in ([where.source] if where.source is not None else [], where.sources):
-        if texts:
-            parts.append(_one_of("source", SOURCE, texts))
-    for texts in ([wanted.tlp] if wanted.tlp is not None else [], sorted(wanted.tlps)):
-        if texts:
-            parts.append(_one_of("tlp", TLP, texts))
-    if wanted.ranks:
-        marks = ",".join(map(str, sorted(wanted.ranks)))
-        parts.append(Selection(f"t.severity IN ({marks})", ()))
-    for name in ("first_seen", "last_activity"):
-        for end, sign in (("from", ">="), ("until", "<")):
-            moment = getattr(where, f"{name}_{end}_ms")
-            if moment is not None:
-                parts.append(Selection(f"t.{name} {sign} ?", (moment,)))
-    return parts
-
-
-def _of_time(wanted: Wanted, now_ms: int, targets: Sequence[int]) -> list[Selection]:
-    where, parts = wanted.where, list[Selection]()
-    if where.holder is not None:
-        parts.append(_held_by(where.holder, now_ms))
-    if where.overdue is not None:
-        parts.append(_overdue(where.overdue, now_ms, targets))
-    return parts
-
-
-def state_of(query: RankQuery, wanted: Wanted) -> Selection:
-    """What of a ranking query the index can tell beforehand: status and severity of level 1."""
-    found = Selection("t.level = 1 AND t.status = ?", (query.status,))
-    if query.severity >= 0:
-        found &= Selection("t.severity = ?", (query.severity,))
-    where = wanted.where
-    is_led = bool(_ways(wanted)) or where.overdue or where.holder
-    return found.aside() if is_led else found
-
-
-def tallied(wanted: Wanted) -> Selection | None:
-    """The condition as one on `tallies t`, which are kept; None where rows must be counted."""
-    where = wanted.where
-    terms = {
-        SOURCE: where.source,
-        TLP: wanted.tlp,
-        TAG: wanted.tag,
-    }
-    asked = {field: text for field, text in terms.items() if text is not None}
-    plain = Where(source=where.source, tlp=where.tlp, tag=where.tag)
-    if len(asked) > 1 or where != plain:
-        return None
-    for field, text in asked.items():
-        number = f"(SELECT n FROM terms WHERE field = {field} AND text = ?)"
-        return Selection(f"t.field = {field} AND t.term = {number}", (text,))
-    return Selection(f"t.field = {ALL} AND t.term = 0", ())
-
-
-def _all(parts: Sequence[Selection]) -> Selection:
-    whole = parts[0]
-    for part in parts[1:]:
-        whole &= part
-    return whole
-
-
-def _one_of(column: str, field: int, texts: Sequence[str]) -> Selection:
-    marks = ",".join("?" * len(texts))
-    numbers = f"SELECT n FROM terms WHERE field = {field} AND text IN ({marks})"
-    return Selection(f"t.{column} IN ({numbers})", tuple(texts))
-
-
-def _held_by(holder: str, now_ms: int) -> Selection:
-    if holder:
-        return Selection("(t.holder = ? AND t.until > ?)", (holder, now_ms))
-    return Selection("(t.holder IS NULL OR t.until <= ?)", (now_ms,))
-
-
-def _overdue(is_so: bool, now_ms: int, targets: Sequence[int]) -> Selection:
-    due = " OR ".join("(t.severity = ? AND t.first_seen < ?)" for _ in targets)
-    values = [value for rank, ms in enumerate(targets) for value in (rank, now_ms - ms)]
-    condition = f"(t.fresh = 1 AND ({due}))"
-    return Selection(condition if is_so else f"NOT {condition}", tuple(values))
-
-
-def _ways(wanted: Wanted) -> dict[str, tuple[Selection, Selection]]:
-    """Conditions on other tables: as what leads to rows, and as a look at one row."""
-    ways = {}
-    if wanted.value:
-        sql, values = "value = ?", (number_of(wanted.value.encode()),)
-        if wanted.kind:
-            sql += f" AND kind = (SELECT n FROM terms WHERE field = {KIND} AND text = ?)"
-            values += (wanted.kind,)  # type: ignore[assignment]
-        ways["indicator"] = _among("indicators", sql, values)
-    if wanted.phrases:
-        # Each row's words lie beside their index, which is made to find rows and not to test one.
-        match = " AND ".join(phrase.match for phrase in wanted.phrases)
-        has = "(SELECT instr(c0, ?) FROM words_content WHERE id = t.row)"
-        patterns = tuple(phrase.pattern for phrase in wanted.phrases)
-        ways["text"] = (
-            Selection("t.row IN (SELECT rowid FROM words WHERE words MATCH ?)", (match,)),
-            Selection(" AND ".join([has] * len(patterns)), patterns),
-        )
-    if wanted.tag is not None:
-        number = f"(SELECT n FROM terms WHERE field = {TAG} AND text = ?)"
-        ways["tag"] = _among("tags", f"tag = {number}", (wanted.tag,))
-    return ways
-
-
-def _among(table: str, condition: str, values: tuple[Any, ...]) -> tuple[Selection, Selection]:
-    return (
-        Selection(f"t.row IN (SELECT row FROM {table} WHERE {condition})", values),
-        Selection(
-            f"EXISTS (SELECT 1 FROM {table} WHERE {condition} AND row = t.row)",
-            values,
-        ),
-    )
+    rows: Selection
+    is_led: bool
 
 
 class Asker:
@@ -211,8 +72,27 @@ class Asker:
         sql = f"SELECT count(*) FROM threats t WHERE {wanted.sql}"
         return int(self._rows(sql, wanted.values, within_s)[0][0])
 
-    def count_tallied(self, wanted: Selection) -> int:
+    def count_tallied(self, wanted: Tallied) -> int:
         """How many rows fit a condition on tallies."""
+        if wanted.minus is None:
+            return self._tally(wanted.plus)
+        with self._at_once():
+            return self._tally(wanted.plus) - self._tally(wanted.minus)
+
+    def count_rest(
+        self, whole: Tallied, likely: Selection, less: Selection, within_s: float
+    ) -> int | None:
+        """How many rows the whole has beside those of `less`; None: those are not seldom.
+
+        `likely` are tallies that say at most how many those are.
+        """
+        with self._at_once():
+            total = self._tally(whole.plus) - (self._tally(whole.minus) if whole.minus else 0)
+            if 2 * self._tally(likely) > total:
+                return None
+            return total - self.count(less, within_s)
+
+    def _tally(self, wanted: Selection) -> int:
         sql = f"SELECT coalesce(sum(t.n), 0) FROM tallies t WHERE {wanted.sql}"
         return int(self._rows(sql, wanted.values, float("inf"))[0][0])
 
@@ -224,19 +104,37 @@ class Asker:
 
     def known(self, ids: Sequence[bytes]) -> set[bytes]:
         """Which of these ids are known here."""
-        return self.sieve(ids, Selection("1", ()), float("inf"))
+        return self.sieve(ids, ANYTHING, float("inf"))
 
     def tallies(self, state: Selection, within_s: float) -> dict[str, dict[str, int]]:
         """Counts by value of all rows of this state (its columns are those of tallies)."""
+        return _added_up(self._tallies(state, within_s))
+
+    def facets(self, wanted: Selection, within_s: float) -> dict[str, dict[str, int]]:
+        """Counts by value of the rows that fit."""
+        return _added_up(self._facets(wanted, within_s))
+
+    def facets_of_rest(
+        self, state: Selection, likely: Selection, less: Selection, within_s: float
+    ) -> dict[str, dict[str, int]] | None:
+        """As `tallies`, of rows that are not those of `less`; None: see `count_rest`."""
+        everything = Selection(f"t.field = {ALL}", ())
+        with self._at_once():
+            if 2 * self._tally(likely & state) > self._tally(everything & state):
+                return None
+            counts = self._tallies(state, within_s)
+            gone = self._facets(less, within_s)
+            return _added_up([*counts, *((*one[:-1], -one[-1]) for one in gone)])
+
+    def _tallies(self, state: Selection, within_s: float) -> list[Any]:
         sql = (
             f"SELECT t.field, {_NAME}, level, status, severity, sum(t.n) FROM tallies t "
             f"LEFT JOIN terms ON terms.n = t.term WHERE {state.sql} "
             "GROUP BY t.field, t.term, level, status, severity"
         )
-        return _added_up(self._rows(sql, state.values, within_s))
+        return self._rows(sql, state.values, within_s)
 
-    def facets(self, wanted: Selection, within_s: float) -> dict[str, dict[str, int]]:
-        """Counts by value of the rows that fit."""
+    def _facets(self, wanted: Selection, within_s: float) -> list[Any]:
         sql = (
             "WITH m AS MATERIALIZED (SELECT t.row, t.level, t.status, t.severity, t.source, t.tlp "
             f"FROM threats t WHERE {wanted.sql}), "
@@ -248,7 +146,37 @@ class Asker:
             f"SELECT f.field, {_NAME}, level, status, severity, f.n FROM f "
             "LEFT JOIN terms ON terms.n = f.term"
         )
-        return _added_up(self._rows(sql, wanted.values, within_s))
+        return self._rows(sql, wanted.values, within_s)
+
+    def histogram(
+        self, counted: Counted, less: Selection | None, within: Buckets, within_s: float
+    ) -> list[int]:
+        """How many rows were first seen in each bucket, of those that fit and are not of `less`."""
+        with self._at_once():
+            counts = self._counts(counted, within, within_s)
+            if less is None:
+                return counts
+            gone = self._counts(Counted(less, is_led=True), within, within_s)
+        return [one - other for one, other in zip(counts, gone, strict=True)]
+
+    def _counts(self, counted: Counted, within: Buckets, within_s: float) -> list[int]:
+        """By buckets along their index, which no sorting is needed for; or those rows, grouped."""
+        wanted = counted.rows
+        if not counted.is_led:
+            marks = ",".join(["(?, ?)"] * within.number)
+            sql = (
+                f"WITH b(low, high) AS (VALUES {marks}) SELECT (SELECT count(*) FROM threats t "
+                f"WHERE t.first_seen >= b.low AND t.first_seen < b.high AND {wanted.sql}) FROM b"
+            )
+            values = [moment for edges in within.edges for moment in edges]
+            return [count for (count,) in self._rows(sql, (*values, *wanted.values), within_s)]
+        sql = (
+            f"WITH m AS MATERIALIZED (SELECT t.first_seen at FROM threats t WHERE {wanted.sql}) "
+            "SELECT (at - ?) / ?, count(*) FROM m WHERE at >= ? AND at < ? GROUP BY 1"
+        )
+        span = (within.from_ms, within.bucket_ms, within.from_ms, within.until_ms)
+        found = dict(self._rows(sql, (*wanted.values, *span), within_s))
+        return [found.get(number, 0) for number in range(within.number)]
 
     def alike(self, threat_id: bytes, wanted: Selection, within_s: float) -> list[Candidate]:
         """Who shares an indicator or the content, the most and the rarest first; not itself.
@@ -303,6 +231,16 @@ class Asker:
             if len(found) >= SIEVED:
                 break
         return found
+
+    @contextmanager
+    def _at_once(self) -> Iterator[None]:
+        """What is asked in here is all of one moment."""
+        self._connection.execute("BEGIN")
+        try:
+            yield
+        finally:
+            if self._connection.in_transaction:
+                self._connection.execute("ROLLBACK")
 
     def _rows(self, sql: str, values: Sequence[Any], within_s: float) -> list[Any]:
         self._until = time.monotonic() + within_s

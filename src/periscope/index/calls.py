@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
+from itertools import chain
 from struct import iter_unpack
 
 from periscope.errors import BugError
@@ -35,11 +37,16 @@ async def places_of(
 async def holders_of(
     functions: Functions, keys: PartitionKeys, ids: Sequence[bytes]
 ) -> list[tuple[str, int]]:
-    """(analyst, until in ms) of each id's claim; ('', 0) where nobody has it now."""
-    found: list[tuple[str, int]] = []
-    for start in range(0, len(ids), HOLDERS):
+    """(analyst, until in ms) of each id's claim; ('', 0) where nobody has it now.
+
+    Calls of bounded size, all of them in one turn.
+    """
+
+    async def ask(start: int) -> list[tuple[str, int]]:
         names = [keys.meta, *map(keys.analysts, ids[start : start + HOLDERS])]
         _, flat = await functions.call("periscope_holders", names, (functions.moment,))
         pairs = zip(flat[1::2], flat[::2], strict=True)
-        found += [(holder.decode(), int(until_ms)) for holder, until_ms in pairs]
-    return found
+        return [(holder.decode(), int(until_ms)) for holder, until_ms in pairs]
+
+    found = await asyncio.gather(*map(ask, range(0, len(ids), HOLDERS)))
+    return list(chain.from_iterable(found))

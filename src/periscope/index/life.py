@@ -13,9 +13,10 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from periscope.errors import IndexUnavailable
-from periscope.index.asking import Asker, Selection, TooLong
+from periscope.index.asking import Asker, TooLong
 from periscope.index.feeder import Feeder, Follow
 from periscope.index.place import Place
+from periscope.index.selecting import Selection
 from periscope.index.sheet import Sheet
 from periscope.index.status import Applied
 from periscope.periscope import Periscope
@@ -135,3 +136,18 @@ class Life:
         """Do something in the thread that writes; what has begun is done, whoever gives up."""
         loop = asyncio.get_running_loop()
         return await asyncio.shield(loop.run_in_executor(self._writer, partial(act, *given)))
+
+
+def words_of(exc: BaseException) -> str:
+    """What went wrong, in one line."""
+    if isinstance(exc, sqlite3.Error):
+        return f"its file cannot be used: {exc}"
+    if isinstance(exc, OSError):
+        return f"there is no place for its file: {exc.strerror}"
+    return str(exc)
+
+
+def first_of(group: BaseExceptionGroup[BaseException]) -> BaseException:
+    """The first error of a group, however deep it lies."""
+    error = group.exceptions[0]
+    return first_of(error) if isinstance(error, BaseExceptionGroup) else error

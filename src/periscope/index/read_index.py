@@ -21,14 +21,23 @@ from msgspec import structs
 from periscope.errors import IndexUnavailable, PartitionsMissing, PeriscopeError, UsageError
 from periscope.functions import RankQuery
 from periscope.index.alike import MOST_SIMILAR, alike, that_fit
-from periscope.index.asked import ANYTHING, Asked
-from periscope.index.asking import Selection
+from periscope.index.asked import Asked
+from periscope.index.buckets import Buckets
 from periscope.index.feeder import Follow
 from periscope.index.finding import Found, Stretched
 from periscope.index.levels import LevelWalk
-from periscope.index.life import ANSWER_S, Life
+from periscope.index.life import ANSWER_S, Life, first_of, words_of
 from periscope.index.position import has_reached
-from periscope.index.status import Applied, Facets, FilteredPage, IndexState, IndexStatus, Similar
+from periscope.index.selecting import ANYTHING
+from periscope.index.status import (
+    Applied,
+    Facets,
+    FilteredPage,
+    Histogram,
+    IndexState,
+    IndexStatus,
+    Similar,
+)
 from periscope.index.where import EVERYTHING, Wanted, Where
 from periscope.knowledge import normal_industry
 from periscope.models import Level
@@ -40,6 +49,7 @@ MOST_MATCHED = 10_000  # ids of one question
 WAIT_S = 2.0
 BEHIND_MS = 2_000
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 1.0, 60.0
+Part = tuple[RankQuery | None, int | None]  # of level 1, or the level
 log = logging.getLogger("periscope")
 
 
@@ -196,8 +206,7 @@ class ReadIndex:
         found, token, as_of_ms = await walk.page(cursor, count)
         life, total = self._life, None
         if life is not None and self._applied.built_s is not None and not industry:
-            state = Selection("t.level = ?", (int(level),))
-            total = await life.number(state & Asked(self._periscope, life, wanted).rows())
+            total = await Asked(self._periscope, life, wanted, level=int(level)).number()
         return FilteredPage(found, token, as_of_ms, total, None, None)
 
     async def similar(self, threat_id: str, count: int = 20, where: Where = EVERYTHING) -> Similar:
@@ -247,26 +256,29 @@ class ReadIndex:
         query: RankQuery | None = None,
         where: Where = EVERYTHING,
         *,
+        level: Level | None = None,
         analyst: str | None = None,
     ) -> Facets:
         """Live counts of what fits, by severity, status, level, source, TLP and tag.
 
         `query` is a part of level 1 (its score bounds and interactions are not counted by), None
-        all levels. `mine` are those that `analyst` holds; overdue ones are of level 1.
+        all levels, or the one that is given. `mine` are those that `analyst` holds; overdue ones
+        are of level 1. `total` may be known where the others are not.
 
         Raises:
             UsageError, IndexUnavailable: as `page`.
         """
         life = self._ready()
-        asked = Asked(self._periscope, life, Wanted(where), query)
+        part = query, None if level is None else int(level)
+        asked = Asked(self._periscope, life, Wanted(where), *part)
         applied = self._applied.position, self._applied.as_of_ms
         counts, mine, overdue = await asyncio.gather(
             asked.facets(),
-            self._number_also(life, query, where, "holder", analyst),
-            self._number_also(life, query, where, "overdue", True),
+            self._number_also(life, part, where, "holder", analyst),
+            self._number_also(life, part, where, "overdue", True),
         )
         named = counts or dict.fromkeys(("severity", "status", "level", "source", "tlp", "tag"))
-        total = sum(counts["level"].values()) if counts else None
+        total = sum(counts["level"].values()) if counts else await asked.number()
         return Facets(
             total,
             **named,
@@ -277,7 +289,7 @@ class ReadIndex:
         )
 
     async def _number_also(
-        self, life: Life, query: RankQuery | None, where: Where, name: str, value: Any
+        self, life: Life, part: Part, where: Where, name: str, value: Any
     ) -> int | None:
         """How many fit of which this is so as well; None if no value is given."""
         if value is None:
@@ -285,7 +297,37 @@ class ReadIndex:
         if getattr(where, name) not in (None, value):
             return 0
         also = Wanted(structs.replace(where, **{name: value}))
-        return await Asked(self._periscope, life, also, query).number()
+        return await Asked(self._periscope, life, also, *part).number()
+
+    async def histogram(
+        self,
+        from_ms: int,
+        until_ms: int,
+        buckets: int,
+        query: RankQuery | None = None,
+        where: Where = EVERYTHING,
+        *,
+        level: Level | None = None,
+    ) -> Histogram:
+        """How many of what fits were first seen in each of so many parts of a stretch of time.
+
+        `query` and `level` as in `facets`; `until_ms` is not part of it.
+
+        Raises:
+            UsageError: as `page`, and for a stretch that is none or in more than 120 parts.
+            IndexUnavailable: as `page`.
+        """
+        within, life = Buckets.of(from_ms, until_ms, buckets), self._ready()
+        asked = Asked(self._periscope, life, Wanted(where), query, level and int(level))
+        applied = self._applied.position, self._applied.as_of_ms
+        counts = await asked.histogram(within)
+        total = None if counts is None else sum(counts)
+        return Histogram(from_ms, until_ms, within.bucket_ms, counts, total, *applied)
+
+    @property
+    def now_ms(self) -> int:
+        """The server's time, as far as it is known here; see `page` for what it raises."""
+        return self._ready().feeder.now_ms
 
     async def count(self, where: Where = EVERYTHING, query: RankQuery | None = None) -> int | None:
         """How many threats fit; None where counting would take too long.
@@ -322,7 +364,7 @@ class ReadIndex:
             try:
                 await self._live_once()
             except (PeriscopeError, sqlite3.Error, OSError) as exc:
-                self._failure = _words(exc)
+                self._failure = words_of(exc)
                 log.warning("index: failed, and is built anew in %.0f s: %s", pause, self._failure)
             except Exception as exc:  # a bug: told in full, and all else goes on
                 self._failure = f"{type(exc).__name__}, which is a bug; the log has more"
@@ -339,22 +381,7 @@ class ReadIndex:
         try:
             await life.feeder.run()
         except BaseExceptionGroup as group:
-            raise _first(group) from group
+            raise first_of(group) from group
         finally:
             self._life = None
             await asyncio.shield(life.end())
-
-
-def _words(exc: BaseException) -> str:
-    """What went wrong, in one line."""
-    if isinstance(exc, sqlite3.Error):
-        return f"its file cannot be used: {exc}"
-    if isinstance(exc, OSError):
-        return f"there is no place for its file: {exc.strerror}"
-    return str(exc)
-
-
-def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:
-    """The first error of a group, however deep it lies."""
-    error = group.exceptions[0]
-    return _first(error) if isinstance(error, BaseExceptionGroup) else error

@@ -29,8 +29,9 @@ CREATE TABLE threats (
   level INTEGER, status INTEGER, severity INTEGER, fresh INTEGER,
   first_seen INTEGER, last_activity INTEGER, source INTEGER, tlp INTEGER, content INTEGER,
   tags BLOB, indicators BLOB, holder TEXT, until INTEGER);
-CREATE INDEX by_source ON threats (source, level, status, severity, tlp);
-CREATE INDEX by_state ON threats (level, status, severity, tlp);
+CREATE INDEX by_source ON threats (source, level, status, severity, tlp, first_seen);
+CREATE INDEX by_state ON threats (level, status, severity, tlp, source);
+CREATE INDEX by_first_seen ON threats (first_seen, level, status, severity, tlp, source);
 CREATE INDEX by_content ON threats (content) WHERE content IS NOT NULL;
 CREATE INDEX by_holder ON threats (holder) WHERE holder IS NOT NULL;
 CREATE INDEX by_age ON threats (severity, first_seen) WHERE fresh = 1;

@@ -103,6 +103,23 @@ class Facets:
     indexed_ms: int | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Histogram:
+    """How many of the threats that fit were first seen in each part of a stretch of time.
+
+    Parts are of `bucket_ms`, from `from_ms` on; the last ends at `until_ms`, which is not part of
+    it. `total` is their sum. None means: too many to count in time.
+    """
+
+    from_ms: int
+    until_ms: int
+    bucket_ms: int
+    counts: list[int] | None
+    total: int | None
+    position: str | None = None
+    indexed_ms: int | None = None
+
+
 @dataclass(slots=True)
 class Applied:
     """Up to where the index is exact."""

@@ -34,6 +34,9 @@ class Where(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
 
     `sources`, `severities` and `tlps` are what the asker may see: one of them, if there are any;
     the TLP '' stands for threats without one.
+
+    What begins with `not_` leaves out threats with one of those values, in the same spellings: the
+    TLP '' stands for those without one, and what has no tag has none of `not_tags`.
     """
 
     text: str | None = None
@@ -50,6 +53,10 @@ class Where(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
     sources: tuple[str, ...] = ()
     severities: tuple[Severity, ...] = ()
     tlps: tuple[str, ...] = ()
+    not_sources: tuple[str, ...] = ()
+    not_tags: tuple[str, ...] = ()
+    not_tlps: tuple[str, ...] = ()
+    not_severities: tuple[Severity, ...] = ()
 
 
 EVERYTHING = Where()
@@ -74,6 +81,10 @@ class Wanted:
         self.tlps = frozenset(map(normal_tlp, where.tlps))
         self.kind, self.value = _indicator(where.indicator)
         self.ranks = frozenset(SEVERITIES.index(one) for one in where.severities)
+        self.not_sources = frozenset(where.not_sources)
+        self.not_tags = frozenset(tag.casefold() for tag in where.not_tags)
+        self.not_tlps = frozenset(map(normal_tlp, where.not_tlps))
+        self.not_ranks = frozenset(SEVERITIES.index(one) for one in where.not_severities)
         self.is_about_holders = where.holder is not None
         self._tests = list(_tests(self))
 
@@ -105,7 +116,25 @@ def _tests(wanted: Wanted) -> list[Test]:
         tests.append(lambda _, holder: holder == where.holder)
     if where.overdue is not None:
         tests.append(lambda threat, _: threat.overdue is where.overdue)
-    return [*tests, *_tests_of_times(where), *_tests_of_texts(wanted)]
+    return [
+        *tests,
+        *_tests_of_exclusions(wanted),
+        *_tests_of_times(where),
+        *_tests_of_texts(wanted),
+    ]
+
+
+def _tests_of_exclusions(wanted: Wanted) -> list[Test]:
+    tests = list[Test]()
+    if wanted.not_sources:
+        tests.append(lambda threat, _: threat.source not in wanted.not_sources)
+    if wanted.not_ranks:
+        tests.append(lambda threat, _: threat.severity.rank not in wanted.not_ranks)
+    if wanted.not_tlps:
+        tests.append(lambda threat, _: tlp_of(threat) not in wanted.not_tlps)
+    if wanted.not_tags:
+        tests.append(lambda threat, _: wanted.not_tags.isdisjoint(tags_of(threat)))
+    return tests
 
 
 def _tests_of_times(where: Where) -> list[Test]:
@@ -170,14 +199,16 @@ def _check(where: Where) -> None:
         value = getattr(where, name)
         if value is not None:
             _check_text(name, value, empty=name in ("source", "tlp", "holder", "text"))
-    for name in ("sources", "tlps"):
+    for name in ("sources", "tlps", "not_sources", "not_tlps", "not_tags"):
         values = getattr(where, name)
         _check_number(name, values)
         for value in values:
-            _check_text(name, value, empty=True)
-    _check_number("severities", where.severities)
-    if any(one not in SEVERITIES for one in where.severities):
-        raise UsageError(f"severities are {', '.join(SEVERITIES)}")
+            _check_text(name, value, empty=name != "not_tags")
+    for name in ("severities", "not_severities"):
+        values = getattr(where, name)
+        _check_number(name, values)
+        if any(one not in SEVERITIES for one in values):
+            raise UsageError(f"{name} are {', '.join(SEVERITIES)}")
     _check_times(where)
 
 

@@ -7,7 +7,7 @@
 -- Ids and times arrive as text; fingerprints are bytes and never numbers. Order text with
 -- `bytes_before`, never with `<`: the server compares text by its locale.
 
-local VERSION = 6            -- of this library; raise it with every change to these files
+local VERSION = 7            -- of this library; raise it with every change to these files
 local FORMAT = 1             -- of the records; a newer one on the server is refused
 
 local HEADER = '<BBBBBBBI4I4I4I4I4I4I2I2I6I6I6I6dBI6c8c6'

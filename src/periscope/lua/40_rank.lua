@@ -25,6 +25,7 @@ local function filled_buckets(board, rules, status, severity, interactions)
   table.sort(found, function(a, b) return rules.static[a] > rules.static[b] end)
   return found, heads
 end
+Rank.filled_buckets = filled_buckets
 
 -- Open the buckets that may hold something as good as the best head: a bucket's best possible score
 -- is its static part and a fresh last activity (equal is opened: a tie may rank before).

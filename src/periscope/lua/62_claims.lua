@@ -93,10 +93,10 @@ function Claims.next(desk, state, act)
   return Claims.claim(desk, state, act)
 end
 
--- release, with args token.
+-- release, with args token (-1: whatever claim the analyst has).
 function Claims.release(desk, state, act)
-  local claim = Claims.on(state, desk.now)
-  if not claim or claim[4] ~= act.analyst or claim[3] ~= act.args[1] then
+  local claim, token = Claims.on(state, desk.now), act.args[1]
+  if not claim or claim[4] ~= act.analyst or (token ~= -1 and claim[3] ~= token) then
     return {code = 'NOT_HELD'}
   end
   Claims.drop(state)

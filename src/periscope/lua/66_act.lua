@@ -220,28 +220,4 @@ local function act(keys, args)
   return {desk.now, packed}
 end
 
--- periscope_find: the act that is remembered under a request id.
--- Why: whoever takes an act back knows its id, and not the threat.
--- KEYS: meta, done, done_before
--- ARGV: request
--- Returns: {verb, analyst, id}, or {} if nothing is remembered
-local function find(keys, args)
-  partition_revision(keys[1])
-  local packed = Memory.find({done = keys[2], done_before = keys[3]}, '.' .. args[1])
-  local memo = packed and cmsgpack.unpack(packed)
-  return memo and {memo[1], memo[2], memo[3]} or {}
-end
-
--- periscope_desk: who holds a threat, and what analysts did to it last.
--- Why: an analyst wants to see it before acting.
--- KEYS: meta, analysts
--- ARGV: now_ms
--- Returns: {now_ms, {name, packed, ...}}: the claim under '', see 60_desk.lua
-local function desk_of(keys, args)
-  partition_revision(keys[1])
-  return {clock(args[1]), redis.call('HGETALL', keys[2])}
-end
-
 redis.register_function('periscope_act', act)
-redis.register_function{function_name = 'periscope_find', callback = find, flags = {'no-writes'}}
-redis.register_function{function_name = 'periscope_desk', callback = desk_of, flags = {'no-writes'}}

@@ -12,12 +12,12 @@ local REMARK_KEPT_MS = '600000'
 local BUCKET_SPARE_MS = 1000
 
 -- Refuse whoever would change what a move is just carrying to another server, or has carried.
-local function refuse_carried(control)
+function Move.refuse_carried(control)
   local found = redis.call('HMGET', control, 'moved_to', 'move')
   if found[1] then
     refuse('MOVING', 'moved to ' .. found[1] .. ': open it there')
   elseif found[2] and string.find(found[2], '"phase":"switching"', 1, true) then
-    refuse('MOVING', 'is being moved to another server; change keys and accounts when that is done')
+    refuse('MOVING', 'is being moved to another server; change what belongs to no threat when that is done')
   end
 end
 
@@ -47,7 +47,7 @@ end
 -- ARGV: expected_revision, pair...
 -- Returns: {'SET' | 'CHANGED', revision}; a pair is field and value, and an empty value removes the field
 local function access_put(keys, args)
-  refuse_carried(keys[1])
+  Move.refuse_carried(keys[1])
   local revision = access_revision(keys[2])
   if revision ~= tonumber(args[1]) then
     return {'CHANGED', revision}

@@ -6,7 +6,17 @@ Layers: `table` (every metric there is) · `sheet` (values by the table) · `for
 
 from periscope.metrics.metrics import Metrics, content_type
 from periscope.metrics.own import IndexState
+from periscope.metrics.reading import count_overdue
 from periscope.metrics.table import TABLE, Metric
 from periscope.metrics.watch import Watch, read_watch
 
-__all__ = ["TABLE", "IndexState", "Metric", "Metrics", "Watch", "content_type", "read_watch"]
+__all__ = [
+    "TABLE",
+    "IndexState",
+    "Metric",
+    "Metrics",
+    "Watch",
+    "content_type",
+    "count_overdue",
+    "read_watch",
+]

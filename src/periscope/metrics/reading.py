@@ -88,7 +88,7 @@ async def read(periscope: Periscope, most_s: float = MOST_S) -> Reading | None:
     there = [keys for keys, part in zip(partitions, found, strict=True) if part is not None]
     missing, as_of_ms = len(found) - len(parts), parts[0].stats.now_ms
     capacity = await within(most_s, _room(periscope, there))
-    overdue = None if missing else await within(most_s, _overdue(periscope, as_of_ms))
+    overdue = None if missing else await within(most_s, count_overdue(periscope, as_of_ms))
     return Reading(missing, parts, capacity, overdue)
 
 
@@ -124,8 +124,14 @@ async def _room(periscope: Periscope, partitions: list[PartitionKeys]) -> Capaci
     return await periscope.functions.connections.capacity(probes)
 
 
-async def _overdue(periscope: Periscope, as_of_ms: int) -> dict[str, int]:
-    """How many open, unseen threats are past their target."""
+async def count_overdue(periscope: Periscope, as_of_ms: int) -> dict[str, int]:
+    """How many open, unseen threats are past their target, by severity.
+
+    Of threats that were reported again each has to be looked at, in bounded steps.
+
+    Raises:
+        PartitionsMissing: some are away.
+    """
     calls, partitions = Calls(periscope.functions), periscope.keyspace.partitions
 
     async def count(rules: Rules) -> dict[str, int]:

@@ -20,6 +20,7 @@ from periscope.keys import CONTROL_FORMAT, Keyspace, PartitionKeys
 from periscope.ledger import Ledger
 from periscope.moving.access import carry_access, forget_access
 from periscope.moving.calls import NO_DATABASE, MoverCalls
+from periscope.moving.console import carry_views, forget_console
 from periscope.moving.copying import Copying
 from periscope.moving.feeds import carry_feeds, forget_feeds
 from periscope.moving.fences import fenced_by, let_in
@@ -156,6 +157,7 @@ class Mover:
                 await forget_noise(self.sides.target)
                 await forget_feeds(self.sides.target)
                 await forget_access(self.sides.target)
+                await forget_console(self.sides.target)
             fields: dict[str, Arg] = {"format": "", "moving": ""}
             await self.copy_calls.move(self.sides.target.control_key, self.state.id, "", fields)
 
@@ -275,6 +277,7 @@ class Mover:
             await carry_noise(*self.sides, self.state.id)
             await carry_feeds(*self.sides, self.state.id)
             await carry_access(*self.sides, self.state.id)
+            await carry_views(*self.sides, self.state.id)
         control = await self.sides.source.control()
         carried: dict[str, Arg] = {n: v for n, v in control.items() if n not in NOT_CARRIED}
         fields = {**carried, **self._settings(), "moving": ""}
@@ -339,6 +342,7 @@ class Mover:
             await forget_noise(self.sides.source)
             await forget_feeds(self.sides.source)
             await forget_access(self.sides.source)
+            await forget_console(self.sides.source)
 
     async def _discard(
         self, side: Side, calls: MoverCalls, keys: PartitionKeys, keep_ms: int

@@ -35,6 +35,11 @@ from periscope.shapes.acts import (
     UndoBody,
     UndoDone,
 )
+from periscope.shapes.board import (
+    BoardFigures,
+    SampleDocument,
+    TimelineDocument,
+)
 from periscope.shapes.deadletters import (
     LetterDocument,
     LetterPage,
@@ -59,6 +64,7 @@ from periscope.shapes.feeds import (
 )
 from periscope.shapes.found import (
     FacetsDocument,
+    HistogramDocument,
     SimilarDocument,
     SimilarList,
 )
@@ -117,9 +123,25 @@ from periscope.shapes.reports import (
     Rejected,
     ReportsTaken,
 )
+from periscope.shapes.rows import MainIndicator, RowPage, RowsBody, RowsFound, ThreatRow
+from periscope.shapes.selection import (
+    ActsBody,
+    ActsDone,
+    ActWord,
+    Changed,
+    NotUndone,
+    Skipped,
+    UndoManyBody,
+    UndoManyDone,
+    Undone,
+)
 from periscope.shapes.session import (
     SessionDocument,
     SignIn,
+)
+from periscope.shapes.settings import (
+    SettingDocument,
+    SettingList,
 )
 from periscope.shapes.stats import (
     FormatDocument,
@@ -148,6 +170,13 @@ from periscope.shapes.trail import (
     ThreatDesk,
     ThreatHistory,
 )
+from periscope.shapes.views import (
+    NewView,
+    ViewBody,
+    ViewDocument,
+    ViewList,
+    ViewRemoved,
+)
 
 __all__ = [
     "AccountDocument",
@@ -156,9 +185,14 @@ __all__ = [
     "AccountScopes",
     "ActBody",
     "ActDone",
+    "ActWord",
+    "ActsBody",
+    "ActsDone",
     "Allowed",
     "AuditEntryDocument",
     "AuditPage",
+    "BoardFigures",
+    "Changed",
     "ClaimBody",
     "ClaimDocument",
     "CommentBody",
@@ -184,6 +218,7 @@ __all__ = [
     "Forgotten",
     "FormatDocument",
     "FormatList",
+    "HistogramDocument",
     "HistoryAct",
     "HistoryDeparture",
     "IndicatorLookup",
@@ -202,13 +237,16 @@ __all__ = [
     "LettersKept",
     "LettersKeptList",
     "LookupBody",
+    "MainIndicator",
     "MarkDocument",
     "NewAccount",
     "NewKey",
     "NewSuppression",
+    "NewView",
     "Next",
     "NextBody",
     "NoiseExplained",
+    "NotUndone",
     "NoteBody",
     "PolicyDocument",
     "PolicyShown",
@@ -228,14 +266,21 @@ __all__ = [
     "ReplayDocument",
     "ReplayFailure",
     "ReportsTaken",
+    "RowPage",
+    "RowsBody",
+    "RowsFound",
+    "SampleDocument",
     "ScoreExplanation",
     "SeenBody",
     "SeenDocument",
     "ServerDocument",
     "SessionDocument",
+    "SettingDocument",
+    "SettingList",
     "SignIn",
     "SimilarDocument",
     "SimilarList",
+    "Skipped",
     "SnoozeBody",
     "SourceRateDocument",
     "SpreadDocument",
@@ -251,10 +296,19 @@ __all__ = [
     "ThreatDocument",
     "ThreatHistory",
     "ThreatPage",
+    "ThreatRow",
     "ThreatShown",
     "ThreatsFound",
+    "TimelineDocument",
     "UndoBody",
     "UndoDone",
+    "UndoManyBody",
+    "UndoManyDone",
+    "Undone",
+    "ViewBody",
+    "ViewDocument",
+    "ViewList",
+    "ViewRemoved",
     "WarninglistDocument",
     "WarninglistDropped",
     "WarninglistList",

@@ -28,6 +28,22 @@ class SimilarList(msgspec.Struct, frozen=True):
     indexed_ms: int | None
 
 
+class HistogramDocument(msgspec.Struct, frozen=True):
+    """How many of the threats that fit were first seen in each part of a stretch of time.
+
+    Parts are of `bucket_ms`, from `from_ms` on; the last one ends at `until_ms`, which is not part
+    of it. `total` is their sum. Null: too many to count in time. Times are integer ms UTC.
+    """
+
+    from_ms: int
+    until_ms: int
+    bucket_ms: int
+    counts: list[int] | None
+    total: int | None
+    position: str | None
+    indexed_ms: int | None
+
+
 class FacetsDocument(msgspec.Struct, frozen=True):
     """How many of the threats that fit have which value, the most frequent first.
 

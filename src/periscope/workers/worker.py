@@ -157,6 +157,10 @@ class Worker(ABC, Generic[R]):
     def _resting_state(self) -> State:
         return State.WAITING
 
+    def _rest_s(self) -> float:
+        """How long to wait after a run that went well, in seconds."""
+        return self.interval.total_seconds()
+
     async def _as_far_as_possible(self, job: Awaitable[T]) -> T:
         """Await a part of the job; what it could not reach is told when the run ends."""
         try:
@@ -201,10 +205,10 @@ class Worker(ABC, Generic[R]):
             if not self._missed:
                 self._back_off(exc)
                 return
-            self._pause_s = self.interval.total_seconds()
+            self._pause_s = self._rest_s()
             self._tell_missing(exc)
         else:
-            self._pause_s = self.interval.total_seconds()
+            self._pause_s = self._rest_s()
             self._tell_missing(None)
 
     def _back_off(self, exc: BaseException) -> None:
