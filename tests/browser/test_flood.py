@@ -21,6 +21,7 @@ from tests.browser.days import report, send
 from tests.browser.seat import Seat
 from tests.conftest import OpenHere
 from tests.support.history import say
+from tests.support.patience import BUSY_S
 from tests.support.servers import ServerProcess
 
 IS_SOAK = bool(os.environ.get("SOAK"))
@@ -121,7 +122,7 @@ async def test_keys_answer_at_once_and_many_rows_tick_cheaply(served: Served, si
         await asyncio.sleep(0.02)
     keys = (await meters.measured(ada))["keys"]
     tell_keys(f"in a list of {SHOWN}", keys)
-    assert meters.share_of(keys, 0.5) < 50
+    assert meters.share_of(keys, 0.5) < 50 + 50 * BUSY_S
 
 
 async def quiet_for(seat: Seat, seconds: float) -> None:
@@ -163,5 +164,5 @@ async def test_the_first_queue_from_a_cold_cache(
     await page.locator(".row[data-id]").first.wait_for()
     took = perf_counter() - begun
     say(f"first queue on screen from a cold cache at {many:,} threats: {took:.2f} s")
-    assert took < (1.0 if IS_SOAK else 5.0)
+    assert took < (1.0 if IS_SOAK else 4.0 + BUSY_S)
     await cold.close()

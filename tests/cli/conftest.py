@@ -19,9 +19,10 @@ from typing import Any
 import pytest
 
 from periscope.server import EmbeddedServer
+from tests.support.patience import PATIENCE
 
 ROOT = Path(__file__).parents[2]
-TIMEOUT_S = 30
+TIMEOUT_S = 10 * PATIENCE
 NUMBERS = count()
 
 HOSTILE_ID = "evil\x1b[2Jid"

@@ -15,9 +15,10 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from tests.cli.conftest import HOSTILE, ROOT, Program
+from tests.support.patience import PATIENCE
 from tests.support.servers import ServerProcess
 
-DEADLINE_S = 30
+DEADLINE_S = 10 * PATIENCE
 LEAVES_SCREEN = "\x1b[?1049l"
 SHOWS_CURSOR = "\x1b[?25h"
 

@@ -30,6 +30,7 @@ from periscope.workers import ArchiveWriter, ExpiryWorker, PromotionWorker, Stat
 from tests.cli.conftest import Program
 from tests.support.clusters import Cluster, cluster
 from tests.support.nodes import Node, wait_until
+from tests.support.patience import BUSY_S
 
 QUICK = timedelta(milliseconds=50)
 AT_ONCE = timedelta(0)
@@ -176,7 +177,7 @@ async def test_a_batch_for_partitions_that_are_there_notices_nothing(broken: Bro
     assert (result.added, result.received) == (1_200, 1_200)
     acts = [{"threat_id": one, "analyst_id": "ann", "action": "view"} for one in ids]
     assert (await broken.p.record_interactions_batch(acts)).recorded == 1_200
-    assert time.monotonic() - began < 3
+    assert time.monotonic() - began < 2 + BUSY_S
 
 
 async def test_a_mixed_batch_stores_what_it_can_and_accounts_for_all(broken: Broken) -> None:
@@ -229,7 +230,7 @@ async def test_reads_say_what_is_missing_and_have_the_rest(broken: Broken, name:
     began = time.monotonic()
     with pytest.raises(PartitionsMissing) as caught:
         await READS[name](broken.p)
-    assert time.monotonic() - began < 3
+    assert time.monotonic() - began < 2 + BUSY_S
     assert sorted(caught.value.missing) == broken.gone
     assert f"{len(broken.gone)} of " in str(caught.value)
     assert caught.value.partial is not None
@@ -435,7 +436,7 @@ async def test_a_batch_that_waits_keeps_no_connection_from_others() -> None:
         began = time.monotonic()
         assert (await p.add_threats_batch(map(report, broken.ids(broken.there, 500)))).added == 500
         assert await p.add_threat(broken.ids(broken.there, 1)[0], "x", "LOW") == "added"
-        assert time.monotonic() - began < 2
+        assert time.monotonic() - began < 1 + BUSY_S
         assert not batch.done()
         broken.victim.start()
         assert (await batch).added == 400

@@ -20,6 +20,7 @@ from periscope.keys import PartitionKeys, slot_of_key
 from tests.support.clusters import Cluster
 from tests.support.history import History, acknowledged, check, load, say
 from tests.support.nodes import Node, wait_until
+from tests.support.patience import BUSY_S
 
 SOAK = "SOAK" in os.environ
 ROUNDS = 20 if SOAK else 3
@@ -27,7 +28,9 @@ BEFORE = 5000 if SOAK else 500
 CROWDED = 5000  # threats of one partition: with 64 of them, a board of 320,000
 READS = 20 if SOAK else 5
 BATCH = 500
-BEYOND_S = 0.5 if SOAK else 1.0  # a call waits at most this much longer than its slot is moved
+BEYOND_S = (
+    0.5 if SOAK else 0.5 + BUSY_S
+)  # a call waits at most this much longer than its slot is moved
 
 Move = Callable[[Cluster, int], Awaitable[Any]]
 

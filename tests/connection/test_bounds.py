@@ -15,10 +15,11 @@ from periscope import OutcomeUnknown, Periscope, StoreUnavailable
 from periscope.bound import Bound
 from tests.conftest import OpenHere
 from tests.support.nodes import wait_until
+from tests.support.patience import BUSY_S
 from tests.support.servers import ServerProcess
 
 MOST_S = 0.5
-SLACK_S = 1.0
+SLACK_S = 0.1 + BUSY_S
 
 Call = Callable[[Periscope], Awaitable[Any]]
 CHANGES: dict[str, Call] = {

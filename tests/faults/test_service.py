@@ -20,6 +20,7 @@ from periscope import Periscope
 from periscope.client import Client
 from tests.support.history import say
 from tests.support.nodes import wait_until
+from tests.support.patience import BUSY_S
 from tests.support.posters import check, posters
 from tests.support.servers import ServerProcess, free_port
 from tests.support.services import ServiceProcess
@@ -30,8 +31,8 @@ HELD_S = 5.0 if SOAK else 1.5
 PATIENCE_S = 1.0  # of the clients: less than that
 DURABLE = ("--appendonly", "yes", "--appendfsync", "always")
 DRAINED_S = 10.0
-BACK_S = 5.0
-FAST_S = 1.0
+BACK_S = 4.0 + BUSY_S
+FAST_S = 0.5 + BUSY_S
 
 
 @pytest.fixture

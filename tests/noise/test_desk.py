@@ -20,6 +20,7 @@ from periscope.noise.keeper import LOOK_S
 from tests.conftest import OpenHere
 from tests.support.history import say
 from tests.support.nodes import wait_until
+from tests.support.patience import BUSY_S
 
 LIST = {
     "name": "Our own hosts",
@@ -146,7 +147,7 @@ async def test_another_process_applies_a_change_within_a_second(
 
     assert (await other.add_threats_batch(endless())).added == 2
     say(f"a change of rules and lists is in force elsewhere after {seen[0]:.2f} s")
-    assert seen[0] < 1.0
+    assert seen[0] < 1.0 + BUSY_S
 
 
 async def test_a_change_that_the_store_lost_is_not_taken_for_the_next_one(

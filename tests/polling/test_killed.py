@@ -19,6 +19,7 @@ from tests.conftest import OpenHere
 from tests.polling.poller import Poller
 from tests.polling.scene import add, lines, numbered, stored, until
 from tests.support.history import say
+from tests.support.patience import BUSY_S
 from tests.support.servers import ServerProcess
 
 ROUNDS = int(os.environ.get("CRASHES", "4"))
@@ -134,7 +135,7 @@ async def test_stopped_for_longer_than_the_lease_and_continued(
     assert (first.end(), second.end()) == (0, 0)
     assert await stored(here) == ids
     assert (await here.get_ledger()).duplicates <= 2 * SLICE_ITEMS
-    assert took_s < LEASE_MS / 1000 + 1 + 2, "and a start of Python"
+    assert took_s < LEASE_MS / 1000 + 2 + BUSY_S, "and a start of Python"
     say(f"feeds: taken over {took_s:.1f} s after a stop, lease {LEASE_MS / 1000} s")
 
 
@@ -183,7 +184,7 @@ async def test_ended_by_a_signal_it_repeats_nothing(
                 await asyncio.sleep(0.001)
         began = time.monotonic()
         assert child.end() == 0
-        assert time.monotonic() - began < 2.5, "two seconds, and the end of the process"
+        assert time.monotonic() - began < 2 + BUSY_S, "two seconds, and the end of the process"
         assert (await feeds.get_feed("f")).owner is None
         await feeds.resume_feed("f")
         await feeds.pause_feed("f")
@@ -237,7 +238,7 @@ async def test_it_ends_within_two_seconds_while_the_server_hangs(tmp_path: Path)
                 took_s = time.monotonic() - began
             finally:
                 server.thaw()
-            assert took_s < 3, "two seconds, and the end of the process"
+            assert took_s < 2 + BUSY_S, "two seconds, and the end of the process"
             await feeds.pause_feed("f")
     finally:
         server.stop()

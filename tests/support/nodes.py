@@ -19,13 +19,17 @@ from typing import Any
 import hiredis
 
 from periscope.server.process import ask
+from tests.support.patience import PATIENCE
 from tests.support.servers import BINARY
 
 PR_SET_PDEATHSIG = 1
 
 
 async def wait_until(
-    true: Callable[[], Awaitable[Any]], what: str, timeout_s: float = 15.0, pause_s: float = 0.02
+    true: Callable[[], Awaitable[Any]],
+    what: str,
+    timeout_s: float = 5 * PATIENCE,
+    pause_s: float = 0.02,
 ) -> Any:
     """Ask until the answer is true, and return it; who does not answer says no."""
     deadline = time.monotonic() + timeout_s

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from functools import cache
 from typing import NamedTuple
+from weakref import WeakKeyDictionary
 
 from litestar.di import Provide
 from litestar.handlers import BaseRouteHandler
@@ -21,7 +21,6 @@ _GIVEN_BY_LITESTAR = frozenset(
 )
 
 
-@cache
 def parameters_of(handler: BaseRouteHandler) -> tuple[tuple[str, str, FieldDefinition], ...]:
     """Return place (path, query, header, cookie), name and field of each parameter.
 
@@ -63,14 +62,18 @@ class QueryField(NamedTuple):
     most: int
 
 
-@cache
+_known: WeakKeyDictionary[BaseRouteHandler, dict[str, QueryField]] = WeakKeyDictionary()
+"""Weakly: a handler holds its application, and that its connections."""
+
+
 def query_fields(handler: BaseRouteHandler) -> dict[str, QueryField]:
     """Return a handler's query parameters by name."""
-    return {
-        name: _query_field(field)
-        for place, name, field in parameters_of(handler)
-        if place == "query"
-    }
+    found = _known.get(handler)
+    if found is None:
+        named = parameters_of(handler)
+        found = {name: _query_field(field) for place, name, field in named if place == "query"}
+        _known[handler] = found
+    return found
 
 
 def _query_field(field: FieldDefinition) -> QueryField:
