@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from typing import NamedTuple
-from weakref import WeakKeyDictionary
 
 from litestar.di import Provide
 from litestar.handlers import BaseRouteHandler
@@ -19,6 +18,7 @@ _IN_PATH = re.compile(r"{(\w+)[:}]")
 _GIVEN_BY_LITESTAR = frozenset(
     ("request", "data", "state", "body", "headers", "cookies", "query", "scope")
 )
+_KNOWN = "query_fields"
 
 
 def parameters_of(handler: BaseRouteHandler) -> tuple[tuple[str, str, FieldDefinition], ...]:
@@ -62,17 +62,13 @@ class QueryField(NamedTuple):
     most: int
 
 
-_known: WeakKeyDictionary[BaseRouteHandler, dict[str, QueryField]] = WeakKeyDictionary()
-"""Weakly: a handler holds its application, and that its connections."""
-
-
 def query_fields(handler: BaseRouteHandler) -> dict[str, QueryField]:
-    """Return a handler's query parameters by name."""
-    found = _known.get(handler)
+    """Return a handler's query parameters by name, remembered in the handler itself."""
+    found: dict[str, QueryField] | None = handler.opt.get(_KNOWN)
     if found is None:
         named = parameters_of(handler)
         found = {name: _query_field(field) for place, name, field in named if place == "query"}
-        _known[handler] = found
+        handler.opt[_KNOWN] = found
     return found
 
 
