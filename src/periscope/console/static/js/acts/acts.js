@@ -5,7 +5,7 @@ import { count } from "../core/format.js";
 import { analyst } from "../core/session.js";
 import { line, quote } from "../core/text.js";
 import { computed, signal } from "../html.js";
-import { say } from "../shell/help.js";
+import { say } from "../ui/dialog.js";
 
 // Acts and what came of them, in words.
 

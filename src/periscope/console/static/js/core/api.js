@@ -47,6 +47,11 @@ export function threatPath(id, more = "") {
   return `/v1/threats/${encodeURIComponent(id)}${more}`;
 }
 
+/** Returns a feed's address under /v1/feeds. */
+export function feedPath(name, more = "") {
+  return `/v1/feeds/${encodeURIComponent(name)}${more}`;
+}
+
 /**
  * Calls the API and returns the decoded answer (null of an empty one).
  * Where the session has ended it waits until the same person has signed in again, and goes on.

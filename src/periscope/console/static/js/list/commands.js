@@ -1,19 +1,16 @@
-// The keys of a list, what they open, and how the list answers.
+// The keys of a list, and how the list answers.
 
 import { canUndo, ENDS, last, perform, takeNext, told, undo, watchers } from "../acts/acts.js";
 import { choose } from "../acts/choose.js";
-import { queryOf } from "../core/api.js";
 import { count } from "../core/format.js";
 import { tick } from "../core/clock.js";
 import { bind } from "../core/keys.js";
-import { added, NAMES } from "../core/query.js";
+import { added } from "../core/query.js";
 import { may } from "../core/session.js";
 import { line, ofFilter } from "../core/text.js";
 import { effect, html, signal, untracked, useEffect, useLayoutEffect } from "../html.js";
-import { Views } from "./filter-bar.js";
 import { PAGE, RECALLED } from "./store.js";
-import { say } from "../shell/help.js";
-import { Dialog } from "../ui/dialog.js";
+import { Dialog, say } from "../ui/dialog.js";
 
 // The values of the row under the cursor, to filter by from the keyboard: `f` only, `F` without.
 
@@ -183,60 +180,6 @@ export function Picked({ store, panel }) {
     ${may("act") && OF_MANY.slice(store.isKnown ? 1 : 0).map(([act, text, fields]) => html`<button type="button" key=${act}
       onClick=${() => onSubjects(store, panel, act, fields)}>${text}</button>`)}
     <button type="button" class="quiet" onClick=${() => store.select([])}>Clear</button>`}</div>`;
-}
-
-// What the filter bar opens: saved views, the export, and how to search.
-
-const extra = signal("");
-const shut = () => { extra.value = ""; };
-export const showViews = () => { extra.value = "views"; };
-export const showExport = () => { extra.value = "export"; };
-export const showHelp = () => { extra.value = "help"; };
-
-/** Commands of what is opened here. */
-export const EXTRAS = [
-  { keys: ["v"], label: "Saved views", run: showViews },
-  { keys: [], label: "Export what is listed", run: showExport },
-  { keys: [], label: "How to search", run: showHelp },
-];
-
-export function Extras({ store, query }) {
-  useEffect(() => shut, []);
-  if (extra.value === "views") return html`<${Views} query=${query} onClose=${shut} />`;
-  if (extra.value === "export") return html`<${Export} store=${store} query=${query} />`;
-  return extra.value === "help" ? html`<${Help} />` : null;
-}
-
-const EXPORTED = new Set(["level", "severity", "status", "overdue", "industry"]);
-
-/** The export takes fewer filters than the list: then nothing is offered that would be more than what is seen. */
-function Export({ store, query }) {
-  const params = store.paramsOf(query);
-  const more = Object.entries(params).filter(([name, value]) => value !== null && value !== undefined && !EXPORTED.has(name));
-  const link = (format) => `/v1/export${queryOf({ ...params, format })}`;
-  return html`<${Dialog} name="export" title="Export" onClose=${shut}>${more.length
-    ? html`<p>The export knows the filters level, one severity, status, overdue and industry. This list is narrowed by more than that: take
-        the other filters away first.</p>`
-    : html`<div><p>All that is listed, in its order, as of one moment.</p><p class="links"><a class="button" autofocus download href=${link("csv")}>CSV, for
-        spreadsheets</a> <a class="button" download href=${link("ndjson")}>NDJSON, whole records</a></p></div>`}</${Dialog}>`;
-}
-
-const EXAMPLES = [
-  ['beacon "known C2"', "both: a word, and words that follow each other"],
-  ["power*", "words that begin so"],
-  ["severity:HIGH,CRITICAL -source:wazuh", "one or the other, and not from there"],
-  ['tag:"supply chain"', "quotes where there are spaces; \\\" for a quote in them"],
-];
-
-function Help() {
-  return html`<${Dialog} name="search-help" title="How to search" wide onClose=${shut}><div class="help">
-    <p>Words are looked for in title, content, id and indicators. All that is given must hold. <kbd>Enter</kbd> adds what is written,
-      <kbd>Tab</kbd> takes what is offered, <kbd>Backspace</kbd> takes the last filter away, <kbd>↑</kbd> lets one write the whole query anew.</p>
-    <dl>${EXAMPLES.map(([text, means]) => html`<div key=${text}><dt class="mono">${text}</dt><dd>${means}</dd></div>`)}</dl>
-    <table><thead><tr><th scope="col">Name</th><th scope="col">Takes</th><th scope="col">Can be left out</th></tr></thead>
-      <tbody>${Object.entries(NAMES).map(([name, one]) => html`<tr key=${name}><th scope="row" class="mono">${name}:</th><td>${one.help}</td>
-        <td class="mono">${one.not ? `-${name}:` : ""}</td></tr>`)}</tbody></table>
-    <p class="faint">Days and minutes are those of this place. Any other name: is a word like others.</p></div></${Dialog}>`;
 }
 
 // How a list answers acts: what is done is marked, and the next one comes under the cursor.

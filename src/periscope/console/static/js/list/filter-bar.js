@@ -1,18 +1,16 @@
 // The line in which one writes what to look for. What holds stands in it as chips; what is written is added by Enter.
 
-import { get, post, put, remove } from "../core/api.js";
+import { get, post, put, queryOf, remove } from "../core/api.js";
 import { brief } from "../core/format.js";
 import { bind } from "../core/keys.js";
 import { timesOpen } from "../core/prefs.js";
-import { completions, merged, nameOf, parse, print, taken, without } from "../core/query.js";
+import { completions, merged, nameOf, NAMES, parse, print, taken, without } from "../core/query.js";
 import { hrefOf } from "../core/route.js";
 import { may, me } from "../core/session.js";
 import { line, ofFilter } from "../core/text.js";
-import { html, useEffect, useId, useLayoutEffect, useRef, useState } from "../html.js";
-import { EXTRAS, Extras, showExport, showHelp, showViews } from "./commands.js";
+import { html, signal, useEffect, useId, useLayoutEffect, useRef, useState } from "../html.js";
 import { facetsShown, goThereAndBack, hasFacets, Histogram, readCounts, showFacets } from "./facets.js";
-import { say } from "../shell/help.js";
-import { confirmed, Dialog } from "../ui/dialog.js";
+import { confirmed, Dialog, say, useSending } from "../ui/dialog.js";
 import { Trouble } from "../ui/parts.js";
 
 // The list under the filter bar's input: what could be meant by what is written so far.
@@ -216,6 +214,61 @@ function Chips({ query, setQuery, input, store }) {
   });
 }
 
+// What the bar opens: saved views, the export, and how to search.
+
+const extra = signal("");
+const opens = (name) => () => { extra.value = name; };
+const showViews = opens("views");
+const showExport = opens("export");
+const showHelp = opens("help");
+const shutExtra = opens("");
+
+/** Commands of what is opened here. */
+const EXTRAS = [
+  { keys: ["v"], label: "Saved views", run: showViews },
+  { keys: [], label: "Export what is listed", run: showExport },
+  { keys: [], label: "How to search", run: showHelp },
+];
+
+function Extras({ store, query }) {
+  useEffect(() => shutExtra, []);
+  if (extra.value === "views") return html`<${Views} query=${query} onClose=${shutExtra} />`;
+  if (extra.value === "export") return html`<${Export} store=${store} query=${query} />`;
+  return extra.value === "help" ? html`<${Help} />` : null;
+}
+
+const EXPORTED = new Set(["level", "severity", "status", "overdue", "industry"]);
+
+/** The export takes fewer filters than the list: then nothing is offered that would be more than what is seen. */
+function Export({ store, query }) {
+  const params = store.paramsOf(query);
+  const more = Object.entries(params).filter(([name, value]) => value !== null && value !== undefined && !EXPORTED.has(name));
+  const link = (format) => `/v1/export${queryOf({ ...params, format })}`;
+  return html`<${Dialog} name="export" title="Export" onClose=${shutExtra}>${more.length
+    ? html`<p>The export knows the filters level, one severity, status, overdue and industry. This list is narrowed by more than that: take
+        the other filters away first.</p>`
+    : html`<div><p>All that is listed, in its order, as of one moment.</p><p class="links"><a class="button" autofocus download href=${link("csv")}>CSV, for
+        spreadsheets</a> <a class="button" download href=${link("ndjson")}>NDJSON, whole records</a></p></div>`}</${Dialog}>`;
+}
+
+const EXAMPLES = [
+  ['beacon "known C2"', "both: a word, and words that follow each other"],
+  ["power*", "words that begin so"],
+  ["severity:HIGH,CRITICAL -source:wazuh", "one or the other, and not from there"],
+  ['tag:"supply chain"', "quotes where there are spaces; \\\" for a quote in them"],
+];
+
+function Help() {
+  return html`<${Dialog} name="search-help" title="How to search" wide onClose=${shutExtra}><div class="help">
+    <p>Words are looked for in title, content, id and indicators. All that is given must hold. <kbd>Enter</kbd> adds what is written,
+      <kbd>Tab</kbd> takes what is offered, <kbd>Backspace</kbd> takes the last filter away, <kbd>↑</kbd> lets one write the whole query anew.</p>
+    <dl>${EXAMPLES.map(([text, means]) => html`<div key=${text}><dt class="mono">${text}</dt><dd>${means}</dd></div>`)}</dl>
+    <table><thead><tr><th scope="col">Name</th><th scope="col">Takes</th><th scope="col">Can be left out</th></tr></thead>
+      <tbody>${Object.entries(NAMES).map(([name, one]) => html`<tr key=${name}><th scope="row" class="mono">${name}:</th><td>${one.help}</td>
+        <td class="mono">${one.not ? `-${name}:` : ""}</td></tr>`)}</tbody></table>
+    <p class="faint">Days and minutes are those of this place. Any other name: is a word like others.</p></div></${Dialog}>`;
+}
+
 // Saved views: queries under a name, one's own and those that others share. A view is an address, to go to and to send.
 
 const CHANGED = "view-changed";
@@ -224,7 +277,7 @@ const LONGEST_NAME = 80;
 const isMine = (view) => view.owner === me.value?.name;
 const isChangeable = (view) => isMine(view) || may("admin");
 
-export function Views({ query, onClose }) {
+function Views({ query, onClose }) {
   const [told, set] = useState({ items: null, problem: null });
   const [draft, setDraft] = useState(null); // {view: null | the one that is changed, name, query, shared}
   const read = async () => {
@@ -285,25 +338,17 @@ function One({ view, number, isHere, begin, onClose }) {
 }
 
 function Draft({ draft, setDraft, now, items, read, end }) {
-  const [problem, setProblem] = useState(null);
-  const [isBusy, setBusy] = useState(false);
+  const { busy, problem, send } = useSending();
   const name = useRef(null);
   const { view } = draft;
   useLayoutEffect(() => name.current.focus(), []);
   const change = (more) => setDraft({ ...draft, ...more });
   const twin = view ? null : items.find((one) => isMine(one) && one.name === draft.name.trim());
-  const attempt = async (work) => {
-    setBusy(true);
-    setProblem(null);
-    try {
-      await work();
-      end();
-    } catch (error) {
-      setProblem(error);
-      if (error.type === CHANGED || error.status === 404) await again(view ?? twin, read, setDraft, draft);
-    }
-    setBusy(false);
+  const lost = async (error) => {
+    if (error.type === CHANGED || error.status === 404) await again(view ?? twin, read, setDraft, draft);
+    throw error;
   };
+  const attempt = async (work) => (await send(() => work().catch(lost))) && end();
   const submit = (event) => {
     event.preventDefault();
     const body = { name: draft.name.trim(), query: draft.query, shared: draft.shared };
@@ -328,9 +373,9 @@ function Draft({ draft, setDraft, now, items, read, end }) {
     ${may("act") && html`<label class="choice"><input type="checkbox" checked=${draft.shared}
       onChange=${(event) => change({ shared: event.target.checked })} /> Shared with all who may read</label>`}
     ${problem && html`<p class="wrong" role="alert">${told(problem, view ?? twin)}</p>`}
-    <footer>${view ? html`<button type="button" class="danger" disabled=${isBusy} onClick=${drop}>Delete…</button>` : html`<span></span>`}
+    <footer>${view ? html`<button type="button" class="danger" disabled=${busy} onClick=${drop}>Delete…</button>` : html`<span></span>`}
       <span><button type="button" class="quiet" onClick=${end}>Back</button>
-        <button type="submit" class="main" disabled=${isBusy}>${problem?.type === CHANGED || twin ? "Overwrite" : "Save"}</button></span></footer></form>`;
+        <button type="submit" class="main" disabled=${busy}>${problem?.type === CHANGED || twin ? "Overwrite" : "Save"}</button></span></footer></form>`;
 }
 
 /** After somebody else was first: what is written stays, and is of the view as it is now. */

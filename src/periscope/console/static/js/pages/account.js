@@ -6,8 +6,7 @@ import { moment } from "../core/format.js";
 import { letters, theme } from "../core/prefs.js";
 import { me, sessionEnded } from "../core/session.js";
 import { line } from "../core/text.js";
-import { say } from "../shell/help.js";
-import { Wrong, useSending } from "../ui/dialog.js";
+import { say, useSending, Wrong } from "../ui/dialog.js";
 
 const EMPTY = { old_password: "", password: "", again: "" };
 const FIELDS = [["old_password", "The password that you have", "current-password"], ["password", "The new one, 12 characters or more", "new-password"],

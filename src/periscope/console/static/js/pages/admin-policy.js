@@ -6,8 +6,7 @@ import { loadPolicy } from "../core/score.js";
 import { me } from "../core/session.js";
 import { line } from "../core/text.js";
 import { html, useState } from "../html.js";
-import { say } from "../shell/help.js";
-import { confirmed, Dialog, useSending, Wrong } from "../ui/dialog.js";
+import { confirmed, Dialog, say, useSending, Wrong } from "../ui/dialog.js";
 import { Table, Trouble, useReading } from "../ui/parts.js";
 
 // What the document that describes the API says of the service: read once.

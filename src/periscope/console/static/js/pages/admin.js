@@ -8,8 +8,7 @@ import { me } from "../core/session.js";
 import { line, quote } from "../core/text.js";
 import { html, useRef, useState } from "../html.js";
 import { PolicyPart, Service, Settings } from "./admin-policy.js";
-import { say } from "../shell/help.js";
-import { confirmed, Dialog, SCOPES, Several, useSending, Wrong } from "../ui/dialog.js";
+import { confirmed, Dialog, say, SCOPES, Several, useSending, Wrong } from "../ui/dialog.js";
 import { Table, Tabs, Text, Trouble, useReading } from "../ui/parts.js";
 
 // Accounts of people: added, changed, let in no more.

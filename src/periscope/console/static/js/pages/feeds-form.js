@@ -1,13 +1,11 @@
 // A feed is added or changed: a form by kind.
 
-import { get, post, put, remove } from "../core/api.js";
+import { feedPath, get, post, put, remove } from "../core/api.js";
 import { bytes, count, moment, SEVERITIES } from "../core/format.js";
 import { may } from "../core/session.js";
 import { line, quote } from "../core/text.js";
 import { html, useEffect, useRef, useState } from "../html.js";
-import { feedPath } from "./feeds.js";
-import { say } from "../shell/help.js";
-import { attempt, confirmed, Dialog, leave } from "../ui/dialog.js";
+import { attempt, confirmed, Dialog, leave, say } from "../ui/dialog.js";
 import { Block, Text, Trouble, useReading } from "../ui/parts.js";
 
 // What can be said of a feed over HTTP, and how it is written in a form: as PUT /v1/feeds/{name} takes it.

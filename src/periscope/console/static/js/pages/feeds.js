@@ -1,6 +1,6 @@
 // Feeds: which there are, how each is doing, and what could not be read.
 
-import { get, post, remove } from "../core/api.js";
+import { feedPath, get, post, remove } from "../core/api.js";
 import { now, sync, tick } from "../core/clock.js";
 import { count, moment, span, words } from "../core/format.js";
 import { bind } from "../core/keys.js";
@@ -9,16 +9,13 @@ import { may } from "../core/session.js";
 import { line, quote } from "../core/text.js";
 import { html, useEffect, useRef, useState } from "../html.js";
 import { draftOf, FeedForm, Letters, newDraft, whyFixed } from "./feeds-form.js";
-import { say } from "../shell/help.js";
-import { attempt, confirmed } from "../ui/dialog.js";
+import { attempt, confirmed, say } from "../ui/dialog.js";
 import { Block, focusRow, Text, Trouble, useReading, useRows } from "../ui/parts.js";
 
 // What people do with a feed, told with a receipt.
 
 const WAIT_S = 20;
 const running = new Set();
-
-export const feedPath = (name, more = "") => `/v1/feeds/${encodeURIComponent(name)}${more}`;
 
 /** Returns what was brought, in words; what is nothing is left out. */
 export function brought(counts) {

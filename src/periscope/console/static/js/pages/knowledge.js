@@ -12,8 +12,7 @@ import { FilterBar } from "../list/filter-bar.js";
 import { listen } from "../live/live.js";
 import { Board } from "./board.js";
 import { COLUMNS } from "../list/list.js";
-import { say } from "../shell/help.js";
-import { confirmed } from "../ui/dialog.js";
+import { confirmed, say } from "../ui/dialog.js";
 import { Paged, Severity, Table, Tabs, Text, usePages } from "../ui/parts.js";
 
 // What is told of a threat of level 2 or 3: how sure it is, how that goes on, and for how long.

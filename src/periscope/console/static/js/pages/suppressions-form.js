@@ -5,8 +5,7 @@ import { count, SEVERITIES } from "../core/format.js";
 import { params } from "../core/route.js";
 import { line, quote, shown } from "../core/text.js";
 import { html, signal, useEffect, useRef, useState } from "../html.js";
-import { say } from "../shell/help.js";
-import { confirmed, Dialog, leave } from "../ui/dialog.js";
+import { confirmed, Dialog, leave, say } from "../ui/dialog.js";
 import { Severity, Text } from "../ui/parts.js";
 
 // What a rule would have hidden, as it is written: asked anew when that changes, one question at a time.

@@ -9,8 +9,7 @@ import { may } from "../core/session.js";
 import { line, quote } from "../core/text.js";
 import { html, signal, useEffect, useRef, useState } from "../html.js";
 import { filled, isAsked, RuleForm } from "./suppressions-form.js";
-import { say } from "../shell/help.js";
-import { attempt, confirmed } from "../ui/dialog.js";
+import { attempt, confirmed, say } from "../ui/dialog.js";
 import { focusRow, Indicator, Severity, Text, Trouble, useReading, useRows } from "../ui/parts.js";
 
 // What is set aside now, and by what; one can be let back.

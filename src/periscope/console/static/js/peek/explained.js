@@ -7,10 +7,9 @@ import { confidence, policy, score, terms } from "../core/score.js";
 import { analyst } from "../core/session.js";
 import { defanged } from "../core/text.js";
 import { html, useState } from "../html.js";
-import { panel } from "./panel.js";
-import { headOf, said, useRead, When } from "./peek.js";
+import { headOf, panel, said, useRead } from "./panel.js";
 import { LongText } from "./report.js";
-import { Severity, Text, Trouble } from "../ui/parts.js";
+import { Severity, Text, Trouble, When } from "../ui/parts.js";
 
 // A small curve of a value from 0 to 1, with what it is measured against.
 

@@ -1,95 +1,19 @@
 // One threat beside the list, without losing the place.
 
 import { watchers } from "../acts/acts.js";
-import { get, queryOf, threatPath } from "../core/api.js";
-import { now, sync, tick } from "../core/clock.js";
-import { moment, span, words } from "../core/format.js";
+import { get, threatPath } from "../core/api.js";
+import { sync } from "../core/clock.js";
 import { bind } from "../core/keys.js";
 import { parts } from "../core/prefs.js";
 import { analyst, may } from "../core/session.js";
 import { html, useEffect, useLayoutEffect, useMemo, useRef, useState } from "../html.js";
 import { listen } from "../live/live.js";
 import { AtWork, Explained, History, Similar, sumOf } from "./explained.js";
-import { panel } from "./panel.js";
+import { headOf, indicatorsOf, keep, kept, panel, referencesOf } from "./panel.js";
 import { Deeds, Facts, Head, Raw, References, Report } from "./report.js";
 import { copy, Trouble } from "../ui/parts.js";
 
-// What a report says in its metadata, whatever stands there: it is anybody's JSON.
-
-const isText = (value) => typeof value === "string" && value !== "";
-
-/** Texts of a value: of a list, or the one that it is. */
-function textsOf(value) {
-  return (Array.isArray(value) ? value : [value]).filter(isText);
-}
-
-/** A threat in the words of a row, as the list has them: what stands at its head. */
-export function headOf(threat) {
-  const said = threat.metadata;
-  const claim = threat.desk.claim;
-  return {
-    ...threat,
-    title: isText(said.title) ? said.title : threat.content.trimStart().split("\n", 1)[0].slice(0, 400),
-    tlp: isText(said.tlp) ? said.tlp : "",
-    tags: textsOf(said.tags),
-    holder: claim?.analyst_id ?? null,
-    holder_until_ms: claim?.until_ms ?? null,
-  };
-}
-
-/** [{type, value}] */
-export function indicatorsOf(threat) {
-  const found = threat.metadata.indicators;
-  return (Array.isArray(found) ? found : [])
-    .filter((one) => one !== null && typeof one === "object" && typeof one.value === "string")
-    .map((one) => ({ type: isText(one.type) ? one.type : "", value: one.value }));
-}
-
-/** Addresses: texts, or what has one as `url`. */
-function referencesOf(threat) {
-  const found = threat.metadata.references;
-  const all = (Array.isArray(found) ? found : [found]).map((one) => (isText(one?.url) ? one.url : one));
-  return [...new Set(all.filter(isText))];
-}
-
-const ELSEWHERE = new Set(["title", "tlp", "tags", "indicators", "references"]);
-
-/** What is shown nowhere else; a field that is not as it should be is shown here. */
-export function othersOf(threat) {
-  const isShown = ([name, value]) => ELSEWHERE.has(name)
-    && (value === null || isText(value) || (Array.isArray(value) && (name === "indicators" ? indicatorsOf(threat).length === value.length
-      : name === "references" || value.every(isText))));
-  return Object.entries(threat.metadata).filter((entry) => !isShown(entry));
-}
-
-// What the panel reads, and what it read of the last few threats: going back shows that at once.
-
-const MOST_KEPT = 40;
 const AGAIN_MS = 1000;
-const SETTLE_MS = 120; // whoever passes by asks for nothing but the threat itself
-const kept = new Map();
-
-function keep(key, data) {
-  kept.delete(key);
-  kept.set(key, data);
-  if (kept.size > MOST_KEPT) kept.delete(kept.keys().next().value);
-}
-
-/** Reads something for a part of the panel, anew with each `stamp`: {data, problem, again}. */
-export function useRead(path, query = {}, stamp = 0) {
-  const key = path + queryOf(query);
-  const [told, set] = useState({});
-  const [tries, setTries] = useState(0);
-  useEffect(() => {
-    const until = new AbortController();
-    const take = (data) => { keep(key, data); set({ key, data }); };
-    const fail = (problem) => problem.name !== "AbortError" && set((old) => ({ ...old, key, problem }));
-    const wait = setTimeout(() => get(path, query, { until: until.signal }).then(take, fail), SETTLE_MS);
-    return () => { clearTimeout(wait); until.abort(); };
-  }, [key, stamp, tries]);
-  const mine = told.key === key ? told : {};
-  return { data: mine.data ?? kept.get(key) ?? null, problem: mine.problem ?? null, again: () => setTries(tries + 1) };
-}
 
 /**
  * Follows a threat: {threat, problem, news, stamp, again}. `news` is what others did just now, {kind, who, at};
@@ -351,30 +275,4 @@ function useCover(box) {
       for (const one of beneath) one.inert = false;
     };
   }, []);
-}
-
-// Acts in words.
-
-const SAID = {
-  view: "viewed", escalate: "escalated", dismiss: "dismissed", monitor: "monitored", investigate: "investigated", claim: "claimed",
-  takeover: "taken over", next: "claimed as the next", release: "released", decide: "closed", reopen: "reopened", snooze: "snoozed",
-  comment: "commented on", undo: "taken back", recall: "recalled", promotion: "promoted", consolidation: "consolidated",
-  settled: "settled home", expired: "left by age", removed: "removed", remove: "removed", allow: "allowed again",
-  sighted: "reported again", woken: "woken",
-};
-
-/** An act, or an event, as what was done. */
-export const said = (kind) => SAID[kind] ?? words(kind);
-
-/** A moment, without the day if that is today, and how long ago or ahead it is: not that if `bare`, that alone if `brief`. */
-export function When({ ms, bare = false, brief = false }) {
-  tick.value;
-  if (!ms) return html`<span class="faint">–</span>`;
-  const away = now() - ms;
-  const told = moment(ms);
-  const passed = away < 0 ? `in ${span(away)}` : `${span(away)} ago`;
-  const isToday = told.slice(0, 10) === moment(now()).slice(0, 10);
-  const exact = new Date(ms).toISOString();
-  return html`<time dateTime=${exact} title=${exact}>${brief ? passed : isToday ? told.slice(11) : told.slice(0, 16)}</time>
-    ${!bare && !brief && html`<span class="faint"> ${passed}</span>`}`;
 }

@@ -10,9 +10,8 @@ import { change, go } from "../core/route.js";
 import { analyst, may } from "../core/session.js";
 import { defanged, line, reference, shown } from "../core/text.js";
 import { html, useEffect, useLayoutEffect, useMemo, useRef, useState } from "../html.js";
-import { panel } from "./panel.js";
-import { indicatorsOf, othersOf, said, When } from "./peek.js";
-import { Age, Block, Copy, Indicator, Severity, Text, Tlp } from "../ui/parts.js";
+import { indicatorsOf, othersOf, panel, said } from "./panel.js";
+import { Age, Block, Copy, Indicator, Severity, Text, Tlp, When } from "../ui/parts.js";
 
 // What a threat is: its title and id, which never move; then where it stands, who reported it, since when, who has it.
 

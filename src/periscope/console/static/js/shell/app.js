@@ -9,10 +9,10 @@ import { isExpired, load, may, me, signIn, signOut, trouble } from "../core/sess
 import { line } from "../core/text.js";
 import { effect, html, useEffect, useRef, useState } from "../html.js";
 import { listen, start } from "../live/live.js";
-import { commands, Overlay, Palette, Toasts } from "./help.js";
+import { commands, Overlay, Palette } from "./help.js";
 import { PAGES, pageOf } from "./pages.js";
 import { TopBar } from "./top-bar.js";
-import { Confirm, Dialog } from "../ui/dialog.js";
+import { Confirm, Dialog, Toasts } from "../ui/dialog.js";
 import { Trouble } from "../ui/parts.js";
 
 // The focus is never lost: where what had it goes away, it goes back to the list, or to the page.

@@ -6,43 +6,7 @@ import { go } from "../core/route.js";
 import { signOut } from "../core/session.js";
 import { line } from "../core/text.js";
 import { html, signal, useLayoutEffect, useRef, useState } from "../html.js";
-import { Dialog } from "../ui/dialog.js";
-
-// Short messages at the edge, and in the ear of screen readers.
-
-const STAY_MS = { done: 6000, note: 4000, warning: 15_000, error: 0 };
-const MOST = 3; // that are kept
-const all = signal([]);
-let number = 0;
-
-/** Shows a message in place of the one before: `kind` done, note, warning or error (which stays, as what can be tried again); `undo` and `again` are offered. */
-export function say(text, { kind = "note", undo = null, again = null } = {}) {
-  number += 1;
-  const one = { key: number, text, kind, undo, again };
-  all.value = [...all.value.filter((old) => (old.kind === "error" || old.again) && old.text !== text)
-    .map((old) => ({ ...old, undo: null })).slice(-MOST), one];
-  if (STAY_MS[kind]) setTimeout(() => drop(one.key), STAY_MS[kind]);
-}
-
-function drop(key) {
-  all.value = all.value.filter((one) => one.key !== key);
-}
-
-const press = (one, run) => () => {
-  drop(one.key);
-  run();
-};
-
-export function Toasts() {
-  return html`<div class="toasts" role="status" aria-live="polite">
-    ${all.value.map((one) => html`<div key=${one.key} class="toast" data-kind=${one.kind}>
-      <p>${one.text}</p>
-      ${one.undo && html`<button type="button" onClick=${press(one, one.undo)}>Undo <kbd>u</kbd></button>`}
-      ${one.again && html`<button type="button" onClick=${press(one, one.again)}>Try again</button>`}
-      <button type="button" class="quiet" aria-label="Close this message" onClick=${() => drop(one.key)}>×</button>
-    </div>`)}
-  </div>`;
-}
+import { Dialog, hush } from "../ui/dialog.js";
 
 const shows = signal("");
 const THEMES = { auto: "light", light: "dark", dark: "auto" };
@@ -52,7 +16,7 @@ export function commands() {
   return [
     { keys: ["?"], label: "Keys", run: openKeys },
     { keys: ["Ctrl+k"], label: "Commands", typing: true, run: () => { shows.value = "palette"; } },
-    { keys: ["Escape"], label: "Close messages", run: () => { all.value = []; } },
+    { keys: ["Escape"], label: "Close messages", run: hush },
     { keys: ["t"], label: "Light, dark or as the system", run: () => { theme.value = THEMES[theme.value] ?? "auto"; } },
     { keys: [], label: "Sign out", run: signOut },
   ];

@@ -1,11 +1,13 @@
-// A dialog of the browser's own kind: it holds the focus, gives it back, and closes on Escape.
+// What is asked of people and said to them: dialogs, messages, forms.
 
 import { rest } from "../core/keys.js";
 import { line, quote } from "../core/text.js";
 import { html, signal, useLayoutEffect, useRef, useState } from "../html.js";
-import { say } from "../shell/help.js";
 
-/** `onClose` is called however it is to close, and may ask first (null: it cannot be closed); `children` is its content. */
+/**
+ * Holds the focus, gives it back, closes on Escape. `onClose` is called however it is to close, and may ask
+ * first (null: it cannot be closed); `children` is its content.
+ */
 export function Dialog({ title, onClose, wide = false, name = "dialog", children }) {
   const box = useRef(null);
   // At once, not after the next paint: whoever types on has their keys taken by the dialog.
@@ -76,7 +78,44 @@ export function Confirm() {
   </div></${Dialog}>`;
 }
 
-// Something that may not work: then it is said, and why.
+// Messages at the edge, and in the ear of screen readers.
+
+const STAY_MS = { done: 6000, note: 4000, warning: 15_000, error: 0 };
+const MOST = 3; // that are kept
+const messages = signal([]);
+let number = 0;
+
+/** Shows a message in place of the one before: `kind` done, note, warning or error (which stays, as what can be tried again); `undo` and `again` are offered. */
+export function say(text, { kind = "note", undo = null, again = null } = {}) {
+  number += 1;
+  const one = { key: number, text, kind, undo, again };
+  messages.value = [...messages.value.filter((old) => (old.kind === "error" || old.again) && old.text !== text)
+    .map((old) => ({ ...old, undo: null })).slice(-MOST), one];
+  if (STAY_MS[kind]) setTimeout(() => drop(one.key), STAY_MS[kind]);
+}
+
+/** Takes all messages away. */
+export const hush = () => { messages.value = []; };
+
+function drop(key) {
+  messages.value = messages.value.filter((one) => one.key !== key);
+}
+
+const press = (one, run) => () => {
+  drop(one.key);
+  run();
+};
+
+export function Toasts() {
+  return html`<div class="toasts" role="status" aria-live="polite">
+    ${messages.value.map((one) => html`<div key=${one.key} class="toast" data-kind=${one.kind}>
+      <p>${one.text}</p>
+      ${one.undo && html`<button type="button" onClick=${press(one, one.undo)}>Undo <kbd>u</kbd></button>`}
+      ${one.again && html`<button type="button" onClick=${press(one, one.again)}>Try again</button>`}
+      <button type="button" class="quiet" aria-label="Close this message" onClick=${() => drop(one.key)}>×</button>
+    </div>`)}
+  </div>`;
+}
 
 /** Returns what `work()` brings; null where it did not work, which is said after `told`. */
 export async function attempt(told, work) {
@@ -88,7 +127,7 @@ export async function attempt(told, work) {
   }
 }
 
-// Parts of forms: scopes, choices of several, and what the API says is wrong with one.
+// Parts of forms.
 
 export const SCOPES = [["ingest", "send reports"], ["read", "see threats and all about them"], ["act", "do what analysts do"],
   ["admin", "all of it, and keys, accounts, policy"]];

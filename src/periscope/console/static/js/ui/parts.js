@@ -2,13 +2,13 @@
 
 import { get } from "../core/api.js";
 import { now, tick } from "../core/clock.js";
-import { count, share, span } from "../core/format.js";
+import { count, moment, share, span } from "../core/format.js";
 import { bind } from "../core/keys.js";
 import { go, hrefOf } from "../core/route.js";
 import { policy, score } from "../core/score.js";
 import { defanged, line, shown } from "../core/text.js";
 import { html, useEffect, useRef, useState } from "../html.js";
-import { say } from "../shell/help.js";
+import { say } from "./dialog.js";
 
 /** A severity as a bar with its letter: never by colour alone. */
 export function Severity({ of }) {
@@ -41,10 +41,22 @@ export function Score({ row, isStill = false }) {
     <span class="number">${share(value)}</span></span>`;
 }
 
+/** A moment, without the day if that is today, and how long ago or ahead it is: not that if `bare`, that alone if `brief`. */
+export function When({ ms, bare = false, brief = false }) {
+  tick.value;
+  if (!ms) return html`<span class="faint">–</span>`;
+  const away = now() - ms;
+  const told = moment(ms);
+  const passed = away < 0 ? `in ${span(away)}` : `${span(away)} ago`;
+  const isToday = told.slice(0, 10) === moment(now()).slice(0, 10);
+  const exact = new Date(ms).toISOString();
+  return html`<time dateTime=${exact} title=${exact}>${brief ? passed : isToday ? told.slice(11) : told.slice(0, 16)}</time>
+    ${!bare && !brief && html`<span class="faint"> ${passed}</span>`}`;
+}
+
 const ROUND = 2 * Math.PI * 7;
 
-/** How long it is there, and how much of the time that it may wait is gone; `isStill` as above. */
-/** How old; `byLate`: by how much it is late, where it is. */
+/** How old it is, and how much of the time that it may wait is gone; `isStill` as above. `byLate`: by how much it is late, where it is. */
 export function Age({ row, isStill = false, byLate = false }) {
   if (!isStill) tick.value;
   const at = now();
