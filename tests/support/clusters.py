@@ -171,7 +171,8 @@ class Cluster:
 
         async def known() -> bool:
             views = [await self.rows(one) for one in self.listening()]
-            return all(sum(row.is_known for row in view) >= count for view in views)
+            has_heard = "cluster_slots_assigned:16384" in await node.ask("CLUSTER", "INFO")
+            return has_heard and all(sum(row.is_known for row in view) >= count for view in views)
 
         await wait_until(known, f"node {node.port} is known to all")
         return node
