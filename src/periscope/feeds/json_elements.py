@@ -14,12 +14,12 @@ LEVELS = 16
 
 
 def _element() -> bytes:
-    string = rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"'
+    string = rb'"[^"\\]*+(?>(?:\\.[^"\\]*+)*)"'
     between = rb'[^"\[\]{}]*+'
-    inside = between + rb"(?:" + string + between + rb")*+"
+    inside = between + rb"(?>(?:" + string + between + rb")*)"
     for _ in range(LEVELS):
         inside = (
-            between + rb"(?:(?:" + string + rb"|[\[{]" + inside + rb"[\]}])" + between + rb")*+"
+            between + rb"(?>(?:(?:" + string + rb"|[\[{]" + inside + rb"[\]}])" + between + rb")*)"
         )
     return rb"[ \t\r\n]*+([\[{]" + inside + rb"[\]}])([ \t\r\n]*+)(?:,|(?=\]))"
 

@@ -25,15 +25,16 @@ MAX_DEPTH = 64
 """Levels of nesting inside one record; the engine takes 32."""
 
 OPEN_ARRAY, CLOSE_ARRAY, OPEN_OBJECT, CLOSE_OBJECT, QUOTE, BACKSLASH, COMMA = b'[]{}"\\,'
-STRING = re.compile(rb'"(?:[^"\\]++|\\.)*+"', re.DOTALL)
-TO_OPEN_STRING = re.compile(rb'(?:[^"]++|"(?:[^"\\]++|\\.)*+")*+', re.DOTALL)
-STRING_REST = re.compile(rb'(?:[^"\\]++|\\.)*+', re.DOTALL)
-TO_BRACKET = re.compile(rb'(?:[^"\[\]{}]++|"(?:[^"\\]++|\\.)*+")*+', re.DOTALL)
-TO_COMMA = re.compile(rb'(?:[^"\[\]{},]++|"(?:[^"\\]++|\\.)*+")*+', re.DOTALL)
+# Atomic groups, not possessive ones: up to Python 3.11.4 those match too little (gh-106052).
+STRING = re.compile(rb'"(?>(?:[^"\\]++|\\.)*)"', re.DOTALL)
+TO_OPEN_STRING = re.compile(rb'(?>(?:[^"]++|"(?>(?:[^"\\]++|\\.)*)")*)', re.DOTALL)
+STRING_REST = re.compile(rb'(?>(?:[^"\\]++|\\.)*)', re.DOTALL)
+TO_BRACKET = re.compile(rb'(?>(?:[^"\[\]{}]++|"(?>(?:[^"\\]++|\\.)*)")*)', re.DOTALL)
+TO_COMMA = re.compile(rb'(?>(?:[^"\[\]{},]++|"(?>(?:[^"\\]++|\\.)*)")*)', re.DOTALL)
 BLANK = re.compile(rb"[ \t\r\n]*+")
 SPACE = b" \t\r\n"
 KEY_SEEN_BYTES = 256
-BARE = re.compile(rb'"(?:[^"\\]++|\\.)*+"|[^\s",:\[\]{}]++', re.DOTALL)
+BARE = re.compile(rb'"(?>(?:[^"\\]++|\\.)*)"|[^\s",:\[\]{}]++', re.DOTALL)
 
 
 class Where(Enum):
